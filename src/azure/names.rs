@@ -1,0 +1,56 @@
+//! What the code expects of a deployment: the one place that states it.
+//!
+//! `infra/` creates these resources and a test compares the two. Opening a store never creates any of them; it checks
+//! what it can see and fails early where a setting does not fit.
+
+/// Partition key path of the Cosmos container: one path, definition version 2.
+pub(crate) const PARTITION_KEY_PATH: &str = "/pk";
+
+/// Default time to live of the Cosmos container, in seconds. `-1` switches expiry on and lets an item live for ever
+/// unless it carries its own `ttl` (Cosmos DB, "Time to live").
+pub(crate) const DEFAULT_TTL_SECONDS: i32 = -1;
+
+/// How long a tombstone is kept, in seconds: 30 days. A reader that is further behind needs a snapshot, and two
+/// clocks may differ by less than this before a record's number could repeat.
+pub(crate) const TOMBSTONE_TTL_SECONDS: u32 = 30 * 24 * 60 * 60;
+
+/// Paths that the Cosmos container indexes: none. `id` and `_ts` are always indexed by the service, and scans filter
+/// and order on `id` alone.
+pub(crate) const INDEXING_INCLUDED_PATHS: &[&str] = &[];
+
+/// Paths that the Cosmos container does not index: everything.
+pub(crate) const INDEXING_EXCLUDED_PATHS: &[&str] = &["/*"];
+
+/// Table of personal memory, before the prefix.
+pub(crate) const MEMORY: &str = "memory";
+
+/// Table of media records and container of media payloads, before the prefix.
+pub(crate) const MEDIA: &str = "media";
+
+/// Table of backup records and container of backup payloads, before the prefix.
+pub(crate) const BACKUPS: &str = "backups";
+
+/// Container of the content catalogue, before the prefix.
+pub(crate) const CONTENT: &str = "content";
+
+/// The tables, before the prefix.
+pub(crate) const TABLES: &[&str] = &[MEMORY, MEDIA, BACKUPS];
+
+/// The blob containers, before the prefix.
+pub(crate) const BLOB_CONTAINERS: &[&str] = &[MEDIA, BACKUPS, CONTENT];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deployment_is_what_the_design_says() {
+        assert_eq!(PARTITION_KEY_PATH, "/pk");
+        assert_eq!(DEFAULT_TTL_SECONDS, -1);
+        assert_eq!(TOMBSTONE_TTL_SECONDS, 2_592_000);
+        assert!(INDEXING_INCLUDED_PATHS.is_empty());
+        assert_eq!(INDEXING_EXCLUDED_PATHS, ["/*"]);
+        assert_eq!(TABLES, ["memory", "media", "backups"]);
+        assert_eq!(BLOB_CONTAINERS, ["media", "backups", "content"]);
+    }
+}

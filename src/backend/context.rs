@@ -1,0 +1,176 @@
+//! The context of one contract call, handed to every port method.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::meter::CallMeter;
+use crate::contract::{Clock, Freshness, Outcome, StoreError, Timestamp};
+
+/// Identifies one commit: resends and rebuilds of it keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OpId(u128);
+
+impl OpId {
+    /// The id of the `ordinal`th commit of a call: SHA-256(call id, ordinal) cut to 128 bits.
+    pub fn derive(call_id: &[u8; 16], ordinal: u32) -> Self {
+        let hash = Sha256::new()
+            .chain_update(call_id)
+            .chain_update(ordinal.to_be_bytes())
+            .finalize();
+        Self(u128::from_be_bytes(std::array::from_fn(|i| hash[i])))
+    }
+
+    /// The first 64 bits: the form that records remember.
+    pub fn short(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+}
+
+impl std::fmt::Display for OpId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    operation: &'static str,
+    deadline: Instant,
+    call_id: [u8; 16],
+    commits: AtomicU32,
+    open_writes: AtomicU32,
+    applied_writes: AtomicU32,
+    meter: CallMeter,
+    clock: Arc<dyn Clock>,
+}
+
+/// Deadline, op ids, freshness, meter and clock of one contract call. Cheap to clone; clones are the same call.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    inner: Arc<Inner>,
+    freshness: Freshness,
+}
+
+impl CallContext {
+    /// The context of a call that may take this long.
+    pub fn new(
+        operation: &'static str,
+        call_id: [u8; 16],
+        time: Duration,
+        freshness: Freshness,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let inner = Inner {
+            operation,
+            deadline: Instant::now() + time,
+            call_id,
+            commits: AtomicU32::new(0),
+            open_writes: AtomicU32::new(0),
+            applied_writes: AtomicU32::new(0),
+            meter: CallMeter::default(),
+            clock,
+        };
+        Self {
+            inner: Arc::new(inner),
+            freshness,
+        }
+    }
+
+    /// The contract call, such as `preference.set`.
+    pub fn operation(&self) -> &'static str {
+        self.inner.operation
+    }
+
+    /// When the call's time is over.
+    pub fn deadline(&self) -> Instant {
+        self.inner.deadline
+    }
+
+    /// How recent reads have to be.
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    /// The same call with reads that see every acknowledged write.
+    #[must_use]
+    pub fn latest(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            freshness: Freshness::Latest,
+        }
+    }
+
+    /// The present instant of the injected clock.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// What the call has cost so far.
+    pub fn meter(&self) -> &CallMeter {
+        &self.inner.meter
+    }
+
+    /// The op id of the call's next commit.
+    pub fn next_op(&self) -> OpId {
+        OpId::derive(
+            &self.inner.call_id,
+            self.inner.commits.fetch_add(1, Ordering::Relaxed),
+        )
+    }
+
+    /// Marks a write as sent. Settle it when its outcome is known; a write never settled leaves the call's outcome
+    /// unknown when the deadline strikes.
+    pub fn write_sent(&self) -> PendingWrite {
+        self.inner.open_writes.fetch_add(1, Ordering::SeqCst);
+        PendingWrite {
+            call: Arc::clone(&self.inner),
+        }
+    }
+
+    /// The outcome of a call that is given up now.
+    pub fn outcome_if_abandoned(&self) -> Outcome {
+        let open = self.inner.open_writes.load(Ordering::SeqCst);
+        let applied = self.inner.applied_writes.load(Ordering::SeqCst);
+        if open > 0 || applied > 0 {
+            Outcome::Unknown
+        } else {
+            Outcome::NotApplied
+        }
+    }
+
+    /// Runs `work` until the call's deadline.
+    ///
+    /// # Errors
+    /// `Timeout`, with the outcome that the call's writes leave open.
+    pub async fn within_deadline<F, T>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        match tokio::time::timeout_at(self.inner.deadline, work).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::timeout().with_outcome(self.outcome_if_abandoned())),
+        }
+    }
+}
+
+/// A write whose outcome is not known yet.
+#[must_use = "a write that is never settled leaves the call's outcome unknown"]
+#[derive(Debug)]
+pub struct PendingWrite {
+    call: Arc<Inner>,
+}
+
+impl PendingWrite {
+    /// The outcome is known.
+    pub fn settle(self, applied: bool) {
+        self.call.open_writes.fetch_sub(1, Ordering::SeqCst);
+        if applied {
+            self.call.applied_writes.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The envelope: what every record consists of, whatever backend keeps it.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::context::OpId;
+use crate::contract::{ErrorKind, OpTrail, StoreError, Timestamp, Witness};
+
+/// The number of a write: larger than the last one known, and at least the clock in microseconds, so that it grows
+/// over a tombstone's expiry, a restore or an import as long as clocks differ by less than the tombstone retention.
+pub fn next_number(last_known: u64, now: Timestamp) -> u64 {
+    let clock = u64::try_from(now.as_micros()).unwrap_or(0);
+    last_known.saturating_add(1).max(clock)
+}
+
+/// Whose record it is, as canonical ids. Empty where the record has no such owner.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Owner {
+    /// The account.
+    pub account: Option<String>,
+    /// The household.
+    pub loop_id: Option<String>,
+    /// The robot.
+    pub device: Option<String>,
+    /// The person.
+    pub person: Option<String>,
+}
+
+/// A record as a caller wants it written. The backend stamps number, times and op ids.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// The encoded key inside its partition.
+    pub key: String,
+    /// Whose record it is.
+    pub owner: Owner,
+    /// The record's type, such as `preference`.
+    pub record_type: Cow<'static, str>,
+    /// The key's last part in full, before encoding; checked on read, since long segments are hashed.
+    pub record_key: String,
+    /// The value.
+    pub value: Value,
+    /// The schema version of the value.
+    pub schema_version: u32,
+    /// When the record may be deleted by the service, if ever.
+    pub expiry: Option<Timestamp>,
+}
+
+/// Number, time and op id that all records of one commit share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The commit's number.
+    pub number: u64,
+    /// The commit's time.
+    pub now: Timestamp,
+    /// The commit's op id.
+    pub op: OpId,
+}
+
+/// A record as it is kept. A backend stores the fields as native columns, so that an operator can read them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    /// Whose record it is.
+    pub owner: Owner,
+    /// The record's type.
+    pub record_type: Cow<'static, str>,
+    /// The key's last part in full.
+    pub record_key: String,
+    /// The value; null in a tombstone.
+    pub value: Value,
+    /// The schema version of the value.
+    pub schema_version: u32,
+    /// When the record was created.
+    pub created: Timestamp,
+    /// When it was last written.
+    pub updated: Timestamp,
+    /// The number of the last write.
+    pub number: u64,
+    /// The op ids of the last writes.
+    pub ops: OpTrail,
+    /// When the service may delete it.
+    pub expiry: Option<Timestamp>,
+    /// True when the record was deleted.
+    pub tombstone: bool,
+}
+
+impl Draft {
+    /// Whether this release may write over a record that it has read.
+    ///
+    /// # Errors
+    /// `Unsupported` when a newer release wrote the record under a higher schema version.
+    pub fn check_over(&self, record: &Record) -> Result<(), StoreError> {
+        check_schema(self.schema_version, record.envelope.schema_version)
+    }
+
+    /// The envelope to write, over what was there before: its creation time and op ids are kept.
+    ///
+    /// A record created over a tombstone is a new record: pass [`Before::tombstone`].
+    pub fn stamped(self, stamp: &Stamp, before: Option<&Before>) -> Envelope {
+        Envelope {
+            owner: self.owner,
+            record_type: self.record_type,
+            record_key: self.record_key,
+            value: self.value,
+            schema_version: self.schema_version,
+            created: before.and_then(|b| b.created).unwrap_or(stamp.now),
+            updated: stamp.now,
+            number: stamp.number,
+            ops: before
+                .map(|b| b.ops)
+                .unwrap_or_default()
+                .with(stamp.op.short()),
+            expiry: self.expiry,
+            tombstone: false,
+        }
+    }
+}
+
+/// A write is refused over a schema version higher than the one it would write.
+pub(crate) fn check_schema(writes: u32, stored: u32) -> Result<(), StoreError> {
+    if stored > writes {
+        let what =
+            format!("writing schema version {writes} over {stored}, which a newer release wrote");
+        return Err(StoreError::new(ErrorKind::Unsupported {
+            what: what.into(),
+        }));
+    }
+    Ok(())
+}
+
+/// What a write keeps of the record it replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// The creation time; `None` when the record is created anew over a tombstone.
+    pub created: Option<Timestamp>,
+    /// The op ids of the earlier writes, tombstones included.
+    pub ops: OpTrail,
+}
+
+impl Before {
+    /// A live record is replaced.
+    pub fn live(witness: &Witness) -> Self {
+        Self {
+            created: Some(witness.created),
+            ops: witness.ops,
+        }
+    }
+
+    /// A tombstone is written over.
+    pub fn tombstone(ops: OpTrail) -> Self {
+        Self { created: None, ops }
+    }
+}
+
+impl Envelope {
+    /// The tombstone that takes this record's place.
+    pub fn into_tombstone(mut self, stamp: &Stamp) -> Self {
+        self.value = Value::Null;
+        self.updated = stamp.now;
+        self.number = stamp.number;
+        self.ops = self.ops.with(stamp.op.short());
+        self.tombstone = true;
+        self
+    }
+}
+
+/// A record as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The encoded key inside its partition.
+    pub key: String,
+    /// The record.
+    pub envelope: Envelope,
+    /// The backend's ETag, verbatim.
+    pub tag: String,
+}
+
+impl Record {
+    /// What a write under `Exact` must know of this record.
+    pub fn witness(&self) -> Witness {
+        Witness {
+            tag: self.tag.clone(),
+            number: self.envelope.number,
+            created: self.envelope.created,
+            ops: self.envelope.ops,
+            schema_version: self.envelope.schema_version,
+        }
+    }
+}

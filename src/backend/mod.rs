@@ -1,0 +1,151 @@
+//! The two ports that a backend implements, and what all backends share: the envelope, the key codec, limits, outcomes.
+//!
+//! An application never holds a port: it uses [`Stores`](crate::Stores). A backend of a third party implements
+//! [`RecordBackend`] and [`BlobBackend`], proves itself with the conformance suite, and gets in through
+//! [`Stores::over`](crate::Stores::over).
+
+mod blob;
+mod changes;
+mod commit;
+mod context;
+mod envelope;
+pub mod keys;
+mod limits;
+mod meter;
+pub mod outcome;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader};
+pub use changes::{ChangeCursor, ChangeEntry, ChangePage};
+pub use commit::{Commit, Operation, Precondition, Written};
+pub use context::{CallContext, OpId, PendingWrite};
+pub(crate) use envelope::check_schema;
+pub use envelope::{Before, Draft, Envelope, Owner, Record, Stamp, next_number};
+pub use keys::KeyRange;
+pub use limits::{MAX_VALUE_BYTES, RecordLimits, json_bytes};
+pub use meter::{CallMeter, Cost};
+
+use crate::contract::{Service, StoreError};
+
+/// One page of a scan, in key order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScanPage {
+    /// Live records; maybe none although there are more.
+    pub records: Vec<Record>,
+    /// The key to go on after; `None` at the end of the range.
+    pub next: Option<String>,
+}
+
+/// One page of a list of partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionPage {
+    /// Partition names.
+    pub partitions: Vec<String>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Records in partitions, ordered by key inside each.
+///
+/// No method upserts: every write happens under absence or under one tag, so that sending the same request again
+/// applies it at most once. Deleted records are invisible to `get`, `scan` and `load`.
+#[async_trait]
+pub trait RecordBackend: Send + Sync + fmt::Debug {
+    /// The service behind, for meters.
+    fn service(&self) -> Service;
+
+    /// What the backend takes.
+    fn limits(&self) -> RecordLimits;
+
+    /// The record, if there is one.
+    async fn get(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        key: &str,
+    ) -> Result<Option<Record>, StoreError>;
+
+    /// The records of a key range, in key order, after the key `after`, at most `limit` of them.
+    async fn scan(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ScanPage, StoreError>;
+
+    /// All records of a key range at one instant, in key order.
+    ///
+    /// # Errors
+    /// `Unavailable{contended}` when writers changed the partition during each of three tries.
+    async fn load(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+    ) -> Result<Vec<Record>, StoreError>;
+
+    /// Applies all operations or none. The answer has one entry an operation, in their order.
+    ///
+    /// # Errors
+    /// `AlreadyExists` or `Conflict` with the index of the operation that failed; `LimitExceeded` with the numbers for
+    /// a commit over [`limits`](Self::limits), never a split; `Timeout` or `Unavailable` with the exact outcome.
+    async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError>;
+
+    /// Deletes every record of these ranges, and every trace of their keys in the change history, and makes cursors
+    /// handed out before it `SnapshotRequired`. Ends only when a scan is empty while no writer moved the partition.
+    /// Not atomic beyond one commit; called again, it goes on. Says how many records were deleted.
+    async fn erase(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+    ) -> Result<u64, StoreError>;
+
+    /// Changes of one partition since a cursor, deletions included; from the beginning of its history without one.
+    ///
+    /// # Errors
+    /// `SnapshotRequired` for a cursor older than the history or ahead of it.
+    async fn changes(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage, StoreError>;
+
+    /// The partitions that hold records, for operators and followers of a whole store.
+    async fn partitions(
+        &self,
+        cx: &CallContext,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<PartitionPage, StoreError>;
+
+    /// One cheap read, and one conditional write that must be refused. Writes nothing.
+    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError>;
+
+    /// Drains what is queued, for at most this long.
+    async fn close(&self, deadline: Duration) -> Result<(), StoreError>;
+}
+
+/// The backends of the four responsibilities, and of payloads.
+#[derive(Debug, Clone)]
+pub struct Backends {
+    /// Identity and topology.
+    pub identity: Arc<dyn RecordBackend>,
+    /// Personal memory.
+    pub memory: Arc<dyn RecordBackend>,
+    /// Media records.
+    pub media: Arc<dyn RecordBackend>,
+    /// The catalogue of backups.
+    pub backups: Arc<dyn RecordBackend>,
+    /// Payloads.
+    pub blobs: Arc<dyn BlobBackend>,
+}

@@ -1,0 +1,351 @@
+//! One error type for every call, with its classification as data.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use super::revision::RevisionDigest;
+
+/// The result of every store call.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Whether the write that a failed call asked for has taken place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The write is durable, although the call failed afterwards.
+    Applied,
+    /// Nothing was written, and nothing will be: the same call can be made again.
+    NotApplied,
+    /// The write may have been applied, or may still be. Read before trying again.
+    Unknown,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Applied => "applied",
+            Self::NotApplied => "not applied",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// What went wrong, as data that a caller can match on.
+///
+/// No field ever holds a key, a URL, a secret, a token or a personal value.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The record that the call changes does not exist.
+    NotFound,
+    /// `Expect::Absent` was asked for and the record exists.
+    AlreadyExists,
+    /// `Expect::Exact` was asked for and the record is at another revision, or is gone.
+    Conflict {
+        /// The revision found instead, in log form; `None` when the record is gone.
+        current: Option<RevisionDigest>,
+    },
+    /// The record belongs to another account, loop or device than the call's scope.
+    OutOfScope,
+    /// An argument can't be used. Nothing was sent.
+    Invalid {
+        /// The argument's or field's name.
+        field: Cow<'static, str>,
+        /// Why, without the value.
+        reason: Cow<'static, str>,
+    },
+    /// An argument is over a limit of the contract or of the service. Nothing was sent.
+    LimitExceeded {
+        /// The argument's or field's name, with its unit.
+        field: Cow<'static, str>,
+        /// The largest value allowed.
+        limit: u64,
+        /// The value found.
+        actual: u64,
+    },
+    /// The bytes read are not the bytes written: a checksum or a length differs.
+    Integrity {
+        /// What was compared.
+        what: Cow<'static, str>,
+    },
+    /// A stored record can't be read: a property is missing or malformed, or an invariant of the layout is broken.
+    Corrupt {
+        /// The record, by type and by the digest of its key.
+        record: Cow<'static, str>,
+        /// The property and what is wrong with it.
+        reason: Cow<'static, str>,
+    },
+    /// The service or a local queue asks for less load.
+    Throttled {
+        /// How long to wait before the next try, where the service said so.
+        retry_after: Option<Duration>,
+    },
+    /// The service can't be reached or can't answer, or other writers kept winning.
+    Unavailable {
+        /// True when the service is well and concurrent writers moved the household's fence each time.
+        contended: bool,
+    },
+    /// The call's deadline passed.
+    Timeout,
+    /// The credential is missing, expired or lacks a role.
+    Denied {
+        /// The role or setting that is missing, where it is known.
+        needs: Cow<'static, str>,
+    },
+    /// The code is older than the data, or the backend lacks the operation.
+    Unsupported {
+        /// What is not supported.
+        what: Cow<'static, str>,
+    },
+    /// A change cursor is older than the retained history, or ahead of the store: take a snapshot first.
+    SnapshotRequired,
+}
+
+impl ErrorKind {
+    /// A stable lower-case name for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::Conflict { .. } => "conflict",
+            Self::OutOfScope => "out_of_scope",
+            Self::Invalid { .. } => "invalid",
+            Self::LimitExceeded { .. } => "limit_exceeded",
+            Self::Integrity { .. } => "integrity",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Throttled { .. } => "throttled",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Denied { .. } => "denied",
+            Self::Unsupported { .. } => "unsupported",
+            Self::SnapshotRequired => "snapshot_required",
+        }
+    }
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("the record does not exist"),
+            Self::AlreadyExists => f.write_str("the record exists already"),
+            Self::Conflict {
+                current: Some(digest),
+            } => write!(f, "the record is at another revision, {digest}"),
+            Self::Conflict { current: None } => f.write_str("the record expected is gone"),
+            Self::OutOfScope => f.write_str("the record belongs to another scope"),
+            Self::Invalid { field, reason } => write!(f, "{field} is not valid: {reason}"),
+            Self::LimitExceeded {
+                field,
+                limit,
+                actual,
+            } => write!(f, "{field} is {actual}, the limit is {limit}"),
+            Self::Integrity { what } => {
+                write!(f, "the bytes read are not the bytes written: {what}")
+            }
+            Self::Corrupt { record, reason } => {
+                write!(f, "the stored {record} can't be read: {reason}")
+            }
+            Self::Throttled {
+                retry_after: Some(after),
+            } => {
+                write!(f, "throttled, try again after {} ms", after.as_millis())
+            }
+            Self::Throttled { retry_after: None } => f.write_str("throttled, try again later"),
+            Self::Unavailable { contended: true } => {
+                f.write_str("other writers kept winning, try again")
+            }
+            Self::Unavailable { contended: false } => {
+                f.write_str("the service can't be reached or can't answer")
+            }
+            Self::Timeout => f.write_str("the deadline passed"),
+            Self::Denied { needs } => write!(f, "access denied, it needs {needs}"),
+            Self::Unsupported { what } => write!(f, "not supported: {what}"),
+            Self::SnapshotRequired => {
+                f.write_str("the change history no longer reaches back that far, take a snapshot")
+            }
+        }
+    }
+}
+
+/// A failed call: its [kind](ErrorKind), the operation, and the [outcome](StoreError::outcome) of its write.
+#[derive(Debug, Clone)]
+pub struct StoreError(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    kind: ErrorKind,
+    operation: &'static str,
+    outcome: Outcome,
+    index: Option<usize>,
+    cause: Option<Cause>,
+}
+
+/// The text of an underlying failure, free of keys, URLs, secrets and values.
+#[derive(Debug, Clone)]
+struct Cause(Cow<'static, str>);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cause {}
+
+impl StoreError {
+    /// An error of this kind whose write was not applied.
+    pub fn new(kind: ErrorKind) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            operation: "",
+            outcome: Outcome::NotApplied,
+            index: None,
+            cause: None,
+        }))
+    }
+
+    /// [`ErrorKind::Invalid`] for this field.
+    pub fn invalid(
+        field: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(ErrorKind::Invalid {
+            field: field.into(),
+            reason: reason.into(),
+        })
+    }
+
+    /// [`ErrorKind::LimitExceeded`] for this field.
+    pub fn limit(field: impl Into<Cow<'static, str>>, limit: u64, actual: u64) -> Self {
+        Self::new(ErrorKind::LimitExceeded {
+            field: field.into(),
+            limit,
+            actual,
+        })
+    }
+
+    /// [`ErrorKind::Corrupt`] for this record.
+    pub fn corrupt(
+        record: impl Into<Cow<'static, str>>,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(ErrorKind::Corrupt {
+            record: record.into(),
+            reason: reason.into(),
+        })
+    }
+
+    /// [`ErrorKind::Integrity`]: what was compared.
+    pub fn integrity(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Integrity { what: what.into() })
+    }
+
+    /// [`ErrorKind::Conflict`] with the revision found instead, or `None` when the record is gone.
+    pub fn conflict(current: Option<RevisionDigest>) -> Self {
+        Self::new(ErrorKind::Conflict { current })
+    }
+
+    /// [`ErrorKind::Unavailable`] because other writers kept winning.
+    pub fn contended() -> Self {
+        Self::new(ErrorKind::Unavailable { contended: true })
+    }
+
+    /// [`ErrorKind::Unavailable`] because the service can't be reached or can't answer.
+    pub fn unavailable() -> Self {
+        Self::new(ErrorKind::Unavailable { contended: false })
+    }
+
+    /// [`ErrorKind::Timeout`].
+    pub fn timeout() -> Self {
+        Self::new(ErrorKind::Timeout)
+    }
+
+    /// Sets the outcome of the write.
+    #[must_use]
+    pub fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.0.outcome = outcome;
+        self
+    }
+
+    /// Sets the index of the operation that failed inside its commit.
+    #[must_use]
+    pub fn with_index(mut self, index: usize) -> Self {
+        self.0.index = Some(index);
+        self
+    }
+
+    /// Sets the underlying failure's text. It must be free of keys, URLs, secrets and values.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
+        self.0.cause = Some(Cause(cause.into()));
+        self
+    }
+
+    pub(crate) fn without_index(mut self) -> Self {
+        self.0.index = None;
+        self
+    }
+
+    pub(crate) fn in_operation(mut self, operation: &'static str) -> Self {
+        self.0.operation = operation;
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// The contract call, such as `preference.set`.
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// Whether the write has taken place. Reads are always [`Outcome::NotApplied`].
+    pub fn outcome(&self) -> Outcome {
+        self.0.outcome
+    }
+
+    /// The index of the operation that failed, for a commit of several.
+    pub fn failed_operation(&self) -> Option<usize> {
+        self.0.index
+    }
+
+    /// True for [`ErrorKind::Conflict`] and [`ErrorKind::AlreadyExists`]: read again, decide again, write again.
+    pub fn is_conflict(&self) -> bool {
+        matches!(
+            self.0.kind,
+            ErrorKind::Conflict { .. } | ErrorKind::AlreadyExists
+        )
+    }
+
+    /// True when the same call may succeed later without any change to it.
+    ///
+    /// With [`Outcome::Unknown`] read first: the earlier write may have been applied.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.0.kind,
+            ErrorKind::Throttled { .. } | ErrorKind::Unavailable { .. } | ErrorKind::Timeout
+        )
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.operation.is_empty() {
+            write!(f, "{}: ", self.0.operation)?;
+        }
+        self.0.kind.describe(f)?;
+        if let Some(index) = self.0.index {
+            write!(f, " (operation {index} of the commit)")?;
+        }
+        if self.0.outcome != Outcome::NotApplied {
+            write!(f, " [outcome {}]", self.0.outcome)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.cause.as_ref().map(|cause| cause as _)
+    }
+}

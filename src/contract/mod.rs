@@ -1,0 +1,65 @@
+//! The contract: traits, record types, revisions and errors. No I/O, and no type of any service's SDK.
+
+mod account;
+mod device;
+mod error;
+mod health;
+mod household;
+mod ids;
+mod media;
+mod member;
+mod memory;
+mod meter;
+mod options;
+mod page;
+mod patch;
+mod person;
+mod revision;
+mod scope;
+mod time;
+
+pub use account::{Account, AccountStore};
+pub use device::{
+    Device, DeviceFilter, DevicePatch, DeviceRegistration, DeviceStore, MAX_DEVICES_PER_PAGE,
+    Registered, RegistrationOutcome, RegistrationSource,
+};
+pub use error::{ErrorKind, Outcome, Result, StoreError};
+pub use health::{HealthReport, ServiceHealth, StoreHealth};
+pub use household::{Household, LoopStore};
+pub use ids::{AccountId, DeviceId, LoopId, MAX_ID_BYTES, MAX_KEY_BYTES, MemberId, PersonId};
+pub use media::{
+    ByteStream, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow,
+    NewMedia,
+};
+pub use member::{LoopMember, LoopMemberStore, MemberPatch, MemberStatus};
+pub use memory::{
+    Added, Affinity, Fact, ListItem, MAX_LIST_ITEMS, MemoryAggregate, MemoryItem,
+    PersonalMemoryStore,
+};
+pub use meter::{CallObserver, CallReport, RequestCount, Service};
+pub use options::{CallOptions, Freshness, MAX_DEADLINE};
+pub use page::{Page, PageToken, Paged};
+pub use patch::{Change, UnknownFields};
+pub use person::{Person, PersonStore};
+pub use revision::{Expect, OpTrail, Revision, RevisionDigest, Stored, Witness};
+pub use scope::{AccountScope, DeviceScope, LoopScope, MemoryScope};
+pub use time::{Clock, IdSource, RandomIds, SystemClock, Timestamp};
+
+pub(crate) use options::{READ_DEADLINE, WRITE_DEADLINE};
+pub(crate) use time::{random_ids, system_clock};
+
+/// Contract traits are implemented once, by [`Stores`](crate::Stores), so that methods can be added to them.
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// Identity and topology as one object: the sum of the small traits.
+pub trait CloudStateStore:
+    AccountStore + DeviceStore + LoopStore + LoopMemberStore + PersonStore
+{
+}
+
+impl<T: AccountStore + DeviceStore + LoopStore + LoopMemberStore + PersonStore> CloudStateStore
+    for T
+{
+}

@@ -1,0 +1,150 @@
+//! Instants, and where they and fresh ids come from.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::error::StoreError;
+
+/// An instant in UTC with microsecond resolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The instant this many microseconds after 1970-01-01T00:00:00Z.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// The instant this many milliseconds after 1970-01-01T00:00:00Z.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis.saturating_mul(1_000))
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z, rounded down.
+    pub const fn as_millis(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
+    /// The system's clock.
+    pub fn now() -> Self {
+        let nanos = OffsetDateTime::now_utc().unix_timestamp_nanos();
+        Self(i64::try_from(nanos.div_euclid(1_000)).unwrap_or(i64::MAX))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 with six fractional digits, such as `2026-03-01T08:00:00.000000Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000) {
+            Ok(at) => write!(
+                f,
+                "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+                at.year(),
+                u8::from(at.month()),
+                at.day(),
+                at.hour(),
+                at.minute(),
+                at.second(),
+                at.microsecond()
+            ),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = StoreError;
+
+    /// Reads RFC 3339; digits below a microsecond are dropped.
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        OffsetDateTime::parse(text, &Rfc3339)
+            .ok()
+            .and_then(|at| i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000)).ok())
+            .map(Self)
+            .ok_or_else(|| StoreError::invalid("timestamp", "it is not RFC 3339"))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Where the stores read the time from.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// Where the stores take fresh ids from: call ids, blob names, member ids.
+pub trait IdSource: Send + Sync + fmt::Debug {
+    /// 128 bits that have not been handed out before.
+    fn next_id(&self) -> [u8; 16];
+}
+
+/// The operating system's random numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RandomIds;
+
+impl IdSource for RandomIds {
+    fn next_id(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
+        bytes
+    }
+}
+
+pub(crate) fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+pub(crate) fn random_ids() -> Arc<dyn IdSource> {
+    Arc::new(RandomIds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_form_keeps_microseconds() {
+        let at = Timestamp::from_micros(1_772_352_000_000_123);
+        assert_eq!(at.to_string(), "2026-03-01T08:00:00.000123Z");
+        assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
+        assert_eq!(Timestamp::from_micros(-1).as_millis(), -1);
+    }
+
+    #[test]
+    fn offsets_are_converted_to_utc() {
+        let at: Timestamp = "2026-03-01T10:00:00.5+02:00".parse().unwrap();
+        assert_eq!(at.to_string(), "2026-03-01T08:00:00.500000Z");
+    }
+}

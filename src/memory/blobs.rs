@@ -1,0 +1,165 @@
+//! Payloads in memory.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use sha2::{Digest, Sha256};
+
+use crate::backend::{
+    BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, Cost,
+};
+use crate::contract::{ErrorKind, MediaBody, Service, StoreError, Timestamp};
+
+/// Chunks a reader is handed, in bytes.
+const CHUNK: usize = 64 * 1024;
+
+/// Payloads in this process's memory.
+#[derive(Debug, Default)]
+pub struct MemoryBlobs(Mutex<BTreeMap<BlobName, (Bytes, Timestamp)>>);
+
+impl MemoryBlobs {
+    fn blobs(&self) -> MutexGuard<'_, BTreeMap<BlobName, (Bytes, Timestamp)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(cx: &CallContext, kind: &'static str) {
+        cx.meter().add(Service::Memory, kind, Cost::one());
+    }
+}
+
+/// Checks a byte range against the length of its payload.
+///
+/// # Errors
+/// `Invalid{range}` when it is empty or ends past the payload.
+pub(crate) fn check_range(range: &Range<u64>, length: u64) -> Result<(), StoreError> {
+    if range.start >= range.end {
+        return Err(StoreError::invalid("range", "it is empty"));
+    }
+    if range.end > length {
+        return Err(StoreError::invalid("range", "it ends past the payload"));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl BlobBackend for MemoryBlobs {
+    fn service(&self) -> Service {
+        Service::Memory
+    }
+
+    async fn put(
+        &self,
+        cx: &CallContext,
+        name: &BlobName,
+        body: MediaBody,
+    ) -> Result<BlobDigest, StoreError> {
+        let bytes = match body {
+            MediaBody::Bytes(bytes) => bytes,
+            MediaBody::Stream(mut stream) => {
+                let mut all = BytesMut::new();
+                while let Some(chunk) = stream.next().await {
+                    all.extend_from_slice(&chunk?);
+                }
+                all.freeze()
+            }
+        };
+        Self::count(cx, "put");
+        let digest = BlobDigest {
+            length: bytes.len() as u64,
+            sha256: Sha256::digest(&bytes).into(),
+        };
+        let mut blobs = self.blobs();
+        if blobs.contains_key(name) {
+            return Err(StoreError::new(ErrorKind::AlreadyExists));
+        }
+        blobs.insert(name.clone(), (bytes, cx.now()));
+        Ok(digest)
+    }
+
+    async fn open(
+        &self,
+        cx: &CallContext,
+        name: &BlobName,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<BlobReader>, StoreError> {
+        Self::count(cx, "get");
+        let Some((bytes, _)) = self.blobs().get(name).cloned() else {
+            return Ok(None);
+        };
+        let length = bytes.len() as u64;
+        let mut part = match range {
+            None => bytes,
+            Some(range) => {
+                check_range(&range, length)?;
+                bytes.slice(range.start as usize..range.end as usize)
+            }
+        };
+        let chunks = std::iter::from_fn(move || {
+            (!part.is_empty()).then(|| Ok(part.split_to(part.len().min(CHUNK))))
+        });
+        Ok(Some(BlobReader {
+            length,
+            body: futures::stream::iter(chunks).boxed(),
+        }))
+    }
+
+    async fn head(
+        &self,
+        cx: &CallContext,
+        name: &BlobName,
+    ) -> Result<Option<BlobHead>, StoreError> {
+        Self::count(cx, "head");
+        Ok(self.blobs().get(name).map(|(bytes, at)| BlobHead {
+            length: bytes.len() as u64,
+            created: *at,
+        }))
+    }
+
+    async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError> {
+        Self::count(cx, "delete");
+        self.blobs().remove(name);
+        Ok(())
+    }
+
+    async fn list(
+        &self,
+        cx: &CallContext,
+        area: BlobArea,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<BlobPage, StoreError> {
+        Self::count(cx, "list");
+        let blobs = self.blobs();
+        let mut found = blobs
+            .range((Bound::Unbounded::<&BlobName>, Bound::Unbounded))
+            .filter(|(name, _)| name.area() == area && name.path().starts_with(prefix))
+            .filter(|(name, _)| after.is_none_or(|after| name.path() > after));
+        let page: Vec<_> = found
+            .by_ref()
+            .take(limit)
+            .map(|(name, (bytes, at))| {
+                (
+                    name.clone(),
+                    BlobHead {
+                        length: bytes.len() as u64,
+                        created: *at,
+                    },
+                )
+            })
+            .collect();
+        let next = found
+            .next()
+            .and_then(|_| page.last().map(|(name, _)| name.path().to_owned()));
+        Ok(BlobPage { blobs: page, next })
+    }
+
+    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
+        Self::count(cx, "probe");
+        Ok(())
+    }
+}

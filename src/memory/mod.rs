@@ -1,0 +1,24 @@
+//! The backends in memory: for tests, for trying things out, and as the model the others are compared with.
+
+mod blobs;
+mod records;
+
+use std::sync::Arc;
+
+pub use blobs::MemoryBlobs;
+pub(crate) use blobs::check_range;
+pub use records::MemoryRecords;
+
+use crate::backend::{Backends, RecordLimits};
+
+/// Empty backends in memory, each with the limits of the service it stands for.
+pub fn backends() -> Backends {
+    let tables = || Arc::new(MemoryRecords::new(RecordLimits::TABLES));
+    Backends {
+        identity: Arc::new(MemoryRecords::new(RecordLimits::COSMOS)),
+        memory: tables(),
+        media: tables(),
+        backups: tables(),
+        blobs: Arc::new(MemoryBlobs::default()),
+    }
+}

@@ -1,0 +1,375 @@
+//! Records in memory, as strict as the service they stand for.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::backend::{
+    Before, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation,
+    PartitionPage, Precondition, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written,
+    next_number,
+};
+use crate::contract::{RevisionDigest, Service, StoreError, Timestamp, Witness};
+
+/// How long changes are kept: 30 days, as on Azure.
+const RETENTION_MICROS: i64 = 30 * 24 * 3_600 * 1_000_000;
+const LAYOUT: u32 = 1;
+
+/// Records of one responsibility in this process's memory.
+#[derive(Debug)]
+pub struct MemoryRecords {
+    limits: RecordLimits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    partitions: BTreeMap<String, Partition>,
+    /// Tags are unique over the backend's whole life, so a re-created record never has a tag it had before.
+    tags: u64,
+    incarnation: [u8; 16],
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    rows: BTreeMap<String, Record>,
+    history: Vec<Change>,
+    number: u64,
+    seq: u64,
+    /// Cursors below this position need a snapshot.
+    floor: u64,
+}
+
+#[derive(Debug)]
+struct Change {
+    seq: u64,
+    at: Timestamp,
+    number: u64,
+    keys: Vec<(String, bool)>,
+}
+
+impl MemoryRecords {
+    /// An empty backend with these limits.
+    pub fn new(limits: RecordLimits) -> Self {
+        let incarnation = crate::contract::IdSource::next_id(&crate::contract::RandomIds);
+        Self {
+            limits,
+            state: Mutex::new(State {
+                partitions: BTreeMap::new(),
+                tags: 0,
+                incarnation,
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(cx: &CallContext, kind: &'static str) {
+        cx.meter().add(Service::Memory, kind, Cost::one());
+    }
+}
+
+impl State {
+    fn fresh_tag(&mut self) -> String {
+        self.tags += 1;
+        let id = u128::from_be_bytes(self.incarnation);
+        format!("\"{id:032x}.{:x}\"", self.tags)
+    }
+}
+
+impl Partition {
+    /// Checks one operation's precondition; says whether there is a record.
+    fn check(&self, operation: &Operation) -> Result<Option<&Record>, StoreError> {
+        let found = self.rows.get(operation.key());
+        match (operation.expect(), found) {
+            (Precondition::Any, found) => {
+                if let (Operation::Put { draft, .. }, Some(record)) = (operation, found) {
+                    draft.check_over(record)?;
+                }
+                Ok(found)
+            }
+            (Precondition::Absent, None) => Ok(None),
+            (Precondition::Absent, Some(_)) => {
+                Err(StoreError::new(crate::contract::ErrorKind::AlreadyExists))
+            }
+            (Precondition::Exact(witness), Some(record)) if record.tag == witness.tag => Ok(found),
+            (Precondition::Present, Some(_)) => Ok(found),
+            (Precondition::Exact(_) | Precondition::Present, found) => {
+                Err(StoreError::conflict(found.map(|record| {
+                    RevisionDigest::new(record.envelope.number, &record.tag)
+                })))
+            }
+        }
+    }
+
+    fn trim(&mut self, now: Timestamp) {
+        let oldest = now.as_micros().saturating_sub(RETENTION_MICROS);
+        let kept = self
+            .history
+            .partition_point(|change| change.at.as_micros() < oldest);
+        if let Some(last) = kept.checked_sub(1).and_then(|last| self.history.get(last)) {
+            self.floor = self.floor.max(last.seq);
+        }
+        self.history.drain(..kept);
+    }
+}
+
+#[async_trait]
+impl RecordBackend for MemoryRecords {
+    fn service(&self) -> Service {
+        Service::Memory
+    }
+
+    fn limits(&self) -> RecordLimits {
+        self.limits
+    }
+
+    async fn get(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        key: &str,
+    ) -> Result<Option<Record>, StoreError> {
+        Self::count(cx, "get");
+        Ok(self
+            .state()
+            .partitions
+            .get(partition)
+            .and_then(|p| p.rows.get(key))
+            .cloned())
+    }
+
+    async fn scan(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ScanPage, StoreError> {
+        Self::count(cx, "query");
+        let limit = limit.min(self.limits.page);
+        let mut records = Vec::new();
+        let mut next = None;
+        if let Some(found) = self.state().partitions.get(partition) {
+            let from = match after {
+                Some(after) if after >= range.from.as_str() => Bound::Excluded(after),
+                _ => Bound::Included(range.from.as_str()),
+            };
+            // A cursor behind the range would turn the bounds around.
+            let rows = found.rows.range::<str, _>((from, Bound::Unbounded));
+            for (key, record) in rows.take_while(|(key, _)| key.as_str() < range.to.as_str()) {
+                if records.len() == limit {
+                    next = records.last().map(|last: &Record| last.key.clone());
+                    break;
+                }
+                debug_assert!(range.contains(key));
+                records.push(record.clone());
+            }
+        }
+        Ok(ScanPage { records, next })
+    }
+
+    async fn load(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+    ) -> Result<Vec<Record>, StoreError> {
+        Self::count(cx, "query");
+        let state = self.state();
+        let rows = state.partitions.get(partition).map(|p| &p.rows);
+        Ok(rows
+            .into_iter()
+            .flat_map(|rows| rows.range(range.from.clone()..range.to.clone()))
+            .map(|(_, record)| record.clone())
+            .collect())
+    }
+
+    async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
+        commit.check()?;
+        self.limits.check(&commit)?;
+        commit.check_build_time()?;
+        Self::count(cx, "commit");
+        let now = cx.now();
+        let mut state = self.state();
+        let mut tags = Vec::with_capacity(commit.operations.len());
+        for _ in &commit.operations {
+            tags.push(state.fresh_tag());
+        }
+        let partition = state.partitions.entry(commit.partition).or_default();
+        for (index, operation) in commit.operations.iter().enumerate() {
+            partition
+                .check(operation)
+                .map_err(|error| error.with_index(index))?;
+        }
+        let stamp = Stamp {
+            number: next_number(partition.number, now),
+            now,
+            op: commit.op,
+        };
+        let mut changed = Vec::new();
+        let mut written = Vec::with_capacity(commit.operations.len());
+        for (operation, tag) in commit.operations.into_iter().zip(tags) {
+            match operation {
+                Operation::Put { draft, expect } => {
+                    let before = match expect {
+                        Precondition::Present => None,
+                        _ => partition
+                            .rows
+                            .get(&draft.key)
+                            .map(|record| Before::live(&record.witness())),
+                    };
+                    let key = draft.key.clone();
+                    let envelope = draft.stamped(&stamp, before.as_ref());
+                    let record = Record {
+                        key: key.clone(),
+                        envelope,
+                        tag,
+                    };
+                    written.push(Written::Put {
+                        witness: record.witness(),
+                        updated: now,
+                    });
+                    changed.push((key.clone(), false));
+                    partition.rows.insert(key, record);
+                }
+                Operation::Delete { key, .. } => {
+                    if partition.rows.remove(&key).is_some() {
+                        changed.push((key, true));
+                        written.push(Written::Deleted);
+                    } else {
+                        written.push(Written::Nothing);
+                    }
+                }
+            }
+        }
+        if !changed.is_empty() {
+            partition.number = stamp.number;
+            partition.seq += 1;
+            partition.history.push(Change {
+                seq: partition.seq,
+                at: now,
+                number: stamp.number,
+                keys: changed,
+            });
+            partition.trim(now);
+        }
+        Ok(written)
+    }
+
+    async fn erase(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+    ) -> Result<u64, StoreError> {
+        Self::count(cx, "erase");
+        let now = cx.now();
+        let mut state = self.state();
+        let Some(partition) = state.partitions.get_mut(partition) else {
+            return Ok(0);
+        };
+        let erased = |key: &str| ranges.iter().any(|range| range.contains(key));
+        let before = partition.rows.len();
+        partition.rows.retain(|key, _| !erased(key));
+        for change in &mut partition.history {
+            change.keys.retain(|(key, _)| !erased(key));
+        }
+        partition.number = next_number(partition.number, now);
+        partition.seq += 1;
+        partition.floor = partition.seq;
+        Ok((before - partition.rows.len()) as u64)
+    }
+
+    async fn changes(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage, StoreError> {
+        Self::count(cx, "changes");
+        let stale = || StoreError::new(crate::contract::ErrorKind::SnapshotRequired);
+        let state = self.state();
+        let empty = Partition::default();
+        let found = state.partitions.get(partition).unwrap_or(&empty);
+        let mut position = match since {
+            None => found.floor,
+            Some(cursor) => {
+                let position: u64 = cursor.position.parse().map_err(|_| stale())?;
+                if cursor.layout != LAYOUT || position < found.floor || position > found.seq {
+                    return Err(stale());
+                }
+                position
+            }
+        };
+        let mut changes = Vec::new();
+        let start = found
+            .history
+            .partition_point(|change| change.seq <= position);
+        for change in &found.history[start..] {
+            if !changes.is_empty() && changes.len() + change.keys.len() > limit {
+                break;
+            }
+            position = change.seq;
+            changes.extend(change.keys.iter().map(|(key, deleted)| ChangeEntry {
+                key: key.clone(),
+                number: Some(change.number),
+                deleted: *deleted,
+            }));
+        }
+        let next = ChangeCursor {
+            layout: LAYOUT,
+            position: position.to_string(),
+            at: cx.now(),
+        };
+        Ok(ChangePage { changes, next })
+    }
+
+    async fn partitions(
+        &self,
+        cx: &CallContext,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<PartitionPage, StoreError> {
+        Self::count(cx, "partitions");
+        let state = self.state();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut names = state
+            .partitions
+            .range::<str, _>((from, Bound::Unbounded))
+            .map(|(name, _)| name.clone());
+        let partitions: Vec<String> = names.by_ref().take(limit).collect();
+        let next = names.next().and_then(|_| partitions.last().cloned());
+        Ok(PartitionPage { partitions, next })
+    }
+
+    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
+        Self::count(cx, "probe");
+        let nothing = Witness {
+            tag: String::new(),
+            number: 0,
+            created: cx.now(),
+            ops: crate::contract::OpTrail::default(),
+            schema_version: 0,
+        };
+        let operation = Operation::Delete {
+            key: "probe".into(),
+            expect: Precondition::Exact(Box::new(nothing)),
+        };
+        match Partition::default().check(&operation) {
+            Err(_) => Ok(()),
+            Ok(_) => Err(StoreError::integrity("a conditional write was not refused")),
+        }
+    }
+
+    async fn close(&self, _deadline: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

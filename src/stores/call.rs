@@ -1,0 +1,81 @@
+//! One contract call: its context, deadline, report and log line.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Stores;
+use crate::backend::CallContext;
+use crate::contract::{CallReport, READ_DEADLINE, Result, WRITE_DEADLINE};
+
+impl Stores {
+    /// Runs a read: 10 s unless the options say otherwise.
+    pub(super) async fn read<T, F, Fut>(&self, operation: &'static str, work: F) -> Result<T>
+    where
+        F: FnOnce(CallContext) -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        self.call(operation, READ_DEADLINE, work).await
+    }
+
+    /// Runs a write: 30 s unless the options say otherwise.
+    pub(super) async fn write<T, F, Fut>(&self, operation: &'static str, work: F) -> Result<T>
+    where
+        F: FnOnce(CallContext) -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        self.call(operation, WRITE_DEADLINE, work).await
+    }
+
+    async fn call<T, F, Fut>(
+        &self,
+        operation: &'static str,
+        default: Duration,
+        work: F,
+    ) -> Result<T>
+    where
+        F: FnOnce(CallContext) -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        let time = self
+            .options
+            .deadline_or(default)
+            .map_err(|error| error.in_operation(operation))?;
+        let clock = self.shared.clock.clone();
+        let cx = CallContext::new(
+            operation,
+            self.fresh_id(),
+            time,
+            self.options.freshness,
+            clock,
+        );
+        let started = Instant::now();
+        let result = cx
+            .within_deadline(work(cx.clone()))
+            .await
+            .map_err(|error| error.in_operation(operation));
+        self.report(&cx, started.elapsed(), &result);
+        result
+    }
+
+    fn report<T>(&self, cx: &CallContext, elapsed: Duration, result: &Result<T>) {
+        let error = result
+            .as_ref()
+            .err()
+            .map(|error| (error.kind().name(), error.outcome()));
+        let report = CallReport::new(cx.operation(), cx.meter().snapshot(), elapsed, error);
+        tracing::debug!(
+            target: "openjibo_store::call",
+            operation = report.operation,
+            requests = report.total_requests(),
+            request_units = report.request_units(),
+            elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            error = report.error,
+            outcome = report.outcome.map(tracing::field::display),
+        );
+        if let Some(observer) = &self.shared.observer {
+            observer.call_ended(&report);
+        }
+    }
+}

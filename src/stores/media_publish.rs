@@ -1,0 +1,383 @@
+//! Publishing media: the ledger row decides between publisher and sweeper.
+//!
+//! A payload is uploaded under a fresh name, then published in one commit: the record, its row in the time index, and
+//! the **insert** of the ledger row `b:<blob>` as live. A sweeper may delete a payload without a ledger row only after
+//! it has itself inserted that row as condemned, so one of the two loses, whatever the clocks say.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::Stores;
+use super::household::loop_owner;
+use super::media::{check, place};
+use super::record::{self, Place, RecordValue, check_key, check_not_absent, draft, precondition};
+use crate::backend::{
+    BlobArea, BlobDigest, BlobName, CallContext, Commit, Operation, Precondition, Record, Written,
+    keys,
+};
+use crate::contract::{
+    ErrorKind, Expect, LoopScope, Media, MediaBody, NewMedia, Outcome, Result, StoreError, Stored,
+    UnknownFields,
+};
+
+/// How long an unpublished payload is safe from the sweeper.
+pub(super) const GRACE: Duration = Duration::from_secs(24 * 3_600);
+
+/// The row of the time index: carries the metadata, so that a list is one query.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+struct TimeEntry(Media);
+
+impl RecordValue for TimeEntry {
+    const TYPE: &'static str = "media-time";
+}
+
+/// What may become of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LedgerState {
+    Live,
+    Garbage,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Ledger {
+    state: LedgerState,
+}
+
+impl RecordValue for Ledger {
+    const TYPE: &'static str = "media-blob";
+}
+
+fn time_place(scope: &LoopScope, media: &Media) -> Place {
+    Place {
+        key: keys::media_time_key(media.put_ms, &media.path),
+        ..place(scope, &media.path)
+    }
+}
+
+fn ledger_place(scope: &LoopScope, blob: &str) -> Place {
+    Place {
+        partition: keys::household_partition(scope),
+        key: keys::media_blob_key(blob),
+        owner: loop_owner(scope),
+        record_key: blob.to_owned(),
+    }
+}
+
+/// Where the operations of a publish stand in its commit.
+const RECORD: usize = 0;
+const LEDGER: usize = 2;
+
+/// The state of the record that a publish or removal replaces.
+enum Current {
+    /// Not read: the write expects absence.
+    Unread,
+    /// Read; `None` when there is no record.
+    Read(Option<Stored<Media>>),
+}
+
+impl Current {
+    fn stored(&self) -> Option<&Stored<Media>> {
+        match self {
+            Self::Unread => None,
+            Self::Read(found) => found.as_ref(),
+        }
+    }
+}
+
+fn ledger(
+    scope: &LoopScope,
+    blob: &str,
+    state: LedgerState,
+    expect: Precondition,
+) -> Result<Operation> {
+    Ok(Operation::Put {
+        draft: draft(&ledger_place(scope, blob), &Ledger { state })?,
+        expect,
+    })
+}
+
+/// The commit's operations: record, time index, ledger; then what goes of the version replaced.
+fn publish_operations(
+    scope: &LoopScope,
+    media: &Media,
+    current: &Current,
+) -> Result<Vec<Operation>> {
+    let record_place = place(scope, &media.path);
+    let expect = match current.stored() {
+        None => Expect::Absent,
+        Some(found) => Expect::Exact(found.revision().clone()),
+    };
+    let old = current.stored().filter(|old| !old.is_deleted);
+    let old_time = old.map(|old| keys::media_time_key(old.put_ms, &old.path));
+    let time = draft(&time_place(scope, media), &TimeEntry(media.clone()))?;
+    let same_instant = old_time.as_ref() == Some(&time.key);
+    let mut operations = vec![
+        Operation::Put {
+            draft: draft(&record_place, media)?,
+            expect: precondition::<Media>(&record_place, &expect)?,
+        },
+        Operation::Put {
+            draft: time,
+            expect: if same_instant {
+                Precondition::Present
+            } else {
+                Precondition::Absent
+            },
+        },
+        ledger(scope, &media.blob, LedgerState::Live, Precondition::Absent)?,
+    ];
+    operations.extend(
+        old_time
+            .filter(|_| !same_instant)
+            .map(|key| Operation::Delete {
+                key,
+                expect: Precondition::Present,
+            }),
+    );
+    if let Some(old) = old {
+        operations.push(ledger(
+            scope,
+            &old.blob,
+            LedgerState::Garbage,
+            Precondition::Present,
+        )?);
+    }
+    Ok(operations)
+}
+
+/// A failure behind the record's own precondition: rows that change only together no longer agree.
+fn broken_ledger(error: StoreError) -> StoreError {
+    match error.failed_operation() {
+        Some(index) if index != RECORD && error.is_conflict() => StoreError::corrupt(
+            "media record",
+            "its time index or ledger row does not agree with it",
+        ),
+        _ => error,
+    }
+}
+
+/// A body that can be sent again, or only once.
+enum Upload {
+    Again(Bytes),
+    Once(Option<MediaBody>),
+}
+
+impl Upload {
+    fn new(body: MediaBody) -> Self {
+        match body {
+            MediaBody::Bytes(bytes) => Self::Again(bytes),
+            stream @ MediaBody::Stream(_) => Self::Once(Some(stream)),
+        }
+    }
+
+    /// The body to send; `None` when it can't be rewound.
+    fn take(&mut self) -> Option<MediaBody> {
+        match self {
+            Self::Again(bytes) => Some(MediaBody::Bytes(bytes.clone())),
+            Self::Once(body) => body.take(),
+        }
+    }
+}
+
+impl Stores {
+    async fn current(
+        &self,
+        cx: &CallContext,
+        scope: &LoopScope,
+        path: &str,
+    ) -> Result<Option<Stored<Media>>> {
+        record::get::<Media>(self.media_backend(), cx, &place(scope, path)).await
+    }
+
+    /// Reads what a write under `Any` or `Exact` replaces; a stale revision ends here, before anything is uploaded.
+    async fn replaced(
+        &self,
+        cx: &CallContext,
+        scope: &LoopScope,
+        path: &str,
+        expect: &Expect,
+    ) -> Result<Current> {
+        precondition::<Media>(&place(scope, path), expect)?;
+        match expect {
+            Expect::Absent => Ok(Current::Unread),
+            Expect::Any => Ok(Current::Read(self.current(cx, scope, path).await?)),
+            Expect::Exact(revision) => match self.current(cx, scope, path).await? {
+                Some(found) if found.revision() == revision => Ok(Current::Read(Some(found))),
+                found => Err(StoreError::conflict(
+                    found.map(|found| found.revision().digest()),
+                )),
+            },
+        }
+    }
+
+    pub(super) async fn publish(
+        &self,
+        cx: &CallContext,
+        scope: &LoopScope,
+        media: NewMedia,
+        body: MediaBody,
+        expect: &Expect,
+    ) -> Result<Stored<Media>> {
+        check(&media)?;
+        let mut current = self.replaced(cx, scope, &media.path, expect).await?;
+        let mut upload = Upload::new(body);
+        let mut sent: Option<(BlobName, BlobDigest, Instant)> = None;
+        for _ in 0..record::ROUNDS {
+            let (name, digest, began) = match sent.take() {
+                Some(sent) => sent,
+                None => {
+                    let Some(body) = upload.take() else {
+                        return Err(StoreError::contended());
+                    };
+                    let began = Instant::now();
+                    let name = BlobName::fresh(BlobArea::Media, scope, self.fresh_id());
+                    let digest = self
+                        .shared
+                        .backends
+                        .blobs
+                        .put(cx, &name, body)
+                        .await
+                        .map_err(orphaned)?;
+                    (name, digest, began)
+                }
+            };
+            let value = published(&media, &name, digest, cx.now().as_millis());
+            let operations = publish_operations(scope, &value, &current)?;
+            let mut commit =
+                Commit::new(keys::household_partition(scope), cx.next_op(), operations);
+            commit.build_before = Some(began + GRACE);
+            let error = match self.media_backend().commit(cx, commit).await {
+                Ok(written) => return answer(scope, value, written),
+                Err(error) => error,
+            };
+            if !error.is_conflict() {
+                return Err(error);
+            }
+            match error.failed_operation() {
+                // The sweeper condemned the payload: upload again under a new name.
+                Some(LEDGER) => {}
+                Some(RECORD) | None => {
+                    current = self
+                        .after_conflict(cx, scope, &media.path, expect, error)
+                        .await?;
+                    sent = Some((name, digest, began));
+                }
+                Some(_) => return Err(broken_ledger(error)),
+            }
+        }
+        Err(StoreError::contended())
+    }
+
+    /// What to publish over after another writer was faster, or the conflict to answer.
+    async fn after_conflict(
+        &self,
+        cx: &CallContext,
+        scope: &LoopScope,
+        path: &str,
+        expect: &Expect,
+        error: StoreError,
+    ) -> Result<Current> {
+        match expect {
+            Expect::Exact(_) => Err(error.without_index()),
+            Expect::Any => Ok(Current::Read(self.current(cx, scope, path).await?)),
+            // A removed media counts as absent.
+            Expect::Absent => match self.current(cx, scope, path).await? {
+                Some(found) if !found.is_deleted => Err(StoreError::new(ErrorKind::AlreadyExists)),
+                found => Ok(Current::Read(found)),
+            },
+        }
+    }
+
+    /// Marks the record removed, takes it out of the time index, and gives its payload to the sweeper, in one commit.
+    pub(super) async fn bury(
+        &self,
+        cx: &CallContext,
+        scope: &LoopScope,
+        path: &str,
+        expect: &Expect,
+    ) -> Result<Option<Stored<Media>>> {
+        check_key("path", path)?;
+        check_not_absent(expect)?;
+        for _ in 0..record::ROUNDS {
+            let Current::Read(Some(found)) = self.replaced(cx, scope, path, expect).await? else {
+                return Ok(None);
+            };
+            if found.is_deleted {
+                return Ok(None);
+            }
+            let record_place = place(scope, path);
+            let value = Media {
+                is_deleted: true,
+                ..found.value().clone()
+            };
+            let exact = Expect::Exact(found.revision().clone());
+            let operations = vec![
+                Operation::Put {
+                    draft: draft(&record_place, &value)?,
+                    expect: precondition::<Media>(&record_place, &exact)?,
+                },
+                Operation::Delete {
+                    key: keys::media_time_key(found.put_ms, &found.path),
+                    expect: Precondition::Present,
+                },
+                ledger(
+                    scope,
+                    &found.blob,
+                    LedgerState::Garbage,
+                    Precondition::Present,
+                )?,
+            ];
+            let commit = Commit::new(keys::household_partition(scope), cx.next_op(), operations);
+            match self.media_backend().commit(cx, commit).await {
+                Ok(written) => return answer(scope, value, written).map(Some),
+                Err(error) if error.is_conflict() && error.failed_operation() != Some(RECORD) => {
+                    return Err(broken_ledger(error));
+                }
+                Err(error) if error.is_conflict() && *expect == Expect::Any => {}
+                Err(error) => return Err(error.without_index()),
+            }
+        }
+        Err(StoreError::contended())
+    }
+
+    /// Reads one row of the time index.
+    pub(super) fn listed(&self, scope: &LoopScope, record: &Record) -> Result<Stored<Media>> {
+        let place = Place {
+            key: record.key.clone(),
+            ..place(scope, &record.envelope.record_key)
+        };
+        Ok(record::decode::<TimeEntry>(&place, record)?.map(|entry| entry.0))
+    }
+}
+
+/// An upload that was applied without a published record is no applied call.
+fn orphaned(error: StoreError) -> StoreError {
+    error.with_outcome(Outcome::NotApplied)
+}
+
+fn published(media: &NewMedia, name: &BlobName, digest: BlobDigest, put_ms: i64) -> Media {
+    Media {
+        path: media.path.clone(),
+        media_type: media.media_type.clone(),
+        content_type: media.content_type.clone(),
+        reference: media.reference.clone(),
+        is_encrypted: media.is_encrypted,
+        is_deleted: false,
+        length: digest.length,
+        sha256: digest.sha256_hex(),
+        meta: media.meta.clone(),
+        blob: name.random().to_owned(),
+        put_ms,
+        unknown: UnknownFields::default(),
+    }
+}
+
+fn answer(scope: &LoopScope, media: Media, written: Vec<Written>) -> Result<Stored<Media>> {
+    let place = place(scope, &media.path);
+    record::stored(&place, media, written.into_iter().next())
+}

@@ -1,0 +1,231 @@
+//! Members of a household.
+
+use async_trait::async_trait;
+
+use super::Stores;
+use super::household::loop_owner;
+use super::person::listed_place;
+use super::record::{self, Modified, Place, RecordValue, modify};
+use crate::backend::{CallContext, keys};
+use crate::contract::{
+    ErrorKind, Expect, LoopMember, LoopMemberStore, LoopScope, MemberId, MemberPatch, MemberStatus,
+    Page, Paged, Result, StoreError, Stored, Timestamp,
+};
+
+/// The largest instant of a date in milliseconds: ±8.64e15 ("ECMAScript time values"), exact in a double.
+const MAX_DATE_MS: i64 = 8_640_000_000_000_000;
+
+impl RecordValue for LoopMember {
+    const TYPE: &'static str = "member";
+}
+
+fn place(scope: &LoopScope, member: &MemberId) -> Place {
+    Place {
+        partition: keys::loop_partition(scope),
+        key: keys::member_key(member),
+        owner: loop_owner(scope),
+        record_key: member.canonical(),
+    }
+}
+
+fn check_birthday(birthday: Option<i64>) -> Result<()> {
+    match birthday {
+        Some(ms) if !(-MAX_DATE_MS..=MAX_DATE_MS).contains(&ms) => {
+            Err(StoreError::invalid("birthday_ms", "it is outside ±8.64e15"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_status(status: MemberStatus) -> Result<()> {
+    match status {
+        MemberStatus::Removed => Err(StoreError::invalid(
+            "status",
+            "a member is removed by removing it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn apply(patch: MemberPatch, member: &mut LoopMember, now: Timestamp) {
+    patch.account_id.apply(&mut member.account_id);
+    patch.email.apply(&mut member.email);
+    patch.first_name.apply(&mut member.first_name);
+    patch.last_name.apply(&mut member.last_name);
+    patch.gender.apply(&mut member.gender);
+    patch.phone_number.apply(&mut member.phone_number);
+    patch.nickname.apply(&mut member.nickname);
+    patch.phonetic_name.apply(&mut member.phonetic_name);
+    patch.legal_guardian.apply(&mut member.legal_guardian);
+    patch.birthday_ms.apply(&mut member.birthday_ms);
+    member.is_child = patch.is_child.unwrap_or(member.is_child);
+    member.face_enrolled = patch.face_enrolled.unwrap_or(member.face_enrolled);
+    member.voice_enrolled = patch.voice_enrolled.unwrap_or(member.voice_enrolled);
+    member.status = patch.status.unwrap_or(member.status);
+    if let Some(member_type) = patch.member_type {
+        member.member_type = normal_type(&member_type);
+    }
+    if patch.mark_portal_edited {
+        member.portal_edited = Some(now);
+    }
+}
+
+fn normal_type(member_type: &str) -> String {
+    member_type.trim().to_lowercase()
+}
+
+impl Stores {
+    async fn check_guardian(
+        &self,
+        cx: &CallContext,
+        scope: &LoopScope,
+        guardian: Option<&MemberId>,
+    ) -> Result<()> {
+        let Some(guardian) = guardian else {
+            return Ok(());
+        };
+        let place = place(scope, guardian);
+        let found =
+            record::get::<LoopMember>(&*self.shared.backends.identity, &cx.latest(), &place)
+                .await?;
+        match found {
+            Some(found) if found.status != MemberStatus::Removed => Ok(()),
+            _ => Err(StoreError::invalid(
+                "legal_guardian",
+                "it is not a member of the household",
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl LoopMemberStore for Stores {
+    async fn member(
+        &self,
+        scope: &LoopScope,
+        member: &MemberId,
+    ) -> Result<Option<Stored<LoopMember>>> {
+        self.read("member.get", |cx| async move {
+            record::get(&*self.shared.backends.identity, &cx, &place(scope, member)).await
+        })
+        .await
+    }
+
+    async fn add_member(
+        &self,
+        scope: &LoopScope,
+        mut member: LoopMember,
+    ) -> Result<Stored<LoopMember>> {
+        self.write("member.add", |cx| async move {
+            check_birthday(member.birthday_ms)?;
+            check_status(member.status)?;
+            member.member_type = normal_type(&member.member_type);
+            self.check_guardian(&cx, scope, member.legal_guardian.as_ref())
+                .await?;
+            let backend = &*self.shared.backends.identity;
+            let place = place(scope, &member.member_id);
+            for _ in 0..record::ROUNDS {
+                match record::put(backend, &cx, &place, member.clone(), &Expect::Absent).await {
+                    Err(error) if *error.kind() == ErrorKind::AlreadyExists => {}
+                    ended => return ended,
+                }
+                // A removed member is taken back.
+                let found = record::get::<LoopMember>(backend, &cx.latest(), &place).await?;
+                match found {
+                    Some(found) if found.status == MemberStatus::Removed => {
+                        let expect = Expect::Exact(found.revision().clone());
+                        match record::put(backend, &cx, &place, member.clone(), &expect).await {
+                            Err(error) if error.is_conflict() => {}
+                            ended => return ended,
+                        }
+                    }
+                    Some(_) => return Err(StoreError::new(ErrorKind::AlreadyExists)),
+                    None => {}
+                }
+            }
+            Err(StoreError::contended())
+        })
+        .await
+    }
+
+    async fn update_member(
+        &self,
+        scope: &LoopScope,
+        member: &MemberId,
+        patch: MemberPatch,
+        expect: Expect,
+    ) -> Result<Stored<LoopMember>> {
+        self.write("member.update", |cx| async move {
+            if let Some(status) = patch.status {
+                check_status(status)?;
+            }
+            if let crate::contract::Change::Set(birthday) = patch.birthday_ms {
+                check_birthday(Some(birthday))?;
+            }
+            if let crate::contract::Change::Set(guardian) = &patch.legal_guardian {
+                self.check_guardian(&cx, scope, Some(guardian)).await?;
+            }
+            let now = cx.now();
+            let backend = &*self.shared.backends.identity;
+            let place = place(scope, member);
+            let changed = modify(backend, &cx, &place, &expect, |member: &mut LoopMember| {
+                if member.status == MemberStatus::Removed {
+                    return Err(record::not_found());
+                }
+                apply(patch.clone(), member, now);
+                Ok(true)
+            });
+            match changed.await? {
+                Some(Modified::Changed(stored) | Modified::Kept(stored)) => Ok(stored),
+                None => Err(record::not_found()),
+            }
+        })
+        .await
+    }
+
+    async fn remove_member(
+        &self,
+        scope: &LoopScope,
+        member: &MemberId,
+        expect: Expect,
+    ) -> Result<Option<Stored<LoopMember>>> {
+        self.write("member.remove", |cx| async move {
+            let backend = &*self.shared.backends.identity;
+            let place = place(scope, member);
+            let changed = modify(backend, &cx, &place, &expect, |member: &mut LoopMember| {
+                let was_live = member.status != MemberStatus::Removed;
+                member.status = MemberStatus::Removed;
+                Ok(was_live)
+            });
+            Ok(match changed.await? {
+                Some(Modified::Changed(stored)) => Some(stored),
+                Some(Modified::Kept(_)) | None => None,
+            })
+        })
+        .await
+    }
+
+    async fn members(
+        &self,
+        scope: &LoopScope,
+        include_removed: bool,
+        page: Page,
+    ) -> Result<Paged<Stored<LoopMember>>> {
+        self.read("member.list", |cx| async move {
+            let backend = &*self.shared.backends.identity;
+            let partition = keys::loop_partition(scope);
+            let max = backend.limits().page;
+            let list = (partition.as_str(), keys::MEMBERS);
+            let mut paged: Paged<Stored<LoopMember>> =
+                record::page(backend, &cx, list, &page, max, |record| {
+                    listed_place(scope, record, false)
+                })
+                .await?;
+            paged
+                .items
+                .retain(|member| include_removed || member.status != MemberStatus::Removed);
+            Ok(paged)
+        })
+        .await
+    }
+}

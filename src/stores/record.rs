@@ -1,0 +1,321 @@
+//! Typed records over the port: encoding, decoding, expectations, and the loops that every store shares.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::backend::{
+    CallContext, Commit, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record,
+    RecordBackend, Written, check_schema, json_bytes,
+};
+use crate::contract::{
+    ErrorKind, Expect, Freshness, MAX_KEY_BYTES, Page, PageToken, Paged, Result, Revision,
+    StoreError, Stored,
+};
+
+/// How often a read-modify-write goes again before it gives up.
+pub(super) const ROUNDS: usize = 8;
+
+/// A value type, and what its records are called.
+pub(super) trait RecordValue: Serialize + DeserializeOwned + Send + Sync {
+    const TYPE: &'static str;
+    const SCHEMA: u32 = 1;
+}
+
+/// The place of one record.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) partition: String,
+    pub(super) key: String,
+    pub(super) owner: Owner,
+    /// The key's last part in full.
+    pub(super) record_key: String,
+}
+
+fn named(record_type: &str, key: &str) -> Cow<'static, str> {
+    let hash = Sha256::digest(key.as_bytes());
+    let digest: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{record_type} record #{digest}").into()
+}
+
+/// Reads a record as a value of its type, checking that it is the record asked for.
+pub(super) fn decode<T: RecordValue>(place: &Place, record: &Record) -> Result<Stored<T>> {
+    let corrupt = |reason: &'static str| StoreError::corrupt(named(T::TYPE, &record.key), reason);
+    let envelope = &record.envelope;
+    if envelope.record_type != T::TYPE {
+        return Err(corrupt("its type is another"));
+    }
+    if envelope.record_key != place.record_key {
+        return Err(corrupt("its full key is another than its place says"));
+    }
+    if envelope.owner != place.owner {
+        return Err(corrupt("its owner is another than its place says"));
+    }
+    if envelope.schema_version == 0 {
+        return Err(corrupt("its schema version is 0"));
+    }
+    let value = T::deserialize(&envelope.value)
+        .map_err(|_| corrupt("its value does not have the type's fields"))?;
+    let revision = Revision::seal(&place.partition, &record.key, record.witness());
+    Ok(Stored::new(value, revision, envelope.updated))
+}
+
+pub(super) fn draft<T: RecordValue>(place: &Place, value: &T) -> Result<Draft> {
+    let value = serde_json::to_value(value)
+        .map_err(|_| StoreError::invalid("value", "it can't be written as JSON"))?;
+    let bytes = json_bytes(&value);
+    if bytes > MAX_VALUE_BYTES {
+        return Err(StoreError::limit(
+            "value (bytes of JSON)",
+            MAX_VALUE_BYTES as u64,
+            bytes as u64,
+        ));
+    }
+    Ok(Draft {
+        key: place.key.clone(),
+        owner: place.owner.clone(),
+        record_type: T::TYPE.into(),
+        record_key: place.record_key.clone(),
+        value,
+        schema_version: T::SCHEMA,
+        expiry: None,
+    })
+}
+
+/// The port's precondition; a damaged or foreign revision is refused here, before anything is sent.
+pub(super) fn precondition<T: RecordValue>(place: &Place, expect: &Expect) -> Result<Precondition> {
+    Ok(match expect {
+        Expect::Any => Precondition::Any,
+        Expect::Absent => Precondition::Absent,
+        Expect::Exact(revision) => {
+            let witness = revision.unseal(&place.partition, &place.key)?;
+            check_schema(T::SCHEMA, witness.schema_version)?;
+            Precondition::Exact(Box::new(witness.clone()))
+        }
+    })
+}
+
+/// Refuses `Expect::Absent` where there must be something to change.
+pub(super) fn check_not_absent(expect: &Expect) -> Result<()> {
+    match expect {
+        Expect::Absent => Err(StoreError::invalid(
+            "expect",
+            "there must be something to change",
+        )),
+        Expect::Any | Expect::Exact(_) => Ok(()),
+    }
+}
+
+/// Checks a fact key, list name, list item or media path.
+pub(super) fn check_key(field: &'static str, text: &str) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(StoreError::invalid(field, "it is blank"));
+    }
+    if text.len() > MAX_KEY_BYTES {
+        return Err(StoreError::limit(
+            format!("{field} (bytes)"),
+            MAX_KEY_BYTES as u64,
+            text.len() as u64,
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(StoreError::invalid(field, "it holds a control character"));
+    }
+    Ok(())
+}
+
+pub(super) async fn get<T: RecordValue>(
+    backend: &dyn RecordBackend,
+    cx: &CallContext,
+    place: &Place,
+) -> Result<Option<Stored<T>>> {
+    let found = backend.get(cx, &place.partition, &place.key).await?;
+    found.map(|record| decode(place, &record)).transpose()
+}
+
+pub(super) async fn put<T: RecordValue>(
+    backend: &dyn RecordBackend,
+    cx: &CallContext,
+    place: &Place,
+    value: T,
+    expect: &Expect,
+) -> Result<Stored<T>> {
+    let operation = Operation::Put {
+        draft: draft(place, &value)?,
+        expect: precondition::<T>(place, expect)?,
+    };
+    let written = backend
+        .commit(
+            cx,
+            Commit::new(&*place.partition, cx.next_op(), vec![operation]),
+        )
+        .await;
+    stored(place, value, written.map_err(forget_index)?.pop())
+}
+
+/// What was written, as the answer of the call.
+pub(super) fn stored<T>(place: &Place, value: T, written: Option<Written>) -> Result<Stored<T>> {
+    match written {
+        Some(Written::Put { witness, updated }) => Ok(Stored::new(
+            value,
+            Revision::seal(&place.partition, &place.key, witness),
+            updated,
+        )),
+        _ => Err(
+            StoreError::integrity("the backend's answer does not say what was written")
+                .with_outcome(crate::contract::Outcome::Unknown),
+        ),
+    }
+}
+
+/// A call of one operation has no use for its index.
+fn forget_index(error: StoreError) -> StoreError {
+    error.without_index()
+}
+
+/// Deletes a record. False when there was none under `Any`.
+pub(super) async fn delete<T: RecordValue>(
+    backend: &dyn RecordBackend,
+    cx: &CallContext,
+    place: &Place,
+    expect: &Expect,
+) -> Result<bool> {
+    check_not_absent(expect)?;
+    let operation = Operation::Delete {
+        key: place.key.clone(),
+        expect: precondition::<T>(place, expect)?,
+    };
+    let written = backend
+        .commit(
+            cx,
+            Commit::new(&*place.partition, cx.next_op(), vec![operation]),
+        )
+        .await;
+    Ok(matches!(
+        written.map_err(forget_index)?.pop(),
+        Some(Written::Deleted)
+    ))
+}
+
+/// A write that was applied.
+pub(super) enum Modified<T> {
+    /// The record was changed.
+    Changed(Stored<T>),
+    /// The change decided to leave the record as it is.
+    Kept(Stored<T>),
+}
+
+/// Reads, changes, and writes under the revision read: again under `Any` when another writer was faster, a conflict
+/// under `Exact`. `None` when there is no record.
+pub(super) async fn modify<T, F>(
+    backend: &dyn RecordBackend,
+    cx: &CallContext,
+    place: &Place,
+    expect: &Expect,
+    mut change: F,
+) -> Result<Option<Modified<T>>>
+where
+    T: RecordValue + Clone,
+    F: FnMut(&mut T) -> Result<bool>,
+{
+    check_not_absent(expect)?;
+    precondition::<T>(place, expect)?;
+    let mut reading = cx.clone();
+    for _ in 0..ROUNDS {
+        let found = get::<T>(backend, &reading, place).await?;
+        let expected = match expect {
+            Expect::Exact(revision) => found
+                .as_ref()
+                .is_some_and(|found| found.revision() == revision),
+            _ => found.is_some(),
+        };
+        // A read that may miss another replica's write must not decide that something is absent or stale.
+        if !expected && reading.freshness() != Freshness::Latest {
+            reading = cx.latest();
+            continue;
+        }
+        if let (Expect::Exact(_), false) = (expect, expected) {
+            return Err(StoreError::conflict(
+                found.map(|found| found.revision().digest()),
+            ));
+        }
+        let Some(found) = found else { return Ok(None) };
+        let mut value = found.value().clone();
+        if !change(&mut value)? {
+            return Ok(Some(Modified::Kept(found)));
+        }
+        match put(
+            backend,
+            cx,
+            place,
+            value,
+            &Expect::Exact(found.revision().clone()),
+        )
+        .await
+        {
+            Ok(stored) => return Ok(Some(Modified::Changed(stored))),
+            Err(error) if error.is_conflict() && *expect == Expect::Any => reading = cx.latest(),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(StoreError::contended())
+}
+
+/// Reads one page of the records below `prefix`, in key order.
+pub(super) async fn page<T: RecordValue>(
+    backend: &dyn RecordBackend,
+    cx: &CallContext,
+    (partition, prefix): (&str, &str),
+    page: &Page,
+    max: usize,
+    place: impl Fn(&Record) -> Place,
+) -> Result<Paged<Stored<T>>> {
+    let range = KeyRange::below(prefix);
+    let paged = raw_page(backend, cx, partition, (&range, prefix), page, max).await?;
+    let items = paged
+        .items
+        .iter()
+        .map(|record| decode(&place(record), record))
+        .collect::<Result<_>>()?;
+    Ok(Paged {
+        items,
+        next: paged.next,
+    })
+}
+
+/// Reads one page of the records of a range; the token is bound to the list's name inside its partition.
+pub(super) async fn raw_page(
+    backend: &dyn RecordBackend,
+    cx: &CallContext,
+    partition: &str,
+    (range, list): (&KeyRange, &str),
+    page: &Page,
+    max: usize,
+) -> Result<Paged<Record>> {
+    let limit = page.limit_within(max)?;
+    let scope = format!("{partition}\n{list}");
+    let after = page
+        .after
+        .as_ref()
+        .map(|token| token.key_in(&scope))
+        .transpose()?;
+    if after.is_some_and(|after| !range.contains(after)) {
+        return Err(StoreError::invalid(
+            "after",
+            "the page token belongs to another list",
+        ));
+    }
+    let scanned = backend.scan(cx, partition, range, after, limit).await?;
+    let next = scanned.next.map(|key| PageToken::after(&scope, key));
+    Ok(Paged {
+        items: scanned.records,
+        next,
+    })
+}
+
+/// The error of a change to something that is not there.
+pub(super) fn not_found() -> StoreError {
+    StoreError::new(ErrorKind::NotFound)
+}

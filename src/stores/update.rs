@@ -1,0 +1,84 @@
+//! Read, change, write, and again when another writer was faster.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::Stores;
+use super::record::ROUNDS;
+use crate::contract::{CallOptions, Freshness, Result, StoreError, Stored};
+
+/// The longest pause before the second round; it doubles with each round.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+impl Stores {
+    /// Reads a record, lets `change` write it, and does both again when the write ended in a conflict: 8 rounds, with
+    /// a random pause before each but the first.
+    ///
+    /// `get` and `change` are handed the stores to use: after a conflict reads see every acknowledged write. Each
+    /// round is a call of its own, with its own op id and deadline.
+    ///
+    /// ```
+    /// # async fn run() -> Result<(), openjibo_store::StoreError> {
+    /// use openjibo_store::{AccountId, DeviceId, Expect, LoopId, LoopScope, PersonalMemoryStore, Stores};
+    ///
+    /// let stores = Stores::in_memory();
+    /// let scope = LoopScope::new(AccountId::new("usr_1")?, LoopId::new("home")?).household(DeviceId::new("BOJW-1")?);
+    /// let tea = stores
+    ///     .update_with(
+    ///         |stores| { let scope = scope.clone(); async move { stores.preference(&scope, "drinks").await } },
+    ///         |stores, found| {
+    ///             let scope = scope.clone();
+    ///             async move {
+    ///                 let (drinks, expect) = match &found {
+    ///                     None => ("tea".to_owned(), Expect::Absent),
+    ///                     Some(found) => (format!("{}, tea", found.value().value), found.revision().into()),
+    ///                 };
+    ///                 stores.set_preference(&scope, "drinks", &drinks, expect).await
+    ///             }
+    ///         },
+    ///     )
+    ///     .await?;
+    /// assert_eq!(tea.value().value, "tea");
+    /// # Ok(()) }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run()).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `Unavailable{contended}` after the last round; any other error of `get` or `change` at once.
+    pub async fn update_with<T, G, GetFuture, C, ChangeFuture>(
+        &self,
+        get: G,
+        mut change: C,
+    ) -> Result<Stored<T>>
+    where
+        G: Fn(Stores) -> GetFuture,
+        GetFuture: Future<Output = Result<Option<Stored<T>>>>,
+        C: FnMut(Stores, Option<Stored<T>>) -> ChangeFuture,
+        ChangeFuture: Future<Output = Result<Stored<T>>>,
+    {
+        let mut stores = self.clone();
+        let mut pause = FIRST_PAUSE;
+        for round in 0..ROUNDS {
+            if round > 0 {
+                tokio::time::sleep(self.jitter(pause)).await;
+                pause *= 2;
+                let options = CallOptions {
+                    freshness: Freshness::Latest,
+                    ..self.options.clone()
+                };
+                stores = self.with(options);
+            }
+            let found = get(stores.clone()).await?;
+            match change(stores.clone(), found).await {
+                Err(error) if error.is_conflict() => {}
+                ended => return ended,
+            }
+        }
+        Err(StoreError::contended().in_operation("update_with"))
+    }
+
+    fn jitter(&self, longest: Duration) -> Duration {
+        let random = self.fresh_id();
+        longest * u32::from(random[0]) / 255
+    }
+}
