@@ -12,5 +12,7 @@ pub mod legacy;
 pub mod memory;
 mod stores;
 
+#[cfg(feature = "azure")]
+pub use azure::AzureConfig;
 pub use contract::*;
 pub use stores::Stores;

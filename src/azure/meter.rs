@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use azure_core::http::headers::{CONTENT_LENGTH, Headers};
 use azure_core::http::policies::{Policy, PolicyResult};
-use azure_core::http::{Context, Request};
+use azure_core::http::{Context, Method, Request};
 
 use crate::backend::{CallContext, Cost};
 use crate::contract::Service;
@@ -26,12 +26,7 @@ struct Inner {
 impl Metered {
     /// A request of this kind. A request never sent is not counted.
     pub(crate) fn new(call: &CallContext, service: Service, kind: &'static str) -> Self {
-        Self(Arc::new(Inner {
-            call: call.clone(),
-            service,
-            kind,
-            sends: AtomicU32::new(0),
-        }))
+        Self(Arc::new(Inner { call: call.clone(), service, kind, sends: AtomicU32::new(0) }))
     }
 
     /// The pipeline context that carries this request.
@@ -46,24 +41,12 @@ impl Metered {
 
     fn sent(&self, bytes: u64) {
         let first = self.0.sends.fetch_add(1, Ordering::SeqCst) == 0;
-        let cost = Cost {
-            requests: u32::from(first),
-            attempts: 1,
-            bytes_sent: bytes,
-            ..Cost::default()
-        };
+        let cost = Cost { requests: u32::from(first), attempts: 1, bytes_sent: bytes, ..Cost::default() };
         self.0.call.meter().add(self.0.service, self.0.kind, cost);
     }
 
     fn received(&self, bytes: u64) {
-        self.0.call.meter().add(
-            self.0.service,
-            self.0.kind,
-            Cost {
-                bytes_received: bytes,
-                ..Cost::default()
-            },
-        );
+        self.0.call.meter().add(self.0.service, self.0.kind, Cost { bytes_received: bytes, ..Cost::default() });
     }
 }
 
@@ -72,32 +55,24 @@ impl Metered {
 pub(crate) struct MeterPolicy;
 
 fn header_bytes(headers: &Headers) -> u64 {
-    headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() as u64 + value.as_str().len() as u64 + 4)
-        .sum()
+    headers.iter().map(|(name, value)| name.as_str().len() as u64 + value.as_str().len() as u64 + 4).sum()
 }
 
 #[async_trait]
 impl Policy for MeterPolicy {
-    async fn send(
-        &self,
-        ctx: &Context,
-        request: &mut Request,
-        next: &[Arc<dyn Policy>],
-    ) -> PolicyResult {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         let Some(metered) = ctx.value::<Metered>() else {
             return next[0].send(ctx, request, &next[1..]).await;
         };
         let line = request.path_and_query().len() as u64 + 16;
         metered.sent(line + header_bytes(request.headers()) + request.body().len().unwrap_or(0));
         let response = next[0].send(ctx, request, &next[1..]).await?;
-        let body = response
-            .headers()
-            .get_optional_str(&CONTENT_LENGTH)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0);
-        metered.received(header_bytes(response.headers()) + body);
+        // The answer to HEAD states a length and has no body.
+        let body = match request.method() {
+            Method::Head => None,
+            _ => response.headers().get_optional_str(&CONTENT_LENGTH).and_then(|text| text.parse().ok()),
+        };
+        metered.received(header_bytes(response.headers()) + body.unwrap_or(0));
         Ok(response)
     }
 }

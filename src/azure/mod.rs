@@ -1,13 +1,18 @@
 //! Azure backends: Cosmos DB, Table Storage and Blob Storage.
 
-#[allow(dead_code)]
+mod blobs;
 mod config;
+mod cosmos;
 mod meter;
-#[allow(dead_code)]
 mod names;
-#[allow(dead_code)]
-mod tables {
-    pub(crate) mod client;
-}
+mod open;
+#[cfg(feature = "emulator")]
+mod provision;
+mod tables;
 
 pub use config::{AzureConfig, AzureConfigBuilder, ConfigError, ConfigProblem};
+#[cfg(feature = "emulator")]
+pub use provision::provision;
+
+#[cfg(feature = "emulator")]
+pub(crate) use names::PARTITION_KEY_PATH;

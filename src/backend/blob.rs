@@ -42,10 +42,7 @@ impl BlobName {
     /// A fresh name in a household.
     pub fn fresh(area: BlobArea, scope: &LoopScope, random: [u8; 16]) -> Self {
         let id = u128::from_be_bytes(random);
-        Self {
-            area,
-            path: format!("{}{id:032x}", Self::prefix(scope)),
-        }
+        Self { area, path: format!("{}{id:032x}", Self::prefix(scope)) }
     }
 
     /// The name of a household's payload whose random part is known.
@@ -53,27 +50,28 @@ impl BlobName {
     /// # Errors
     /// `Invalid{blob}` when `random` is not 32 lower-case hex digits.
     pub fn existing(area: BlobArea, scope: &LoopScope, random: &str) -> Result<Self, StoreError> {
-        if random.len() == 32
-            && random
-                .bytes()
-                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        {
-            Ok(Self {
-                area,
-                path: format!("{}{random}", Self::prefix(scope)),
-            })
+        if random.len() == 32 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Self { area, path: format!("{}{random}", Self::prefix(scope)) })
         } else {
             Err(StoreError::invalid("blob", "it is not 32 hex digits"))
         }
     }
 
+    /// A name as a service lists it. `None` when no payload has such a name.
+    pub fn listed(area: BlobArea, path: &str) -> Option<Self> {
+        let mut segments = path.split('/');
+        let owner = [segments.next()?, segments.next()?];
+        let random = segments.next()?;
+        let hex = random.len() == 32 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let plain = |segment: &&str| {
+            !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'='))
+        };
+        (segments.next().is_none() && hex && owner.iter().all(plain)).then(|| Self { area, path: path.to_owned() })
+    }
+
     /// What the names of a household's payloads begin with.
     pub fn prefix(scope: &LoopScope) -> String {
-        format!(
-            "{}/{}/",
-            segment(&scope.account.canonical()),
-            segment(&scope.loop_id.canonical())
-        )
+        format!("{}/{}/", segment(&scope.account.canonical()), segment(&scope.loop_id.canonical()))
     }
 
     /// The area.
@@ -104,10 +102,7 @@ pub struct BlobDigest {
 impl BlobDigest {
     /// The SHA-256 as 64 lower-case hex digits.
     pub fn sha256_hex(&self) -> String {
-        self.sha256
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -130,9 +125,7 @@ pub struct BlobReader {
 
 impl fmt::Debug for BlobReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlobReader")
-            .field("length", &self.length)
-            .finish_non_exhaustive()
+        f.debug_struct("BlobReader").field("length", &self.length).finish_non_exhaustive()
     }
 }
 
@@ -156,12 +149,7 @@ pub trait BlobBackend: Send + Sync + fmt::Debug {
     /// # Errors
     /// `AlreadyExists` when the name is taken by other bytes; the body's own error; nothing is readable under the name
     /// unless the call succeeds or its outcome is not `NotApplied`.
-    async fn put(
-        &self,
-        cx: &CallContext,
-        name: &BlobName,
-        body: MediaBody,
-    ) -> Result<BlobDigest, StoreError>;
+    async fn put(&self, cx: &CallContext, name: &BlobName, body: MediaBody) -> Result<BlobDigest, StoreError>;
 
     /// Opens a payload, or a range of it. `None` when it does not exist. A broken read goes on where it stopped, on the
     /// same version.
@@ -176,8 +164,7 @@ pub trait BlobBackend: Send + Sync + fmt::Debug {
     ) -> Result<Option<BlobReader>, StoreError>;
 
     /// What the service says of a payload. `None` when it does not exist.
-    async fn head(&self, cx: &CallContext, name: &BlobName)
-    -> Result<Option<BlobHead>, StoreError>;
+    async fn head(&self, cx: &CallContext, name: &BlobName) -> Result<Option<BlobHead>, StoreError>;
 
     /// Deletes a payload. A missing one is no error.
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError>;

@@ -40,8 +40,7 @@ impl FromStr for ChangeCursor {
                 position: position.to_owned(),
             })
         };
-        parse()
-            .ok_or_else(|| StoreError::invalid("cursor", "it is not the text of a change cursor"))
+        parse().ok_or_else(|| StoreError::invalid("cursor", "it is not the text of a change cursor"))
     }
 }
 

@@ -75,12 +75,7 @@ pub struct Commit {
 impl Commit {
     /// A commit of these operations.
     pub fn new(partition: impl Into<String>, op: OpId, operations: Vec<Operation>) -> Self {
-        Self {
-            partition: partition.into(),
-            op,
-            operations,
-            build_before: None,
-        }
+        Self { partition: partition.into(), op, operations, build_before: None }
     }
 
     /// The rules that hold for every backend, checked before anything is sent.
@@ -96,31 +91,16 @@ impl Commit {
         let (mut exact, mut present) = (false, false);
         for (index, operation) in self.operations.iter().enumerate() {
             if !keys.insert(operation.key()) {
-                return Err(
-                    StoreError::invalid("operations", "a key is in the commit twice")
-                        .with_index(index),
-                );
+                return Err(StoreError::invalid("operations", "a key is in the commit twice").with_index(index));
             }
             exact |= matches!(operation.expect(), Precondition::Exact(_));
             present |= matches!(operation.expect(), Precondition::Present);
-            if matches!(
-                operation,
-                Operation::Delete {
-                    expect: Precondition::Absent,
-                    ..
-                }
-            ) {
-                return Err(
-                    StoreError::invalid("expect", "a delete can't expect absence")
-                        .with_index(index),
-                );
+            if matches!(operation, Operation::Delete { expect: Precondition::Absent, .. }) {
+                return Err(StoreError::invalid("expect", "a delete can't expect absence").with_index(index));
             }
         }
         if present && !exact {
-            return Err(StoreError::invalid(
-                "operations",
-                "Present needs an Exact in the same commit",
-            ));
+            return Err(StoreError::invalid("operations", "Present needs an Exact in the same commit"));
         }
         Ok(())
     }

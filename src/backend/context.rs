@@ -18,10 +18,7 @@ pub struct OpId(u128);
 impl OpId {
     /// The id of the `ordinal`th commit of a call: SHA-256(call id, ordinal) cut to 128 bits.
     pub fn derive(call_id: &[u8; 16], ordinal: u32) -> Self {
-        let hash = Sha256::new()
-            .chain_update(call_id)
-            .chain_update(ordinal.to_be_bytes())
-            .finalize();
+        let hash = Sha256::new().chain_update(call_id).chain_update(ordinal.to_be_bytes()).finalize();
         Self(u128::from_be_bytes(std::array::from_fn(|i| hash[i])))
     }
 
@@ -75,10 +72,7 @@ impl CallContext {
             meter: CallMeter::default(),
             clock,
         };
-        Self {
-            inner: Arc::new(inner),
-            freshness,
-        }
+        Self { inner: Arc::new(inner), freshness }
     }
 
     /// The contract call, such as `preference.set`.
@@ -99,10 +93,7 @@ impl CallContext {
     /// The same call with reads that see every acknowledged write.
     #[must_use]
     pub fn latest(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-            freshness: Freshness::Latest,
-        }
+        Self { inner: Arc::clone(&self.inner), freshness: Freshness::Latest }
     }
 
     /// The present instant of the injected clock.
@@ -117,30 +108,21 @@ impl CallContext {
 
     /// The op id of the call's next commit.
     pub fn next_op(&self) -> OpId {
-        OpId::derive(
-            &self.inner.call_id,
-            self.inner.commits.fetch_add(1, Ordering::Relaxed),
-        )
+        OpId::derive(&self.inner.call_id, self.inner.commits.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Marks a write as sent. Settle it when its outcome is known; a write never settled leaves the call's outcome
     /// unknown when the deadline strikes.
     pub fn write_sent(&self) -> PendingWrite {
         self.inner.open_writes.fetch_add(1, Ordering::SeqCst);
-        PendingWrite {
-            call: Arc::clone(&self.inner),
-        }
+        PendingWrite { call: Arc::clone(&self.inner) }
     }
 
     /// The outcome of a call that is given up now.
     pub fn outcome_if_abandoned(&self) -> Outcome {
         let open = self.inner.open_writes.load(Ordering::SeqCst);
         let applied = self.inner.applied_writes.load(Ordering::SeqCst);
-        if open > 0 || applied > 0 {
-            Outcome::Unknown
-        } else {
-            Outcome::NotApplied
-        }
+        if open > 0 || applied > 0 { Outcome::Unknown } else { Outcome::NotApplied }
     }
 
     /// Runs `work` until the call's deadline.

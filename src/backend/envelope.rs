@@ -106,10 +106,7 @@ impl Draft {
             created: before.and_then(|b| b.created).unwrap_or(stamp.now),
             updated: stamp.now,
             number: stamp.number,
-            ops: before
-                .map(|b| b.ops)
-                .unwrap_or_default()
-                .with(stamp.op.short()),
+            ops: before.map(|b| b.ops).unwrap_or_default().with(stamp.op.short()),
             expiry: self.expiry,
             tombstone: false,
         }
@@ -119,11 +116,8 @@ impl Draft {
 /// A write is refused over a schema version higher than the one it would write.
 pub(crate) fn check_schema(writes: u32, stored: u32) -> Result<(), StoreError> {
     if stored > writes {
-        let what =
-            format!("writing schema version {writes} over {stored}, which a newer release wrote");
-        return Err(StoreError::new(ErrorKind::Unsupported {
-            what: what.into(),
-        }));
+        let what = format!("writing schema version {writes} over {stored}, which a newer release wrote");
+        return Err(StoreError::new(ErrorKind::Unsupported { what: what.into() }));
     }
     Ok(())
 }
@@ -140,10 +134,7 @@ pub struct Before {
 impl Before {
     /// A live record is replaced.
     pub fn live(witness: &Witness) -> Self {
-        Self {
-            created: Some(witness.created),
-            ops: witness.ops,
-        }
+        Self { created: Some(witness.created), ops: witness.ops }
     }
 
     /// A tombstone is written over.

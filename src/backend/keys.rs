@@ -26,10 +26,7 @@ pub fn segment(text: &str) -> String {
             write!(encoded, "_{byte:02x}").expect("writing to a String can't fail");
         }
         if encoded.len() > MAX_SEGMENT {
-            return format!(
-                "={}",
-                URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()))
-            );
+            return format!("={}", URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes())));
         }
     }
     encoded
@@ -47,19 +44,13 @@ pub struct KeyRange {
 impl KeyRange {
     /// All keys whose leading segments are these: [`p:`, `p;`).
     pub fn below(prefix: &str) -> Self {
-        Self {
-            from: format!("{prefix}:"),
-            to: format!("{prefix};"),
-        }
+        Self { from: format!("{prefix}:"), to: format!("{prefix};") }
     }
 
     /// Exactly this key.
     pub fn only(key: &str) -> Self {
         // U+0020 is below every character of a key, so nothing lies between `key` and `key `.
-        Self {
-            from: key.to_owned(),
-            to: format!("{key} "),
-        }
+        Self { from: key.to_owned(), to: format!("{key} ") }
     }
 
     /// Whether the key is in the range.
@@ -85,11 +76,7 @@ pub(crate) fn device_partition(device: &DeviceId) -> String {
 
 /// Table partition `<account>:<loop>`: personal memory, media, backups.
 pub(crate) fn household_partition(scope: &LoopScope) -> String {
-    format!(
-        "{}:{}",
-        segment(&scope.account.canonical()),
-        segment(&scope.loop_id.canonical())
-    )
+    format!("{}:{}", segment(&scope.account.canonical()), segment(&scope.loop_id.canonical()))
 }
 
 pub(crate) const ACCOUNT_KEY: &str = "account";
@@ -128,10 +115,7 @@ pub(crate) fn memory_prefix(scope: &MemoryScope) -> String {
 }
 
 pub(crate) fn person_prefix(device_segment: &str, person: &PersonId) -> String {
-    format!(
-        "{MEMORY}:{device_segment}:.{}",
-        segment(&person.canonical())
-    )
+    format!("{MEMORY}:{device_segment}:.{}", segment(&person.canonical()))
 }
 
 /// Below a memory prefix: `name`, `birthday`, `pref:<k>`, `date:<k>`, `aff:<k>`, `list:<l>:<folded item>`.
@@ -154,9 +138,7 @@ pub(crate) fn media_time_key(put_ms: i64, path: &str) -> String {
 }
 
 pub(crate) fn inverted_ms(ms: i64) -> String {
-    let inverted = 5_000_000_000_000_000_i64
-        .saturating_sub(ms)
-        .clamp(0, 9_999_999_999_999_999);
+    let inverted = 5_000_000_000_000_000_i64.saturating_sub(ms).clamp(0, 9_999_999_999_999_999);
     format!("{inverted:016}")
 }
 

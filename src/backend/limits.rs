@@ -22,19 +22,11 @@ pub struct RecordLimits {
 impl RecordLimits {
     /// Cosmos DB: a transactional batch takes 100 operations and 2 MB ("Azure Cosmos DB service quotas"); the envelopes
     /// around the values are left room for.
-    pub const COSMOS: Self = Self {
-        operations_per_commit: 100,
-        bytes_per_commit: 1_800_000,
-        page: 1_000,
-    };
+    pub const COSMOS: Self = Self { operations_per_commit: 100, bytes_per_commit: 1_800_000, page: 1_000 };
     /// Table Storage: an entity group transaction takes 100 operations and 4 MiB ("Performing entity group
     /// transactions"), less head, change row and, the first time, the birth row. JSON text is escaped on the wire, so
     /// the encoded body is checked again before it is sent.
-    pub const TABLES: Self = Self {
-        operations_per_commit: 97,
-        bytes_per_commit: 3_670_016,
-        page: 1_000,
-    };
+    pub const TABLES: Self = Self { operations_per_commit: 97, bytes_per_commit: 3_670_016, page: 1_000 };
 
     /// Checks a commit against these limits and [`MAX_VALUE_BYTES`].
     ///
@@ -54,12 +46,8 @@ impl RecordLimits {
             if let Operation::Put { draft, .. } = operation {
                 let bytes = json_bytes(&draft.value);
                 if bytes > MAX_VALUE_BYTES {
-                    return Err(StoreError::limit(
-                        "value (bytes of JSON)",
-                        MAX_VALUE_BYTES as u64,
-                        bytes as u64,
-                    )
-                    .with_index(index));
+                    return Err(StoreError::limit("value (bytes of JSON)", MAX_VALUE_BYTES as u64, bytes as u64)
+                        .with_index(index));
                 }
                 total += bytes;
             }

@@ -24,11 +24,7 @@ pub struct Cost {
 impl Cost {
     /// One request, sent once.
     pub fn one() -> Self {
-        Self {
-            requests: 1,
-            attempts: 1,
-            ..Self::default()
-        }
+        Self { requests: 1, attempts: 1, ..Self::default() }
     }
 }
 
@@ -44,9 +40,7 @@ impl CallMeter {
     /// Adds a request of this kind.
     pub fn add(&self, service: Service, kind: &'static str, cost: Cost) {
         let mut counts = self.counts();
-        let found = counts
-            .iter()
-            .position(|count| count.service == service && count.kind == kind);
+        let found = counts.iter().position(|count| count.service == service && count.kind == kind);
         let at = found.unwrap_or_else(|| {
             counts.push(RequestCount {
                 service,
@@ -69,8 +63,18 @@ impl CallMeter {
         count.request_units += cost.request_units;
     }
 
-    /// The requests so far, by service and kind, in the order first made.
+    /// True when nothing was counted since the last take.
+    pub fn is_empty(&self) -> bool {
+        self.counts().is_empty()
+    }
+
+    /// The requests since the last take, left in place.
     pub fn snapshot(&self) -> Vec<RequestCount> {
         self.counts().clone()
+    }
+
+    /// The requests since the last take, by service and kind, in the order first made.
+    pub fn take(&self) -> Vec<RequestCount> {
+        std::mem::take(&mut *self.counts())
     }
 }

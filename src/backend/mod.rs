@@ -9,6 +9,8 @@ mod changes;
 mod commit;
 mod context;
 mod envelope;
+#[cfg(test)]
+mod key_table;
 pub mod keys;
 mod limits;
 mod meter;
@@ -63,12 +65,7 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     fn limits(&self) -> RecordLimits;
 
     /// The record, if there is one.
-    async fn get(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        key: &str,
-    ) -> Result<Option<Record>, StoreError>;
+    async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError>;
 
     /// The records of a key range, in key order, after the key `after`, at most `limit` of them.
     async fn scan(
@@ -84,12 +81,7 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// `Unavailable{contended}` when writers changed the partition during each of three tries.
-    async fn load(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        range: &KeyRange,
-    ) -> Result<Vec<Record>, StoreError>;
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError>;
 
     /// Applies all operations or none. The answer has one entry an operation, in their order.
     ///
@@ -101,12 +93,7 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// Deletes every record of these ranges, and every trace of their keys in the change history, and makes cursors
     /// handed out before it `SnapshotRequired`. Ends only when a scan is empty while no writer moved the partition.
     /// Not atomic beyond one commit; called again, it goes on. Says how many records were deleted.
-    async fn erase(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        ranges: &[KeyRange],
-    ) -> Result<u64, StoreError>;
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError>;
 
     /// Changes of one partition since a cursor, deletions included; from the beginning of its history without one.
     ///

@@ -44,12 +44,7 @@ pub enum Verdict {
 }
 
 /// Judges a write from a latest-committed read of its record; `found` is the record or tombstone, with its tag.
-pub fn judge(
-    op: OpId,
-    expected: Expected<'_>,
-    answer: Answer,
-    found: Option<(&Envelope, &str)>,
-) -> Verdict {
+pub fn judge(op: OpId, expected: Expected<'_>, answer: Answer, found: Option<(&Envelope, &str)>) -> Verdict {
     let Some((found, tag)) = found else {
         return match (answer, expected) {
             (Answer::Refused { .. }, _) => Verdict::NotApplied,
@@ -61,11 +56,7 @@ pub fn judge(
     };
     if found.ops.contains(op.short()) {
         let last = found.ops.as_slice().last() == Some(&op.short());
-        return if last {
-            Verdict::Applied
-        } else {
-            Verdict::AppliedAndReplaced
-        };
+        return if last { Verdict::Applied } else { Verdict::AppliedAndReplaced };
     }
     if answer == (Answer::Refused { attempts: Some(1) }) {
         return Verdict::NotApplied;
@@ -77,11 +68,7 @@ pub fn judge(
             _ => {}
         }
     }
-    if reaches_back(found, expected) {
-        Verdict::NotApplied
-    } else {
-        Verdict::Unknown
-    }
+    if reaches_back(found, expected) { Verdict::NotApplied } else { Verdict::Unknown }
 }
 
 /// Whether the op ids of the record cover every write since the state expected, or since its creation.
@@ -91,11 +78,7 @@ fn reaches_back(found: &Envelope, expected: Expected<'_>) -> bool {
     }
     match expected {
         Expected::Absent => false,
-        Expected::State(witness) => witness
-            .ops
-            .as_slice()
-            .last()
-            .is_some_and(|last| found.ops.contains(*last)),
+        Expected::State(witness) => witness.ops.as_slice().last().is_some_and(|last| found.ops.contains(*last)),
     }
 }
 
@@ -119,11 +102,7 @@ mod tests {
             schema_version: 1,
             expiry: None,
         };
-        let stamp = Stamp {
-            number: 1,
-            now: Timestamp::from_micros(1),
-            op: op(0),
-        };
+        let stamp = Stamp { number: 1, now: Timestamp::from_micros(1), op: op(0) };
         let mut envelope = draft.stamped(&stamp, None);
         envelope.ops = ops.into_iter().map(|n| op(n).short()).collect();
         envelope
@@ -131,13 +110,7 @@ mod tests {
 
     fn witness(ops: impl IntoIterator<Item = u32>) -> Witness {
         let envelope = record(ops);
-        Witness {
-            tag: "old".into(),
-            number: 1,
-            created: envelope.created,
-            ops: envelope.ops,
-            schema_version: 1,
-        }
+        Witness { tag: "old".into(), number: 1, created: envelope.created, ops: envelope.ops, schema_version: 1 }
     }
 
     const REFUSED_ONCE: Answer = Answer::Refused { attempts: Some(1) };
@@ -148,14 +121,8 @@ mod tests {
         let known = witness([1]);
         for answer in [REFUSED_ONCE, REFUSED_LATER, Answer::Open] {
             let state = Expected::State(&known);
-            assert_eq!(
-                judge(op(9), state, answer, Some((&record([1, 9]), "new"))),
-                Verdict::Applied
-            );
-            assert_eq!(
-                judge(op(9), state, answer, Some((&record([1, 9, 2]), "new"))),
-                Verdict::AppliedAndReplaced
-            );
+            assert_eq!(judge(op(9), state, answer, Some((&record([1, 9]), "new"))), Verdict::Applied);
+            assert_eq!(judge(op(9), state, answer, Some((&record([1, 9, 2]), "new"))), Verdict::AppliedAndReplaced);
         }
     }
 
@@ -163,90 +130,31 @@ mod tests {
     fn one_attempt_refused_is_definite() {
         let known = witness([1]);
         let others = record([2, 3, 4, 5]);
-        assert_eq!(
-            judge(
-                op(9),
-                Expected::State(&known),
-                REFUSED_ONCE,
-                Some((&others, "new"))
-            ),
-            Verdict::NotApplied
-        );
-        assert_eq!(
-            judge(op(9), Expected::Absent, REFUSED_ONCE, None),
-            Verdict::NotApplied
-        );
+        assert_eq!(judge(op(9), Expected::State(&known), REFUSED_ONCE, Some((&others, "new"))), Verdict::NotApplied);
+        assert_eq!(judge(op(9), Expected::Absent, REFUSED_ONCE, None), Verdict::NotApplied);
     }
 
     #[test]
     fn a_refused_retry_is_definite_only_as_far_as_the_trail_reaches() {
         let known = witness([1]);
         let state = Expected::State(&known);
-        assert_eq!(
-            judge(
-                op(9),
-                state,
-                REFUSED_LATER,
-                Some((&record([1, 2, 3, 4]), "new"))
-            ),
-            Verdict::NotApplied
-        );
-        assert_eq!(
-            judge(
-                op(9),
-                state,
-                REFUSED_LATER,
-                Some((&record([2, 3, 4, 5]), "new"))
-            ),
-            Verdict::Unknown
-        );
-        assert_eq!(
-            judge(
-                op(9),
-                Expected::Absent,
-                REFUSED_LATER,
-                Some((&record([2]), "new"))
-            ),
-            Verdict::NotApplied
-        );
-        assert_eq!(
-            judge(
-                op(9),
-                Expected::Absent,
-                REFUSED_LATER,
-                Some((&record([2, 3, 4, 5]), "n"))
-            ),
-            Verdict::Unknown
-        );
-        assert_eq!(
-            judge(op(9), state, REFUSED_LATER, None),
-            Verdict::NotApplied
-        );
+        assert_eq!(judge(op(9), state, REFUSED_LATER, Some((&record([1, 2, 3, 4]), "new"))), Verdict::NotApplied);
+        assert_eq!(judge(op(9), state, REFUSED_LATER, Some((&record([2, 3, 4, 5]), "new"))), Verdict::Unknown);
+        assert_eq!(judge(op(9), Expected::Absent, REFUSED_LATER, Some((&record([2]), "new"))), Verdict::NotApplied);
+        assert_eq!(judge(op(9), Expected::Absent, REFUSED_LATER, Some((&record([2, 3, 4, 5]), "n"))), Verdict::Unknown);
+        assert_eq!(judge(op(9), state, REFUSED_LATER, None), Verdict::NotApplied);
     }
 
     #[test]
     fn an_open_write_whose_record_is_as_known_may_still_land() {
         let known = witness([1]);
         assert_eq!(
-            judge(
-                op(9),
-                Expected::State(&known),
-                Answer::Open,
-                Some((&record([1]), "old"))
-            ),
+            judge(op(9), Expected::State(&known), Answer::Open, Some((&record([1]), "old"))),
             Verdict::StillAsKnown
         );
+        assert_eq!(judge(op(9), Expected::Absent, Answer::Open, None), Verdict::StillAsKnown);
         assert_eq!(
-            judge(op(9), Expected::Absent, Answer::Open, None),
-            Verdict::StillAsKnown
-        );
-        assert_eq!(
-            judge(
-                op(9),
-                Expected::State(&known),
-                Answer::Open,
-                Some((&record([1, 2]), "new"))
-            ),
+            judge(op(9), Expected::State(&known), Answer::Open, Some((&record([1, 2]), "new"))),
             Verdict::NotApplied
         );
     }

@@ -61,10 +61,7 @@ impl RegistrationSource {
 
     /// True for robots that are not physical: they are hidden and archived from the start.
     pub fn is_synthetic(self) -> bool {
-        matches!(
-            self,
-            Self::BrowserHarness | Self::DeploymentSmoke | Self::Bootstrap
-        )
+        matches!(self, Self::BrowserHarness | Self::DeploymentSmoke | Self::Bootstrap)
     }
 }
 
@@ -112,12 +109,7 @@ pub struct DeviceRegistration {
 impl DeviceRegistration {
     /// A robot that says nothing but its id.
     pub fn new(device_id: DeviceId) -> Self {
-        Self {
-            device_id,
-            firmware_version: None,
-            application_version: None,
-            source: RegistrationSource::Unknown,
-        }
+        Self { device_id, firmware_version: None, application_version: None, source: RegistrationSource::Unknown }
     }
 
     /// Sets the firmware version.
@@ -216,12 +208,7 @@ pub trait DeviceStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `NotFound` when the robot is not known; `Conflict` when `expect` does not hold; `Invalid{robot_id}` when blank.
     /// `Expect::Absent` is `Invalid{expect}`.
-    async fn patch_device(
-        &self,
-        scope: &DeviceScope,
-        patch: DevicePatch,
-        expect: Expect,
-    ) -> Result<Stored<Device>>;
+    async fn patch_device(&self, scope: &DeviceScope, patch: DevicePatch, expect: Expect) -> Result<Stored<Device>>;
 
     /// Links the robot to an account. Says whether the link is new. A robot may be linked to several accounts.
     async fn link_device(&self, account: &AccountScope, device: &DeviceId) -> Result<bool>;

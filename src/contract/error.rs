@@ -126,35 +126,23 @@ impl ErrorKind {
         match self {
             Self::NotFound => f.write_str("the record does not exist"),
             Self::AlreadyExists => f.write_str("the record exists already"),
-            Self::Conflict {
-                current: Some(digest),
-            } => write!(f, "the record is at another revision, {digest}"),
+            Self::Conflict { current: Some(digest) } => write!(f, "the record is at another revision, {digest}"),
             Self::Conflict { current: None } => f.write_str("the record expected is gone"),
             Self::OutOfScope => f.write_str("the record belongs to another scope"),
             Self::Invalid { field, reason } => write!(f, "{field} is not valid: {reason}"),
-            Self::LimitExceeded {
-                field,
-                limit,
-                actual,
-            } => write!(f, "{field} is {actual}, the limit is {limit}"),
+            Self::LimitExceeded { field, limit, actual } => write!(f, "{field} is {actual}, the limit is {limit}"),
             Self::Integrity { what } => {
                 write!(f, "the bytes read are not the bytes written: {what}")
             }
             Self::Corrupt { record, reason } => {
                 write!(f, "the stored {record} can't be read: {reason}")
             }
-            Self::Throttled {
-                retry_after: Some(after),
-            } => {
+            Self::Throttled { retry_after: Some(after) } => {
                 write!(f, "throttled, try again after {} ms", after.as_millis())
             }
             Self::Throttled { retry_after: None } => f.write_str("throttled, try again later"),
-            Self::Unavailable { contended: true } => {
-                f.write_str("other writers kept winning, try again")
-            }
-            Self::Unavailable { contended: false } => {
-                f.write_str("the service can't be reached or can't answer")
-            }
+            Self::Unavailable { contended: true } => f.write_str("other writers kept winning, try again"),
+            Self::Unavailable { contended: false } => f.write_str("the service can't be reached or can't answer"),
             Self::Timeout => f.write_str("the deadline passed"),
             Self::Denied { needs } => write!(f, "access denied, it needs {needs}"),
             Self::Unsupported { what } => write!(f, "not supported: {what}"),
@@ -193,44 +181,22 @@ impl std::error::Error for Cause {}
 impl StoreError {
     /// An error of this kind whose write was not applied.
     pub fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            operation: "",
-            outcome: Outcome::NotApplied,
-            index: None,
-            cause: None,
-        }))
+        Self(Box::new(Inner { kind, operation: "", outcome: Outcome::NotApplied, index: None, cause: None }))
     }
 
     /// [`ErrorKind::Invalid`] for this field.
-    pub fn invalid(
-        field: impl Into<Cow<'static, str>>,
-        reason: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self::new(ErrorKind::Invalid {
-            field: field.into(),
-            reason: reason.into(),
-        })
+    pub fn invalid(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Invalid { field: field.into(), reason: reason.into() })
     }
 
     /// [`ErrorKind::LimitExceeded`] for this field.
     pub fn limit(field: impl Into<Cow<'static, str>>, limit: u64, actual: u64) -> Self {
-        Self::new(ErrorKind::LimitExceeded {
-            field: field.into(),
-            limit,
-            actual,
-        })
+        Self::new(ErrorKind::LimitExceeded { field: field.into(), limit, actual })
     }
 
     /// [`ErrorKind::Corrupt`] for this record.
-    pub fn corrupt(
-        record: impl Into<Cow<'static, str>>,
-        reason: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self::new(ErrorKind::Corrupt {
-            record: record.into(),
-            reason: reason.into(),
-        })
+    pub fn corrupt(record: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Corrupt { record: record.into(), reason: reason.into() })
     }
 
     /// [`ErrorKind::Integrity`]: what was compared.
@@ -311,20 +277,14 @@ impl StoreError {
 
     /// True for [`ErrorKind::Conflict`] and [`ErrorKind::AlreadyExists`]: read again, decide again, write again.
     pub fn is_conflict(&self) -> bool {
-        matches!(
-            self.0.kind,
-            ErrorKind::Conflict { .. } | ErrorKind::AlreadyExists
-        )
+        matches!(self.0.kind, ErrorKind::Conflict { .. } | ErrorKind::AlreadyExists)
     }
 
     /// True when the same call may succeed later without any change to it.
     ///
     /// With [`Outcome::Unknown`] read first: the earlier write may have been applied.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self.0.kind,
-            ErrorKind::Throttled { .. } | ErrorKind::Unavailable { .. } | ErrorKind::Timeout
-        )
+        matches!(self.0.kind, ErrorKind::Throttled { .. } | ErrorKind::Unavailable { .. } | ErrorKind::Timeout)
     }
 }
 

@@ -60,16 +60,8 @@ pub trait LoopStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// `AlreadyExists` or `Conflict` when `expect` does not hold.
-    async fn put_household(
-        &self,
-        household: Household,
-        expect: Expect,
-    ) -> Result<Stored<Household>>;
+    async fn put_household(&self, household: Household, expect: Expect) -> Result<Stored<Household>>;
 
     /// The households of an account, in the order of their ids.
-    async fn households(
-        &self,
-        account: &AccountScope,
-        page: Page,
-    ) -> Result<Paged<Stored<Household>>>;
+    async fn households(&self, account: &AccountScope, page: Page) -> Result<Paged<Stored<Household>>>;
 }

@@ -18,11 +18,7 @@ fn check(field: &'static str, text: &str) -> Result<Box<str>, StoreError> {
         return Err(StoreError::invalid(field, "it is blank"));
     }
     if text.len() > MAX_ID_BYTES {
-        return Err(StoreError::limit(
-            field,
-            MAX_ID_BYTES as u64,
-            text.len() as u64,
-        ));
+        return Err(StoreError::limit(field, MAX_ID_BYTES as u64, text.len() as u64));
     }
     if text.chars().any(char::is_control) {
         return Err(StoreError::invalid(field, "it holds a control character"));
@@ -177,13 +173,6 @@ mod tests {
     fn an_id_of_256_bytes_is_taken_and_one_more_is_not() {
         assert!(AccountId::new("a".repeat(256)).is_ok());
         let error = AccountId::new("a".repeat(257)).unwrap_err();
-        assert!(matches!(
-            error.kind(),
-            ErrorKind::LimitExceeded {
-                limit: 256,
-                actual: 257,
-                ..
-            }
-        ));
+        assert!(matches!(error.kind(), ErrorKind::LimitExceeded { limit: 256, actual: 257, .. }));
     }
 }

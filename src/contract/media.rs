@@ -99,11 +99,7 @@ impl NewMedia {
 
     /// Sets the kind and the content type.
     #[must_use]
-    pub fn with_type(
-        mut self,
-        media_type: impl Into<String>,
-        content_type: impl Into<String>,
-    ) -> Self {
+    pub fn with_type(mut self, media_type: impl Into<String>, content_type: impl Into<String>) -> Self {
         self.media_type = media_type.into();
         self.content_type = content_type.into();
         self
@@ -203,9 +199,7 @@ impl Stream for MediaReader {
 
 impl fmt::Debug for MediaReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MediaReader")
-            .field("media", &self.media)
-            .finish_non_exhaustive()
+        f.debug_struct("MediaReader").field("media", &self.media).finish_non_exhaustive()
     }
 }
 
@@ -242,35 +236,22 @@ pub trait MediaStore: super::sealed::Sealed + Send + Sync + fmt::Debug {
 
     /// Opens the payload of this path, or a range of its bytes. `None` when there is none or it was removed.
     ///
-    /// A whole read ends with `Integrity` when the bytes do not have the record's SHA-256.
+    /// The call covers the record and the first bytes; what the rest cost is reported as `media.read` when the reader is
+    /// dropped. A whole read ends with `Integrity` when the bytes do not have the record's SHA-256.
     ///
     /// # Errors
     /// `Invalid{range}` when the range is empty or ends past the payload; `Corrupt` when the payload is missing or
     /// not as long as its record says.
-    async fn open_media(
-        &self,
-        scope: &LoopScope,
-        path: &str,
-        range: Option<Range<u64>>,
-    ) -> Result<Option<MediaReader>>;
+    async fn open_media(&self, scope: &LoopScope, path: &str, range: Option<Range<u64>>)
+    -> Result<Option<MediaReader>>;
 
     /// The media of a household that are not removed, newest first.
-    async fn list_media(
-        &self,
-        scope: &LoopScope,
-        window: MediaWindow,
-        page: Page,
-    ) -> Result<Paged<Stored<Media>>>;
+    async fn list_media(&self, scope: &LoopScope, window: MediaWindow, page: Page) -> Result<Paged<Stored<Media>>>;
 
     /// Removes the media: its record stays as a tombstone, its payload is deleted later. `None` when there was none,
     /// or it was removed before; nothing is written then.
     ///
     /// # Errors
     /// `Conflict` when `expect` is `Exact` and does not hold. `Expect::Absent` is `Invalid{expect}`.
-    async fn remove_media(
-        &self,
-        scope: &LoopScope,
-        path: &str,
-        expect: Expect,
-    ) -> Result<Option<Stored<Media>>>;
+    async fn remove_media(&self, scope: &LoopScope, path: &str, expect: Expect) -> Result<Option<Stored<Media>>>;
 }

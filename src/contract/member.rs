@@ -136,19 +136,14 @@ pub struct MemberPatch {
 #[async_trait]
 pub trait LoopMemberStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug {
     /// The member, removed ones included, if there is one. One request.
-    async fn member(
-        &self,
-        scope: &LoopScope,
-        member: &MemberId,
-    ) -> Result<Option<Stored<LoopMember>>>;
+    async fn member(&self, scope: &LoopScope, member: &MemberId) -> Result<Option<Stored<LoopMember>>>;
 
     /// Adds a member. A removed member of that id is taken back, and keeps its creation time.
     ///
     /// # Errors
     /// `AlreadyExists` when the household has a member of that id; `Invalid{birthday_ms}`; `Invalid{status}` for
     /// `Removed`; `Invalid{legal_guardian}` when the guardian is not in the household.
-    async fn add_member(&self, scope: &LoopScope, member: LoopMember)
-    -> Result<Stored<LoopMember>>;
+    async fn add_member(&self, scope: &LoopScope, member: LoopMember) -> Result<Stored<LoopMember>>;
 
     /// Changes some fields of a member.
     ///
@@ -176,10 +171,5 @@ pub trait LoopMemberStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug
     ) -> Result<Option<Stored<LoopMember>>>;
 
     /// The members of a household in the order of their ids, removed ones only if asked for.
-    async fn members(
-        &self,
-        scope: &LoopScope,
-        include_removed: bool,
-        page: Page,
-    ) -> Result<Paged<Stored<LoopMember>>>;
+    async fn members(&self, scope: &LoopScope, include_removed: bool, page: Page) -> Result<Paged<Stored<LoopMember>>>;
 }

@@ -142,33 +142,19 @@ pub trait PersonalMemoryStore: super::sealed::Sealed + Send + Sync + fmt::Debug 
     /// The name, if it was told.
     async fn name(&self, scope: &MemoryScope) -> Result<Option<Stored<String>>>;
     /// Remembers the name.
-    async fn set_name(
-        &self,
-        scope: &MemoryScope,
-        name: &str,
-        expect: Expect,
-    ) -> Result<Stored<String>>;
+    async fn set_name(&self, scope: &MemoryScope, name: &str, expect: Expect) -> Result<Stored<String>>;
     /// Deletes the name.
     async fn remove_name(&self, scope: &MemoryScope, expect: Expect) -> Result<bool>;
 
     /// The birthday, if it was told.
     async fn birthday(&self, scope: &MemoryScope) -> Result<Option<Stored<String>>>;
     /// Remembers the birthday, free text.
-    async fn set_birthday(
-        &self,
-        scope: &MemoryScope,
-        birthday: &str,
-        expect: Expect,
-    ) -> Result<Stored<String>>;
+    async fn set_birthday(&self, scope: &MemoryScope, birthday: &str, expect: Expect) -> Result<Stored<String>>;
     /// Deletes the birthday.
     async fn remove_birthday(&self, scope: &MemoryScope, expect: Expect) -> Result<bool>;
 
     /// The preference of this key, if it was told.
-    async fn preference(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-    ) -> Result<Option<Stored<Fact<String>>>>;
+    async fn preference(&self, scope: &MemoryScope, key: &str) -> Result<Option<Stored<Fact<String>>>>;
     /// Remembers a preference.
     async fn set_preference(
         &self,
@@ -178,25 +164,12 @@ pub trait PersonalMemoryStore: super::sealed::Sealed + Send + Sync + fmt::Debug 
         expect: Expect,
     ) -> Result<Stored<Fact<String>>>;
     /// Deletes a preference.
-    async fn remove_preference(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-        expect: Expect,
-    ) -> Result<bool>;
+    async fn remove_preference(&self, scope: &MemoryScope, key: &str, expect: Expect) -> Result<bool>;
     /// The preferences, in key order.
-    async fn preferences(
-        &self,
-        scope: &MemoryScope,
-        page: Page,
-    ) -> Result<Paged<Stored<Fact<String>>>>;
+    async fn preferences(&self, scope: &MemoryScope, page: Page) -> Result<Paged<Stored<Fact<String>>>>;
 
     /// The important date of this key, if it was told.
-    async fn important_date(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-    ) -> Result<Option<Stored<Fact<String>>>>;
+    async fn important_date(&self, scope: &MemoryScope, key: &str) -> Result<Option<Stored<Fact<String>>>>;
     /// Remembers an important date, free text.
     async fn set_important_date(
         &self,
@@ -206,25 +179,12 @@ pub trait PersonalMemoryStore: super::sealed::Sealed + Send + Sync + fmt::Debug 
         expect: Expect,
     ) -> Result<Stored<Fact<String>>>;
     /// Deletes an important date.
-    async fn remove_important_date(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-        expect: Expect,
-    ) -> Result<bool>;
+    async fn remove_important_date(&self, scope: &MemoryScope, key: &str, expect: Expect) -> Result<bool>;
     /// The important dates, in key order.
-    async fn important_dates(
-        &self,
-        scope: &MemoryScope,
-        page: Page,
-    ) -> Result<Paged<Stored<Fact<String>>>>;
+    async fn important_dates(&self, scope: &MemoryScope, page: Page) -> Result<Paged<Stored<Fact<String>>>>;
 
     /// The affinity to this key, if it was told. Never a default.
-    async fn affinity(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-    ) -> Result<Option<Stored<Fact<Affinity>>>>;
+    async fn affinity(&self, scope: &MemoryScope, key: &str) -> Result<Option<Stored<Fact<Affinity>>>>;
     /// Remembers an affinity.
     async fn set_affinity(
         &self,
@@ -234,14 +194,9 @@ pub trait PersonalMemoryStore: super::sealed::Sealed + Send + Sync + fmt::Debug 
         expect: Expect,
     ) -> Result<Stored<Fact<Affinity>>>;
     /// Deletes an affinity.
-    async fn remove_affinity(&self, scope: &MemoryScope, key: &str, expect: Expect)
-    -> Result<bool>;
+    async fn remove_affinity(&self, scope: &MemoryScope, key: &str, expect: Expect) -> Result<bool>;
     /// The affinities, in key order.
-    async fn affinities(
-        &self,
-        scope: &MemoryScope,
-        page: Page,
-    ) -> Result<Paged<Stored<Fact<Affinity>>>>;
+    async fn affinities(&self, scope: &MemoryScope, page: Page) -> Result<Paged<Stored<Fact<Affinity>>>>;
 
     /// Adds an item at the end of a list. An item the list has in any spelling is `Duplicate`, never a conflict.
     ///
@@ -252,13 +207,7 @@ pub trait PersonalMemoryStore: super::sealed::Sealed + Send + Sync + fmt::Debug 
     /// The items of a list in insertion order; none for an unknown list.
     async fn list_items(&self, scope: &MemoryScope, list: &str) -> Result<Vec<Stored<ListItem>>>;
     /// Removes one item, in any spelling.
-    async fn remove_list_item(
-        &self,
-        scope: &MemoryScope,
-        list: &str,
-        item: &str,
-        expect: Expect,
-    ) -> Result<bool>;
+    async fn remove_list_item(&self, scope: &MemoryScope, list: &str, item: &str, expect: Expect) -> Result<bool>;
     /// Removes all items of a list and says how many there were.
     async fn clear_list(&self, scope: &MemoryScope, list: &str) -> Result<u64>;
     /// The names of the lists that hold items, in name order.

@@ -80,13 +80,7 @@ impl CallReport {
         elapsed: Duration,
         error: Option<(&'static str, Outcome)>,
     ) -> Self {
-        Self {
-            operation,
-            requests,
-            elapsed,
-            error: error.map(|e| e.0),
-            outcome: error.map(|e| e.1),
-        }
+        Self { operation, requests, elapsed, error: error.map(|e| e.0), outcome: error.map(|e| e.1) }
     }
 
     /// All requests sent for this call.
@@ -96,11 +90,7 @@ impl CallReport {
 
     /// Requests sent to one service.
     pub fn requests_to(&self, service: Service) -> u32 {
-        self.requests
-            .iter()
-            .filter(|count| count.service == service)
-            .map(|count| count.requests)
-            .sum()
+        self.requests.iter().filter(|count| count.service == service).map(|count| count.requests).sum()
     }
 
     /// Request units charged for this call.
@@ -110,9 +100,7 @@ impl CallReport {
 
     /// Bytes sent and received.
     pub fn bytes(&self) -> (u64, u64) {
-        self.requests.iter().fold((0, 0), |(out, inn), count| {
-            (out + count.bytes_sent, inn + count.bytes_received)
-        })
+        self.requests.iter().fold((0, 0), |(out, inn), count| (out + count.bytes_sent, inn + count.bytes_received))
     }
 }
 

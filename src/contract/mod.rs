@@ -20,22 +20,16 @@ mod time;
 
 pub use account::{Account, AccountStore};
 pub use device::{
-    Device, DeviceFilter, DevicePatch, DeviceRegistration, DeviceStore, MAX_DEVICES_PER_PAGE,
-    Registered, RegistrationOutcome, RegistrationSource,
+    Device, DeviceFilter, DevicePatch, DeviceRegistration, DeviceStore, MAX_DEVICES_PER_PAGE, Registered,
+    RegistrationOutcome, RegistrationSource,
 };
 pub use error::{ErrorKind, Outcome, Result, StoreError};
 pub use health::{HealthReport, ServiceHealth, StoreHealth};
 pub use household::{Household, LoopStore};
 pub use ids::{AccountId, DeviceId, LoopId, MAX_ID_BYTES, MAX_KEY_BYTES, MemberId, PersonId};
-pub use media::{
-    ByteStream, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow,
-    NewMedia,
-};
+pub use media::{ByteStream, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow, NewMedia};
 pub use member::{LoopMember, LoopMemberStore, MemberPatch, MemberStatus};
-pub use memory::{
-    Added, Affinity, Fact, ListItem, MAX_LIST_ITEMS, MemoryAggregate, MemoryItem,
-    PersonalMemoryStore,
-};
+pub use memory::{Added, Affinity, Fact, ListItem, MAX_LIST_ITEMS, MemoryAggregate, MemoryItem, PersonalMemoryStore};
 pub use meter::{CallObserver, CallReport, RequestCount, Service};
 pub use options::{CallOptions, Freshness, MAX_DEADLINE};
 pub use page::{Page, PageToken, Paged};
@@ -54,12 +48,6 @@ pub(crate) mod sealed {
 }
 
 /// Identity and topology as one object: the sum of the small traits.
-pub trait CloudStateStore:
-    AccountStore + DeviceStore + LoopStore + LoopMemberStore + PersonStore
-{
-}
+pub trait CloudStateStore: AccountStore + DeviceStore + LoopStore + LoopMemberStore + PersonStore {}
 
-impl<T: AccountStore + DeviceStore + LoopStore + LoopMemberStore + PersonStore> CloudStateStore
-    for T
-{
-}
+impl<T: AccountStore + DeviceStore + LoopStore + LoopMemberStore + PersonStore> CloudStateStore for T {}

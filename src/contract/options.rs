@@ -53,11 +53,7 @@ impl CallOptions {
         let deadline = self.deadline.unwrap_or(default);
         if deadline > MAX_DEADLINE {
             let actual = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-            return Err(StoreError::limit(
-                "deadline (ms)",
-                MAX_DEADLINE.as_millis() as u64,
-                actual,
-            ));
+            return Err(StoreError::limit("deadline (ms)", MAX_DEADLINE.as_millis() as u64, actual));
         }
         Ok(deadline)
     }

@@ -31,20 +31,14 @@ fn digest(parts: &[&[u8]]) -> [u8; 8] {
 impl PageToken {
     /// A token that goes on after `key` in the list named by `scope`.
     pub(crate) fn after(scope: &str, key: String) -> Self {
-        Self {
-            scope: digest(&[scope.as_bytes()]),
-            key,
-        }
+        Self { scope: digest(&[scope.as_bytes()]), key }
     }
 
     pub(crate) fn key_in(&self, scope: &str) -> Result<&str, StoreError> {
         if self.scope == digest(&[scope.as_bytes()]) {
             Ok(&self.key)
         } else {
-            Err(StoreError::invalid(
-                "after",
-                "the page token belongs to another list",
-            ))
+            Err(StoreError::invalid("after", "the page token belongs to another list"))
         }
     }
 }
@@ -75,8 +69,7 @@ impl FromStr for PageToken {
             let (scope, bytes) = bytes.split_first_chunk::<8>()?;
             let (check, key) = bytes.split_first_chunk::<8>()?;
             let key = std::str::from_utf8(key).ok()?.to_owned();
-            (format == FORMAT && *check == digest(&[scope, key.as_bytes()]))
-                .then_some(Self { scope: *scope, key })
+            (format == FORMAT && *check == digest(&[scope, key.as_bytes()])).then_some(Self { scope: *scope, key })
         };
         parse().ok_or_else(|| StoreError::invalid("after", "it is not the text of a page token"))
     }
@@ -99,18 +92,12 @@ impl Page {
 
     /// The first page of at most `limit` items.
     pub fn of(limit: usize) -> Self {
-        Self {
-            after: None,
-            limit: Some(limit),
-        }
+        Self { after: None, limit: Some(limit) }
     }
 
     /// The page after this token.
     pub fn after(token: PageToken) -> Self {
-        Self {
-            after: Some(token),
-            limit: None,
-        }
+        Self { after: Some(token), limit: None }
     }
 
     /// At most this many items.
@@ -123,13 +110,8 @@ impl Page {
     pub(crate) fn limit_within(&self, max: usize) -> Result<usize, StoreError> {
         match self.limit {
             None => Ok(max),
-            Some(0) => Err(StoreError::invalid(
-                "limit",
-                "a page holds at least one item",
-            )),
-            Some(limit) if limit > max => {
-                Err(StoreError::limit("limit (items)", max as u64, limit as u64))
-            }
+            Some(0) => Err(StoreError::invalid("limit", "a page holds at least one item")),
+            Some(limit) if limit > max => Err(StoreError::limit("limit (items)", max as u64, limit as u64)),
             Some(limit) => Ok(limit),
         }
     }
@@ -163,9 +145,7 @@ mod tests {
             let mut damaged = text.clone().into_bytes();
             damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
             let damaged = String::from_utf8(damaged).unwrap();
-            let refused = damaged
-                .parse::<PageToken>()
-                .map_or(true, |token| token.key_in("list").is_err());
+            let refused = damaged.parse::<PageToken>().map_or(true, |token| token.key_in("list").is_err());
             assert!(refused, "character {at}");
         }
     }

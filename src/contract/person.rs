@@ -60,12 +60,7 @@ pub trait PersonStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// `AlreadyExists` or `Conflict` when `expect` does not hold.
-    async fn put_person(
-        &self,
-        scope: &LoopScope,
-        person: Person,
-        expect: Expect,
-    ) -> Result<Stored<Person>>;
+    async fn put_person(&self, scope: &LoopScope, person: Person, expect: Expect) -> Result<Stored<Person>>;
 
     /// Deletes the person. False when there was none under `Expect::Any`. What the person told the robot is deleted
     /// by [`PersonalMemoryStore::forget_person`](super::PersonalMemoryStore::forget_person).
@@ -73,12 +68,7 @@ pub trait PersonStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `Conflict` when `expect` is `Exact` and does not hold, also when the person is gone. `Expect::Absent` is
     /// `Invalid{expect}`.
-    async fn delete_person(
-        &self,
-        scope: &LoopScope,
-        person: &PersonId,
-        expect: Expect,
-    ) -> Result<bool>;
+    async fn delete_person(&self, scope: &LoopScope, person: &PersonId, expect: Expect) -> Result<bool>;
 
     /// The people of a household in the order of their ids.
     async fn people(&self, scope: &LoopScope, page: Page) -> Result<Paged<Stored<Person>>>;

@@ -94,10 +94,7 @@ impl Revision {
         if check_bytes(partition, key, &self.witness) == self.check {
             Ok(&self.witness)
         } else {
-            Err(StoreError::invalid(
-                "revision",
-                "it is damaged or belongs to another record",
-            ))
+            Err(StoreError::invalid("revision", "it is damaged or belongs to another record"))
         }
     }
 
@@ -160,12 +157,7 @@ impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = body(&self.witness);
         bytes.extend(self.check);
-        write!(
-            f,
-            "{:x}-{}",
-            self.witness.number,
-            URL_SAFE_NO_PAD.encode(bytes)
-        )
+        write!(f, "{:x}-{}", self.witness.number, URL_SAFE_NO_PAD.encode(bytes))
     }
 }
 
@@ -180,8 +172,7 @@ impl FromStr for Revision {
 
     /// Reads the text form. Whether it belongs to a record is checked when it is used.
     fn from_str(text: &str) -> Result<Self, StoreError> {
-        parse(text)
-            .ok_or_else(|| StoreError::invalid("revision", "it is not the text of a revision"))
+        parse(text).ok_or_else(|| StoreError::invalid("revision", "it is not the text of a revision"))
     }
 }
 
@@ -190,12 +181,7 @@ fn parse(text: &str) -> Option<Revision> {
         return None;
     }
     let (number, rest) = text.split_once('-')?;
-    if number.is_empty()
-        || number.len() > 16
-        || !number
-            .bytes()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    {
+    if number.is_empty() || number.len() > 16 || !number.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return None;
     }
     let number_value = u64::from_str_radix(number, 16).ok()?;
@@ -225,10 +211,7 @@ fn parse(text: &str) -> Option<Revision> {
         ops,
         schema_version: u32::from_be_bytes(*schema_version),
     };
-    Some(Revision {
-        witness,
-        check: *check,
-    })
+    Some(Revision { witness, check: *check })
 }
 
 /// The log form of a revision: its number in hex and 8 hex digits of the SHA-256 of its tag. It can't be read back.
@@ -242,10 +225,7 @@ impl RevisionDigest {
     /// The digest of a record's number and tag.
     pub fn new(number: u64, tag: &str) -> Self {
         let hash = Sha256::digest(tag.as_bytes());
-        Self {
-            number,
-            tag: std::array::from_fn(|i| hash[i]),
-        }
+        Self { number, tag: std::array::from_fn(|i| hash[i]) }
     }
 }
 
@@ -283,11 +263,7 @@ pub struct Stored<T> {
 
 impl<T> Stored<T> {
     pub(crate) fn new(value: T, revision: Revision, updated: Timestamp) -> Self {
-        Self {
-            value,
-            revision,
-            updated,
-        }
+        Self { value, revision, updated }
     }
 
     /// The value.
@@ -316,11 +292,7 @@ impl<T> Stored<T> {
     }
 
     pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Stored<U> {
-        Stored {
-            value: f(self.value),
-            revision: self.revision,
-            updated: self.updated,
-        }
+        Stored { value: f(self.value), revision: self.revision, updated: self.updated }
     }
 }
 
@@ -338,13 +310,8 @@ mod tests {
 
     fn revision(tag: &str) -> Revision {
         let ops = [u64::MAX; 4].into_iter().collect();
-        let witness = Witness {
-            tag: tag.into(),
-            number: u64::MAX,
-            created: Timestamp::from_micros(-5),
-            ops,
-            schema_version: 3,
-        };
+        let witness =
+            Witness { tag: tag.into(), number: u64::MAX, created: Timestamp::from_micros(-5), ops, schema_version: 3 };
         Revision::seal("a:one", "loop:x", witness)
     }
 
@@ -353,10 +320,7 @@ mod tests {
         let revision = revision(&"t".repeat(MAX_TAG_BYTES));
         let text = revision.to_string();
         assert!(text.len() < 256, "{}", text.len());
-        assert!(
-            text.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        );
+        assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
         let again: Revision = text.parse().unwrap();
         assert_eq!(again, revision);
         assert_eq!(again.unseal("a:one", "loop:x").unwrap(), &revision.witness);

@@ -17,10 +17,7 @@ impl AccountScope {
 
     /// One of the account's households.
     pub fn in_loop(&self, loop_id: LoopId) -> LoopScope {
-        LoopScope {
-            account: self.account.clone(),
-            loop_id,
-        }
+        LoopScope { account: self.account.clone(), loop_id }
     }
 }
 
@@ -41,20 +38,12 @@ impl LoopScope {
 
     /// What the household told this robot, without naming a person.
     pub fn household(&self, device: DeviceId) -> MemoryScope {
-        MemoryScope {
-            account: self.account.clone(),
-            loop_id: self.loop_id.clone(),
-            device,
-            person: None,
-        }
+        MemoryScope { account: self.account.clone(), loop_id: self.loop_id.clone(), device, person: None }
     }
 
     /// What this person told this robot.
     pub fn person(&self, device: DeviceId, person: PersonId) -> MemoryScope {
-        MemoryScope {
-            person: Some(person),
-            ..self.household(device)
-        }
+        MemoryScope { person: Some(person), ..self.household(device) }
     }
 }
 
@@ -90,9 +79,6 @@ pub struct MemoryScope {
 impl MemoryScope {
     /// The household this scope lies in.
     pub fn loop_scope(&self) -> LoopScope {
-        LoopScope {
-            account: self.account.clone(),
-            loop_id: self.loop_id.clone(),
-        }
+        LoopScope { account: self.account.clone(), loop_id: self.loop_id.clone() }
     }
 }

@@ -14,8 +14,7 @@ use super::{EmulatorError, install};
 
 /// The account and key that every Azurite has: published in its documentation, not a secret.
 pub(crate) const ACCOUNT: &str = "devstoreaccount1";
-pub(crate) const KEY: &str =
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+pub(crate) const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 const KEPT_LINES: usize = 20;
 
@@ -34,32 +33,18 @@ impl Azurite {
     /// Installs Azurite where needed, starts it and waits for the ports of all its services.
     ///
     /// `ready_within` bounds the start, not the install. `memory_mib` bounds the blobs kept in memory; beyond it uploads fail.
-    pub(crate) async fn start(
-        ready_within: Duration,
-        memory_mib: u32,
-    ) -> Result<Self, EmulatorError> {
+    pub(crate) async fn start(ready_within: Duration, memory_mib: u32) -> Result<Self, EmulatorError> {
         let folder = install::folder();
         install::ensure(&folder).await?;
         Self::launch(&folder, ready_within, memory_mib).await
     }
 
-    async fn launch(
-        folder: &Path,
-        ready_within: Duration,
-        memory_mib: u32,
-    ) -> Result<Self, EmulatorError> {
+    async fn launch(folder: &Path, ready_within: Duration, memory_mib: u32) -> Result<Self, EmulatorError> {
         let mut child = Command::new("node")
             .arg("launch.js")
             .args(["--inMemoryPersistence", "--disableTelemetry", "--silent"])
             .args(["--extentMemoryLimit", &memory_mib.to_string()])
-            .args([
-                "--blobHost",
-                "127.0.0.1",
-                "--queueHost",
-                "127.0.0.1",
-                "--tableHost",
-                "127.0.0.1",
-            ])
+            .args(["--blobHost", "127.0.0.1", "--queueHost", "127.0.0.1", "--tableHost", "127.0.0.1"])
             .args(["--blobPort", "0", "--queuePort", "0", "--tablePort", "0"])
             .current_dir(folder)
             .env_remove("AZURITE_ACCOUNTS")
@@ -74,13 +59,7 @@ impl Azurite {
         let (alive, ended) = oneshot::channel();
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         // From here on the guard ends the process on every way out.
-        let mut azurite = Self {
-            child,
-            blob: String::new(),
-            table: String::new(),
-            output,
-            ended,
-        };
+        let mut azurite = Self { child, blob: String::new(), table: String::new(), output, ended };
         let alive = Arc::new(alive);
         if let Some(stderr) = stderr {
             let (output, alive) = (azurite.output.clone(), Arc::clone(&alive));
@@ -108,10 +87,7 @@ impl Azurite {
                 // The reason may be on the other stream.
                 Err(azurite.ended().await)
             }
-            Err(_) => Err(EmulatorError::NotReady {
-                waited: ready_within,
-                last_lines: azurite.output.lines(),
-            }),
+            Err(_) => Err(EmulatorError::NotReady { waited: ready_within, last_lines: azurite.output.lines() }),
         }
     }
 
@@ -129,9 +105,7 @@ impl Azurite {
     pub(crate) async fn ended(&mut self) -> EmulatorError {
         // Only ever an error: the channel carries no value.
         let _ = (&mut self.ended).await;
-        EmulatorError::Exited {
-            last_lines: self.output.lines(),
-        }
+        EmulatorError::Exited { last_lines: self.output.lines() }
     }
 
     /// Ends the process by its id and collects it. All its state is in memory, so there is nothing to save.
@@ -162,12 +136,7 @@ impl Output {
     }
 
     fn lines(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
@@ -181,17 +150,11 @@ struct Ports {
 
 impl Ports {
     fn new(ready: oneshot::Sender<(String, String)>) -> Self {
-        Self {
-            blob: None,
-            table: None,
-            queue: false,
-            ready: Some(ready),
-        }
+        Self { blob: None, table: None, queue: false, ready: Some(ready) }
     }
 
     fn look_at(&mut self, line: &str) {
-        let Some((service, address)) = line.split_once(" service is successfully listening at ")
-        else {
+        let Some((service, address)) = line.split_once(" service is successfully listening at ") else {
             return;
         };
         match service {
@@ -248,13 +211,7 @@ mod tests {
         found.look_at("Azurite Queue service is successfully listening at http://127.0.0.1:42");
         assert!(ports.try_recv().is_err());
         found.look_at("Azurite Table service is successfully listening at http://127.0.0.1:43");
-        assert_eq!(
-            ports.try_recv().unwrap(),
-            (
-                "http://127.0.0.1:41".to_owned(),
-                "http://127.0.0.1:43".to_owned()
-            )
-        );
+        assert_eq!(ports.try_recv().unwrap(), ("http://127.0.0.1:41".to_owned(), "http://127.0.0.1:43".to_owned()));
     }
 
     #[tokio::test]
@@ -270,10 +227,7 @@ mod tests {
     async fn a_start_that_takes_too_long_is_ended_and_reported() {
         let folder = launcher("process.stdin.resume()");
         let started = Azurite::launch(folder.path(), Duration::from_millis(50), 64).await;
-        assert!(
-            matches!(started, Err(EmulatorError::NotReady { .. })),
-            "{started:?}"
-        );
+        assert!(matches!(started, Err(EmulatorError::NotReady { .. })), "{started:?}");
     }
 
     #[tokio::test]
@@ -282,13 +236,8 @@ mod tests {
             "for (const s of ['Blob', 'Queue', 'Table']) console.log(`Azurite ${s} service is successfully listening at http://127.0.0.1:1`);
              process.stdin.once('end', () => process.exit(0)).resume()",
         );
-        let mut azurite = Azurite::launch(folder.path(), Duration::from_secs(60), 64)
-            .await
-            .unwrap();
+        let mut azurite = Azurite::launch(folder.path(), Duration::from_secs(60), 64).await.unwrap();
         drop(azurite.child.stdin.take());
-        assert!(matches!(
-            azurite.ended().await,
-            EmulatorError::Exited { .. }
-        ));
+        assert!(matches!(azurite.ended().await, EmulatorError::Exited { .. }));
     }
 }

@@ -14,8 +14,7 @@ use axum::serve::ListenerExt;
 use azure_core::http::headers::{HeaderName as CoreName, HeaderValue as CoreValue};
 use azure_core::http::{Method, Request, Url};
 use azure_data_cosmos_driver::in_memory_emulator::{
-    ConsistencyLevel, InMemoryEmulatorHttpClient, ReplicationConfig, VirtualAccountConfig,
-    VirtualRegion,
+    ConsistencyLevel, InMemoryEmulatorHttpClient, ReplicationConfig, VirtualAccountConfig, VirtualRegion,
 };
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -23,8 +22,7 @@ use tokio::sync::oneshot;
 use super::EmulatorError;
 
 /// The key of Microsoft's own Cosmos emulator: published, not a secret. This host does not check signatures.
-pub(crate) const KEY: &str =
-    "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
+pub(crate) const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
 
 /// A batch body is at most 2 MB (concepts-limits); the rest leaves the refusal to the emulator.
 const MAX_BODY: usize = 16 << 20;
@@ -54,14 +52,10 @@ impl CosmosHost {
             .name("cosmos-emulator".to_owned())
             .spawn(move || host(accounts, ready, stopped))
             .map_err(EmulatorError::io("start a thread"))?;
-        let endpoints = started.await.map_err(|_| EmulatorError::Cosmos {
-            detail: "the host thread ended before it was ready".to_owned(),
-        })??;
-        Ok(Self {
-            endpoints,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let endpoints = started
+            .await
+            .map_err(|_| EmulatorError::Cosmos { detail: "the host thread ended before it was ready".to_owned() })??;
+        Ok(Self { endpoints, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The endpoint of each account, in the order in which they were asked for.
@@ -82,11 +76,7 @@ impl Drop for CosmosHost {
 
 type Started = Result<Vec<String>, EmulatorError>;
 
-fn host(
-    accounts: Vec<AccountSpec>,
-    ready: oneshot::Sender<Started>,
-    stopped: oneshot::Receiver<()>,
-) {
+fn host(accounts: Vec<AccountSpec>, ready: oneshot::Sender<Started>, stopped: oneshot::Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("cosmos-emulator")
@@ -124,49 +114,31 @@ async fn serve(account: AccountSpec) -> Result<String, EmulatorError> {
     let mut regions = Vec::new();
     for name in account.regions {
         // The emulator finds the region by scheme, host and port: bind first, then tell it the address.
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .map_err(EmulatorError::io("bind a loopback port"))?;
-        let address = listener
-            .local_addr()
-            .map_err(EmulatorError::io("read the bound port"))?;
-        let base =
-            Url::parse(&format!("http://{address}/")).map_err(|error| EmulatorError::Cosmos {
-                detail: error.to_string(),
-            })?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(EmulatorError::io("bind a loopback port"))?;
+        let address = listener.local_addr().map_err(EmulatorError::io("read the bound port"))?;
+        let base = Url::parse(&format!("http://{address}/"))
+            .map_err(|error| EmulatorError::Cosmos { detail: error.to_string() })?;
         regions.push(VirtualRegion::new(name, base.clone()));
         bound.push((listener, base));
     }
-    let replication = if account.delay.is_zero() {
-        ReplicationConfig::immediate()
-    } else {
-        ReplicationConfig::fixed(account.delay)
-    };
+    let replication =
+        if account.delay.is_zero() { ReplicationConfig::immediate() } else { ReplicationConfig::fixed(account.delay) };
     let config = VirtualAccountConfig::new(regions)
-        .map_err(|error| EmulatorError::Cosmos {
-            detail: error.to_string(),
-        })?
+        .map_err(|error| EmulatorError::Cosmos { detail: error.to_string() })?
         .with_consistency(ConsistencyLevel::Session)
         .with_replication_config(replication);
-    let emulator =
-        InMemoryEmulatorHttpClient::try_new(config).map_err(|error| EmulatorError::Cosmos {
-            detail: error.to_string(),
-        })?;
+    let emulator = InMemoryEmulatorHttpClient::try_new(config)
+        .map_err(|error| EmulatorError::Cosmos { detail: error.to_string() })?;
     let emulator = Arc::new(emulator);
     let endpoint = bound.first().map(|(_, base)| base.to_string());
     for (listener, base) in bound {
-        let region = Arc::new(Region {
-            base,
-            emulator: Arc::clone(&emulator),
-        });
+        let region = Arc::new(Region { base, emulator: Arc::clone(&emulator) });
         let app = axum::Router::new().fallback(answer).with_state(region);
         // Without this a small answer can wait for the acknowledgement of the one before; a socket that refuses is only slower.
         let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, app).await });
     }
-    endpoint.ok_or_else(|| EmulatorError::Cosmos {
-        detail: "an account needs a region".to_owned(),
-    })
+    endpoint.ok_or_else(|| EmulatorError::Cosmos { detail: "an account needs a region".to_owned() })
 }
 
 struct Region {
@@ -186,48 +158,27 @@ async fn answer(State(region): State<Arc<Region>>, request: axum::extract::Reque
 async fn forward(region: &Region, request: axum::extract::Request) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     let bad = |what: &str| (StatusCode::BAD_REQUEST, what.to_owned());
-    let method: Method = head
-        .method
-        .as_str()
-        .parse()
-        .map_err(|_| bad("unknown method"))?;
+    let method: Method = head.method.as_str().parse().map_err(|_| bad("unknown method"))?;
     let mut url = region.base.clone();
     url.set_path(head.uri.path());
     url.set_query(head.uri.query());
     let mut forwarded = Request::new(url, method);
     for (name, value) in &head.headers {
         let value = value.to_str().map_err(|_| bad("header is not text"))?;
-        forwarded.insert_header(
-            CoreName::from(name.as_str().to_owned()),
-            CoreValue::from(value.to_owned()),
-        );
+        forwarded.insert_header(CoreName::from(name.as_str().to_owned()), CoreValue::from(value.to_owned()));
     }
-    let body = to_bytes(body, MAX_BODY)
-        .await
-        .map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
+    let body = to_bytes(body, MAX_BODY).await.map_err(|error| (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()))?;
     forwarded.set_body(body);
 
     let broken = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, error);
-    let response = region
-        .emulator
-        .execute_request(&forwarded)
-        .await
-        .map_err(|error| broken(error.to_string()))?;
+    let response = region.emulator.execute_request(&forwarded).await.map_err(|error| broken(error.to_string()))?;
     let (status, headers, body) = response.deconstruct();
-    let body = body
-        .collect()
-        .await
-        .map_err(|error| broken(error.to_string()))?;
+    let body = body.collect().await.map_err(|error| broken(error.to_string()))?;
     let mut answer = Response::new(Body::from(body));
-    *answer.status_mut() =
-        StatusCode::from_u16(status.into()).map_err(|error| broken(error.to_string()))?;
+    *answer.status_mut() = StatusCode::from_u16(status.into()).map_err(|error| broken(error.to_string()))?;
     for (name, value) in headers.iter() {
-        let name: HeaderName = name
-            .as_str()
-            .parse()
-            .map_err(|_| broken("unusable header name".to_owned()))?;
-        let value = HeaderValue::from_str(value.as_str())
-            .map_err(|_| broken("unusable header value".to_owned()))?;
+        let name: HeaderName = name.as_str().parse().map_err(|_| broken("unusable header name".to_owned()))?;
+        let value = HeaderValue::from_str(value.as_str()).map_err(|_| broken("unusable header value".to_owned()))?;
         answer.headers_mut().insert(name, value);
     }
     Ok(answer)

@@ -72,17 +72,9 @@ impl fmt::Display for EmulatorError {
             Self::Install { detail } => write!(f, "installing Azurite with npm failed: {detail}"),
             Self::Io { action, source } => write!(f, "could not {action}: {source}"),
             Self::NotReady { waited, last_lines } => {
-                write!(
-                    f,
-                    "Azurite was not ready within {waited:?}; it printed: {}",
-                    last_lines.join(" | ")
-                )
+                write!(f, "Azurite was not ready within {waited:?}; it printed: {}", last_lines.join(" | "))
             }
-            Self::Exited { last_lines } => write!(
-                f,
-                "Azurite ended by itself; it printed: {}",
-                last_lines.join(" | ")
-            ),
+            Self::Exited { last_lines } => write!(f, "Azurite ended by itself; it printed: {}", last_lines.join(" | ")),
             Self::Cosmos { detail } => {
                 write!(f, "the Cosmos emulator could not be set up: {detail}")
             }

@@ -21,15 +21,8 @@ const STAMP: &str = "node_modules/.openjibo-lock-sha256";
 
 /// The folder with `package.json`, `package-lock.json` and `launch.js`.
 pub(crate) fn folder() -> PathBuf {
-    std::env::var_os(AZURITE_DIR).map_or_else(
-        || {
-            PathBuf::from(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/support/azurite"
-            ))
-        },
-        PathBuf::from,
-    )
+    std::env::var_os(AZURITE_DIR)
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/azurite")), PathBuf::from)
 }
 
 /// Makes `node_modules` match `package-lock.json`; does nothing where it already does.
@@ -54,17 +47,13 @@ pub(crate) async fn ensure(folder: &Path) -> Result<(), EmulatorError> {
         .map_err(EmulatorError::io("open the install lock"))?;
     let held = tokio::task::spawn_blocking(move || lock.lock_exclusive().map(|()| lock))
         .await
-        .map_err(|error| EmulatorError::Install {
-            detail: error.to_string(),
-        })?
+        .map_err(|error| EmulatorError::Install { detail: error.to_string() })?
         .map_err(EmulatorError::io("take the install lock"))?;
     if is_current(folder, &wanted) {
         return Ok(());
     }
     // npm's standard input is the locked file: were this process killed, npm would go on, and so would the lock.
-    let with_npm = held
-        .try_clone()
-        .map_err(EmulatorError::io("share the install lock"))?;
+    let with_npm = held.try_clone().map_err(EmulatorError::io("share the install lock"))?;
     run_npm(folder, with_npm.into()).await?;
     std::fs::write(folder.join(STAMP), &wanted).map_err(EmulatorError::io("stamp the install"))
 }
@@ -83,23 +72,14 @@ async fn run_npm(folder: &Path, stdin: Stdio) -> Result<(), EmulatorError> {
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
     // Azurite asks for node 22 and runs on 20: engine-strict is off whatever the user's own npm settings say.
     let run = tokio::process::Command::new(npm)
-        .args([
-            "ci",
-            "--engine-strict=false",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--prefer-offline",
-        ])
+        .args(["ci", "--engine-strict=false", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"])
         .current_dir(folder)
         .stdin(stdin)
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(INSTALL_TIMEOUT, run)
         .await
-        .map_err(|_| EmulatorError::Install {
-            detail: format!("npm ci took longer than {INSTALL_TIMEOUT:?}"),
-        })?
+        .map_err(|_| EmulatorError::Install { detail: format!("npm ci took longer than {INSTALL_TIMEOUT:?}") })?
         .map_err(EmulatorError::io("run npm"))?;
     if output.status.success() {
         return Ok(());
@@ -107,9 +87,7 @@ async fn run_npm(folder: &Path, stdin: Stdio) -> Result<(), EmulatorError> {
     let text = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = text.lines().collect();
     let end = &lines[lines.len().saturating_sub(12)..];
-    Err(EmulatorError::Install {
-        detail: format!("{}: {}", output.status, end.join(" | ")),
-    })
+    Err(EmulatorError::Install { detail: format!("{}: {}", output.status, end.join(" | ")) })
 }
 
 #[cfg(test)]
@@ -126,34 +104,20 @@ mod tests {
         std::fs::write(folder.path().join(STAMP), &digest).unwrap();
         assert!(is_current(folder.path(), &digest));
         std::fs::write(folder.path().join("package-lock.json"), b"{ }").unwrap();
-        assert!(!is_current(
-            folder.path(),
-            &lock_digest(folder.path()).unwrap()
-        ));
+        assert!(!is_current(folder.path(), &lock_digest(folder.path()).unwrap()));
     }
 
     #[tokio::test]
     async fn a_folder_without_a_lock_file_is_a_typed_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            ensure(folder.path()).await,
-            Err(EmulatorError::Io { .. })
-        ));
+        assert!(matches!(ensure(folder.path()).await, Err(EmulatorError::Io { .. })));
     }
 
     #[tokio::test]
     async fn a_failing_npm_is_reported_with_its_last_lines_and_leaves_no_stamp() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(
-            folder.path().join("package.json"),
-            b"{\"dependencies\":{\"azurite\":\"3.37.0\"}}",
-        )
-        .unwrap();
-        std::fs::write(
-            folder.path().join("package-lock.json"),
-            b"{\"lockfileVersion\":3,\"packages\":{}}",
-        )
-        .unwrap();
+        std::fs::write(folder.path().join("package.json"), b"{\"dependencies\":{\"azurite\":\"3.37.0\"}}").unwrap();
+        std::fs::write(folder.path().join("package-lock.json"), b"{\"lockfileVersion\":3,\"packages\":{}}").unwrap();
         let Err(EmulatorError::Install { detail }) = ensure(folder.path()).await else {
             panic!("npm must refuse this lock")
         };
@@ -166,18 +130,12 @@ mod tests {
         let package = std::fs::read_to_string(folder().join("package.json")).unwrap();
         let package: serde_json::Value = serde_json::from_str(&package).unwrap();
         assert_eq!(package["private"], true);
-        assert_eq!(
-            package["dependencies"],
-            serde_json::json!({ "azurite": "3.37.0" })
-        );
+        assert_eq!(package["dependencies"], serde_json::json!({ "azurite": "3.37.0" }));
         let lock = std::fs::read_to_string(folder().join("package-lock.json")).unwrap();
         let lock: serde_json::Value = serde_json::from_str(&lock).unwrap();
         for (name, entry) in lock["packages"].as_object().unwrap() {
             assert!(entry.get("resolved").is_none(), "{name} names a registry");
-            assert!(
-                name.is_empty() || entry["integrity"].is_string(),
-                "{name} has no checksum"
-            );
+            assert!(name.is_empty() || entry["integrity"].is_string(), "{name} has no checksum");
         }
     }
 }

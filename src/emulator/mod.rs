@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use error::EmulatorError;
 pub use install::AZURITE_DIR;
-pub use provision::provision_all;
+pub(crate) use provision::{cosmos_client, provision_cosmos};
 pub use set::{EMULATORS, EmulatorSet, ReadRegion};
 
 use azurite::Azurite;
@@ -100,28 +100,16 @@ impl Emulators {
     /// [`EmulatorError::Io`]; nothing is left running.
     pub async fn start(options: EmulatorOptions) -> Result<Self, EmulatorError> {
         let accounts = vec![
-            AccountSpec {
-                regions: vec![WRITE_REGION],
-                delay: Duration::ZERO,
-            },
-            AccountSpec {
-                regions: vec![WRITE_REGION, SECOND_REGION],
-                delay: options.replication_delay,
-            },
+            AccountSpec { regions: vec![WRITE_REGION], delay: Duration::ZERO },
+            AccountSpec { regions: vec![WRITE_REGION, SECOND_REGION], delay: options.replication_delay },
         ];
         let cosmos = CosmosHost::start(accounts).await?;
         let [single, replicated] = cosmos.endpoints() else {
-            return Err(EmulatorError::Cosmos {
-                detail: "another number of accounts than asked for".to_owned(),
-            });
+            return Err(EmulatorError::Cosmos { detail: "another number of accounts than asked for".to_owned() });
         };
         let azurite = Azurite::start(options.ready_within, options.blob_memory_mib).await?;
         let set = EmulatorSet::new(single, replicated, azurite.blob(), azurite.table());
-        Ok(Self {
-            set,
-            azurite,
-            cosmos,
-        })
+        Ok(Self { set, azurite, cosmos })
     }
 
     /// How to reach this set, to be handed to other parts or processes.

@@ -1,32 +1,15 @@
 //! Sets emulators up. On Azure this is the work of the Bicep files: the SDK's control plane needs keys.
 
-use std::collections::BTreeMap;
-
 use azure_core::credentials::Secret;
 use azure_core::http::StatusCode;
 use azure_data_cosmos::models::{ContainerProperties, TimeToLive};
 use azure_data_cosmos::options::Region;
 use azure_data_cosmos::{
-    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosRuntime,
-    RoutingStrategy,
+    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosRuntime, RoutingStrategy,
 };
 
 use super::EmulatorError;
-
-/// The one partition key path of the container.
-pub(crate) const PARTITION_KEY_PATH: &str = "/pk";
-
-/// Creates what the variables name, on emulators only; what is there already stays as it is.
-///
-/// # Errors
-/// [`EmulatorError::Variable`] if a variable is missing or the endpoint is not `127.0.0.1`, `::1` or `localhost`;
-/// [`EmulatorError::Provision`] if a service refuses or an existing container has other settings.
-pub async fn provision_all(env: &BTreeMap<String, String>) -> Result<(), EmulatorError> {
-    let client = cosmos_client(env).await?;
-    let database = variable(env, "AZURE_COSMOS_DATABASE_NAME")?;
-    let container = variable(env, "AZURE_COSMOS_CONTAINER_NAME")?;
-    provision_cosmos(&client, database, container).await
-}
+use crate::azure::PARTITION_KEY_PATH;
 
 /// Creates the database and the container with `/pk` and time to live on (`defaultTtl: -1`: an item expires only by its own `ttl`).
 /// Idempotent, also between processes: what exists is accepted if its settings are these.
@@ -38,72 +21,47 @@ pub(crate) async fn provision_cosmos(
     database: &str,
     container: &str,
 ) -> Result<(), EmulatorError> {
-    accept_existing(
-        client.create_database(database, None).await,
-        "create the Cosmos database",
-    )?;
+    accept_existing(client.create_database(database, None).await, "create the Cosmos database")?;
     let database = client.database_client(database.to_owned());
     let wanted = ContainerProperties::new(container.to_owned(), PARTITION_KEY_PATH.into())
         .with_default_ttl(TimeToLive::NoDefault);
-    accept_existing(
-        database.create_container(wanted.clone(), None).await,
-        "create the Cosmos container",
-    )?;
+    accept_existing(database.create_container(wanted.clone(), None).await, "create the Cosmos container")?;
 
     let failed = |error: azure_data_cosmos::CosmosError| EmulatorError::Provision {
         action: "read the Cosmos container's settings",
         detail: error.to_string(),
     };
-    let client = database
-        .container_client(container.to_owned(), None)
-        .await
-        .map_err(failed)?;
-    let found = client
-        .read(None)
-        .await
-        .map_err(failed)?
-        .into_model()
-        .map_err(failed)?;
-    if found.partition_key.paths() != wanted.partition_key.paths()
-        || found.default_ttl != wanted.default_ttl
-    {
+    let client = database.container_client(container.to_owned(), None).await.map_err(failed)?;
+    let found = client.read(None).await.map_err(failed)?.into_model().map_err(failed)?;
+    if found.partition_key.paths() != wanted.partition_key.paths() || found.default_ttl != wanted.default_ttl {
         return Err(EmulatorError::Provision {
             action: "accept the existing Cosmos container",
-            detail: format!(
-                "it needs the partition key {PARTITION_KEY_PATH} and a default time to live of -1"
-            ),
+            detail: format!("it needs the partition key {PARTITION_KEY_PATH} and a default time to live of -1"),
         });
     }
     Ok(())
 }
 
-fn accept_existing<T>(
-    created: azure_data_cosmos::Result<T>,
-    action: &'static str,
-) -> Result<(), EmulatorError> {
+fn accept_existing<T>(created: azure_data_cosmos::Result<T>, action: &'static str) -> Result<(), EmulatorError> {
     match created {
         Ok(_) => Ok(()),
         Err(error) if error.status().status_code() == StatusCode::Conflict => Ok(()),
-        Err(error) => Err(EmulatorError::Provision {
-            action,
-            detail: error.to_string(),
-        }),
+        Err(error) => Err(EmulatorError::Provision { action, detail: error.to_string() }),
     }
 }
 
 /// A client on a runtime of its own: the SDK's global one would keep connections that die with the caller's tokio runtime.
-pub(super) async fn cosmos_client(
-    env: &BTreeMap<String, String>,
+///
+/// # Errors
+/// [`EmulatorError::Variable`] if the endpoint is not `127.0.0.1`, `::1` or `localhost`.
+pub(crate) async fn cosmos_client(
+    endpoint: &str,
+    regions: &[String],
+    key: &str,
 ) -> Result<CosmosClient, EmulatorError> {
-    let endpoint = loopback(variable(env, "AZURE_COSMOS_ENDPOINT")?)?;
-    let regions: Vec<Region> = variable(env, "AZURE_COSMOS_REGION")?
-        .split(',')
-        .map(|name| Region::new(name.trim().to_owned()))
-        .collect();
-    let account = AccountReference::with_authentication_key(
-        endpoint,
-        Secret::new(variable(env, "AZURE_COSMOS_KEY")?.to_owned()),
-    );
+    let endpoint = loopback(endpoint)?;
+    let regions: Vec<Region> = regions.iter().cloned().map(Region::new).collect();
+    let account = AccountReference::with_authentication_key(endpoint, Secret::new(key.to_owned()));
     let failed = |error: azure_data_cosmos::CosmosError| EmulatorError::Provision {
         action: "open the Cosmos account",
         detail: error.to_string(),
@@ -117,27 +75,10 @@ pub(super) async fn cosmos_client(
 }
 
 fn loopback(endpoint: &str) -> Result<AccountEndpoint, EmulatorError> {
-    let refuse = |reason| EmulatorError::Variable {
-        name: "AZURE_COSMOS_ENDPOINT",
-        reason,
-    };
+    let refuse = |reason| EmulatorError::Variable { name: "AZURE_COSMOS_ENDPOINT", reason };
     let endpoint: AccountEndpoint = endpoint.parse().map_err(|_| refuse("is not a URL"))?;
     match endpoint.url().host_str() {
         Some("127.0.0.1" | "[::1]" | "localhost") => Ok(endpoint),
-        _ => Err(refuse(
-            "is not a loopback address: nothing but emulators is set up from code",
-        )),
+        _ => Err(refuse("is not a loopback address: nothing but emulators is set up from code")),
     }
-}
-
-fn variable<'a>(
-    env: &'a BTreeMap<String, String>,
-    name: &'static str,
-) -> Result<&'a str, EmulatorError> {
-    env.get(name)
-        .map(String::as_str)
-        .ok_or(EmulatorError::Variable {
-            name,
-            reason: "is not set",
-        })
 }

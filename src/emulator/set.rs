@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, oneshot};
 
-use super::{
-    EmulatorError, EmulatorOptions, Emulators, SECOND_REGION, WRITE_REGION, azurite, cosmos,
-    provision_all,
-};
+use crate::azure::AzureConfig;
+
+use super::{EmulatorError, EmulatorOptions, Emulators, SECOND_REGION, WRITE_REGION, azurite, cosmos};
 
 /// The variable with the ready line of a set that runs already; see [`EmulatorSet::for_tests`].
 pub const EMULATORS: &str = "OPENJIBO_EMULATORS";
@@ -50,8 +49,7 @@ struct Replicated {
 
 impl EmulatorSet {
     pub(crate) fn new(single: &str, replicated: &str, blob: &str, table: &str) -> Self {
-        let variables =
-            |cosmos: &str, regions: &str| storage_and_cosmos(cosmos, regions, blob, table);
+        let variables = |cosmos: &str, regions: &str| storage_and_cosmos(cosmos, regions, blob, table);
         Self {
             env: variables(single, WRITE_REGION),
             replicated_write: variables(replicated, &format!("{WRITE_REGION},{SECOND_REGION}")),
@@ -75,10 +73,19 @@ impl EmulatorSet {
     /// Creates what the variables name, in both accounts; what is there already stays as it is.
     ///
     /// # Errors
-    /// Those of [`provision_all`].
+    /// [`EmulatorError::Provision`] if an emulator does not answer or refuses.
     pub async fn provision(&self) -> Result<(), EmulatorError> {
-        provision_all(&self.env).await?;
-        provision_all(&self.replicated_write).await
+        for env in [&self.env, &self.replicated_write] {
+            let failed = |detail: String| EmulatorError::Provision { action: "set the emulators up", detail };
+            let config = AzureConfig::from_vars(|name| env.get(name).cloned());
+            let config = config.map_err(|error| failed(error.to_string()))?;
+            let provisioned = crate::azure::provision(&config).await;
+            provisioned.map_err(|error| match std::error::Error::source(&error) {
+                Some(cause) => failed(format!("{error}: {cause}")),
+                None => failed(error.to_string()),
+            })?;
+        }
+        Ok(())
     }
 
     /// One line of JSON, without a line break: `{"event":"ready","env":{NAME: value, …},"replicated":{"write":{…},"second":{…}}}`.
@@ -86,10 +93,7 @@ impl EmulatorSet {
         let line = ReadyLine {
             event: "ready".to_owned(),
             env: self.env.clone(),
-            replicated: Replicated {
-                write: self.replicated_write.clone(),
-                second: self.replicated_second.clone(),
-            },
+            replicated: Replicated { write: self.replicated_write.clone(), second: self.replicated_second.clone() },
         };
         serde_json::to_string(&line).expect("maps of strings to strings are always JSON")
     }
@@ -100,19 +104,11 @@ impl EmulatorSet {
     /// [`EmulatorError::ReadyLine`] if the text is not one.
     pub fn from_ready_line(line: &str) -> Result<Self, EmulatorError> {
         let line: ReadyLine =
-            serde_json::from_str(line).map_err(|error| EmulatorError::ReadyLine {
-                detail: error.to_string(),
-            })?;
+            serde_json::from_str(line).map_err(|error| EmulatorError::ReadyLine { detail: error.to_string() })?;
         if line.event != "ready" {
-            return Err(EmulatorError::ReadyLine {
-                detail: format!("the event is {:?}", line.event),
-            });
+            return Err(EmulatorError::ReadyLine { detail: format!("the event is {:?}", line.event) });
         }
-        Ok(Self {
-            env: line.env,
-            replicated_write: line.replicated.write,
-            replicated_second: line.replicated.second,
-        })
+        Ok(Self { env: line.env, replicated_write: line.replicated.write, replicated_second: line.replicated.second })
     }
 
     /// The set for this test process, provisioned: the one whose ready line is in `OPENJIBO_EMULATORS`, else one
@@ -155,19 +151,10 @@ async fn start_apart() -> Result<Emulators, EmulatorError> {
         .name("emulators".to_owned())
         .spawn(start)
         .map_err(EmulatorError::io("start a thread"))?;
-    result.await.unwrap_or_else(|_| {
-        Err(EmulatorError::Cosmos {
-            detail: "the starting thread panicked".to_owned(),
-        })
-    })
+    result.await.unwrap_or_else(|_| Err(EmulatorError::Cosmos { detail: "the starting thread panicked".to_owned() }))
 }
 
-fn storage_and_cosmos(
-    cosmos: &str,
-    regions: &str,
-    blob: &str,
-    table: &str,
-) -> BTreeMap<String, String> {
+fn storage_and_cosmos(cosmos: &str, regions: &str, blob: &str, table: &str) -> BTreeMap<String, String> {
     let account = azurite::ACCOUNT;
     let blob = format!("{blob}/{account}");
     let table = format!("{table}/{account}");

@@ -8,41 +8,36 @@ use azure_data_cosmos::options::{
     BatchOptions, ItemReadOptions, ItemWriteOptions, OperationOptions, Precondition, QueryOptions,
     ReadConsistencyStrategy, Region,
 };
-use azure_data_cosmos::{ContainerClient, CosmosError, FeedScope, Query, TransactionalBatch};
+use azure_data_cosmos::{ContainerClient, CosmosClient, CosmosError, FeedScope, Query, TransactionalBatch};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
 use super::cosmos::{AccountSpec, CosmosHost};
-use super::provision::{cosmos_client, provision_cosmos};
+use super::provision::provision_cosmos;
 use super::*;
+
+async fn cosmos_client(env: &BTreeMap<String, String>) -> Result<CosmosClient, EmulatorError> {
+    let regions: Vec<String> = env["AZURE_COSMOS_REGION"].split(',').map(str::to_owned).collect();
+    provision::cosmos_client(&env["AZURE_COSMOS_ENDPOINT"], &regions, &env["AZURE_COSMOS_KEY"]).await
+}
+
+async fn provision_all(env: &BTreeMap<String, String>) -> Result<(), EmulatorError> {
+    provision_cosmos(&cosmos_client(env).await?, "openjibo", "records").await
+}
 
 const PK: &str = "l:default:kitchen";
 
 async fn host(regions: &[&'static str], delay: Duration) -> (CosmosHost, EmulatorSet) {
-    let host = CosmosHost::start(vec![AccountSpec {
-        regions: regions.to_vec(),
-        delay,
-    }])
-    .await
-    .unwrap();
+    let host = CosmosHost::start(vec![AccountSpec { regions: regions.to_vec(), delay }]).await.unwrap();
     let endpoint = host.endpoints()[0].clone();
     // No Azurite in these tests.
-    let set = EmulatorSet::new(
-        &endpoint,
-        &endpoint,
-        "http://127.0.0.1:1",
-        "http://127.0.0.1:1",
-    );
+    let set = EmulatorSet::new(&endpoint, &endpoint, "http://127.0.0.1:1", "http://127.0.0.1:1");
     (host, set)
 }
 
 async fn container(env: &BTreeMap<String, String>) -> ContainerClient {
     let client = cosmos_client(env).await.unwrap();
-    client
-        .database_client("openjibo")
-        .container_client("records", None)
-        .await
-        .unwrap()
+    client.database_client("openjibo").container_client("records", None).await.unwrap()
 }
 
 fn item(id: &str, value: u32) -> Value {
@@ -74,19 +69,9 @@ fn status(error: &CosmosError) -> StatusCode {
 async fn provisioning_twice_is_accepted_and_the_settings_can_be_read() {
     let (_host, set) = host(&["East US"], Duration::ZERO).await;
     let client = cosmos_client(set.env()).await.unwrap();
-    provision_cosmos(&client, "openjibo", "records")
-        .await
-        .unwrap();
-    provision_cosmos(&client, "openjibo", "records")
-        .await
-        .unwrap();
-    let found = container(set.env())
-        .await
-        .read(None)
-        .await
-        .unwrap()
-        .into_model()
-        .unwrap();
+    provision_cosmos(&client, "openjibo", "records").await.unwrap();
+    provision_cosmos(&client, "openjibo", "records").await.unwrap();
+    let found = container(set.env()).await.read(None).await.unwrap().into_model().unwrap();
     assert_eq!(found.partition_key.paths(), ["/pk"]);
     assert_eq!(found.default_ttl, TimeToLive::NoDefault);
 }
@@ -99,22 +84,12 @@ async fn a_container_with_other_settings_is_refused() {
     let database = client.database_client("openjibo");
     for (name, wrong) in [
         ("off", ContainerProperties::new("off", "/pk".into())),
-        (
-            "type",
-            ContainerProperties::new("type", "/type".into())
-                .with_default_ttl(TimeToLive::NoDefault),
-        ),
-        (
-            "day",
-            ContainerProperties::new("day", "/pk".into()).with_default_ttl(86_400),
-        ),
+        ("type", ContainerProperties::new("type", "/type".into()).with_default_ttl(TimeToLive::NoDefault)),
+        ("day", ContainerProperties::new("day", "/pk".into()).with_default_ttl(86_400)),
     ] {
         database.create_container(wrong, None).await.unwrap();
         let refused = provision_cosmos(&client, "openjibo", name).await;
-        assert!(
-            matches!(refused, Err(EmulatorError::Provision { .. })),
-            "{name}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(EmulatorError::Provision { .. })), "{name}: {refused:?}");
     }
 }
 
@@ -122,29 +97,14 @@ async fn a_container_with_other_settings_is_refused() {
 async fn only_loopback_is_provisioned() {
     let (_host, set) = host(&["East US"], Duration::ZERO).await;
     let mut env = set.env().clone();
-    for endpoint in [
-        "https://jibo.documents.azure.com/",
-        "http://10.0.0.1:8081/",
-        "nonsense",
-    ] {
+    for endpoint in ["https://jibo.documents.azure.com/", "http://10.0.0.1:8081/", "nonsense"] {
         env.insert("AZURE_COSMOS_ENDPOINT".to_owned(), endpoint.to_owned());
         let refused = provision_all(&env).await;
         assert!(
-            matches!(
-                refused,
-                Err(EmulatorError::Variable {
-                    name: "AZURE_COSMOS_ENDPOINT",
-                    ..
-                })
-            ),
+            matches!(refused, Err(EmulatorError::Variable { name: "AZURE_COSMOS_ENDPOINT", .. })),
             "{endpoint}: {refused:?}"
         );
     }
-    env.remove("AZURE_COSMOS_ENDPOINT");
-    assert!(matches!(
-        provision_all(&env).await,
-        Err(EmulatorError::Variable { .. })
-    ));
 }
 
 #[tokio::test]
@@ -153,90 +113,36 @@ async fn the_sdk_creates_reads_replaces_batches_and_queries_over_http() {
     provision_all(set.env()).await.unwrap();
     let container = container(set.env()).await;
 
-    let created = container
-        .create_item(PK, "a", item("a", 1), None)
-        .await
-        .unwrap();
+    let created = container.create_item(PK, "a", item("a", 1), None).await.unwrap();
     let first = created.headers().etag().cloned().unwrap();
-    let again = container
-        .create_item(PK, "a", item("a", 9), None)
-        .await
-        .unwrap_err();
+    let again = container.create_item(PK, "a", item("a", 9), None).await.unwrap_err();
     assert_eq!(status(&again), StatusCode::Conflict);
     assert_eq!(read(&container, "a", latest()).await, Some(1));
     assert_eq!(read(&container, "missing", latest()).await, None);
 
     let under = |etag| ItemWriteOptions::default().with_precondition(Precondition::if_match(etag));
-    container
-        .replace_item(PK, "a", item("a", 2), Some(under(first.clone())))
-        .await
-        .unwrap();
-    let stale = container
-        .replace_item(PK, "a", item("a", 9), Some(under(first)))
-        .await
-        .unwrap_err();
+    container.replace_item(PK, "a", item("a", 2), Some(under(first.clone()))).await.unwrap();
+    let stale = container.replace_item(PK, "a", item("a", 9), Some(under(first))).await.unwrap_err();
     assert_eq!(status(&stale), StatusCode::PreconditionFailed);
     assert_eq!(read(&container, "a", latest()).await, Some(2));
 
-    let batch = TransactionalBatch::new(PK)
-        .create_item(item("b", 3))
-        .unwrap()
-        .create_item(item("c", 4))
-        .unwrap();
-    let done = container
-        .execute_transactional_batch(batch, None::<BatchOptions>)
-        .await
-        .unwrap()
-        .into_model()
-        .unwrap();
-    assert_eq!(
-        done.results()
-            .iter()
-            .map(|result| result.status_code())
-            .collect::<Vec<_>>(),
-        [201, 201]
-    );
-    let batch = TransactionalBatch::new(PK)
-        .create_item(item("d", 5))
-        .unwrap()
-        .create_item(item("a", 9))
-        .unwrap();
-    let refused = container
-        .execute_transactional_batch(batch, None::<BatchOptions>)
-        .await
-        .unwrap()
-        .into_model()
-        .unwrap();
-    assert_eq!(
-        refused
-            .results()
-            .iter()
-            .map(|result| result.status_code())
-            .collect::<Vec<_>>(),
-        [424, 409]
-    );
+    let batch = TransactionalBatch::new(PK).create_item(item("b", 3)).unwrap().create_item(item("c", 4)).unwrap();
+    let done = container.execute_transactional_batch(batch, None::<BatchOptions>).await.unwrap().into_model().unwrap();
+    assert_eq!(done.results().iter().map(|result| result.status_code()).collect::<Vec<_>>(), [201, 201]);
+    let batch = TransactionalBatch::new(PK).create_item(item("d", 5)).unwrap().create_item(item("a", 9)).unwrap();
+    let refused =
+        container.execute_transactional_batch(batch, None::<BatchOptions>).await.unwrap().into_model().unwrap();
+    assert_eq!(refused.results().iter().map(|result| result.status_code()).collect::<Vec<_>>(), [424, 409]);
 
-    let query = Query::from("SELECT * FROM c WHERE c.id >= @from ORDER BY c.id")
-        .with_parameter("@from", "b")
-        .unwrap();
+    let query = Query::from("SELECT * FROM c WHERE c.id >= @from ORDER BY c.id").with_parameter("@from", "b").unwrap();
     let found: Vec<Value> = container
-        .query_items(
-            query,
-            FeedScope::partition(PK),
-            Some(QueryOptions::default()),
-        )
+        .query_items(query, FeedScope::partition(PK), Some(QueryOptions::default()))
         .await
         .unwrap()
         .try_collect()
         .await
         .unwrap();
-    assert_eq!(
-        found
-            .iter()
-            .map(|found| found["id"].as_str().unwrap())
-            .collect::<Vec<_>>(),
-        ["b", "c"]
-    );
+    assert_eq!(found.iter().map(|found| found["id"].as_str().unwrap()).collect::<Vec<_>>(), ["b", "c"]);
 }
 
 #[tokio::test]
@@ -250,19 +156,12 @@ async fn the_second_region_lags_and_a_read_that_excludes_all_regions_does_not() 
     let written = Instant::now();
     near.create_item(PK, "a", item("a", 1), None).await.unwrap();
     let mut from_write_region = latest();
-    from_write_region.excluded_regions = Some(
-        [Region::new("East US"), Region::new("West US")]
-            .into_iter()
-            .collect(),
-    );
+    from_write_region.excluded_regions = Some([Region::new("East US"), Region::new("West US")].into_iter().collect());
     assert_eq!(read(&near, "a", latest()).await, Some(1));
     assert_eq!(read(&far, "a", from_write_region).await, Some(1));
     // Quorum reads are region-local.
     assert_eq!(read(&far, "a", latest()).await, None);
-    assert!(
-        written.elapsed() < delay,
-        "too slow a machine to see the lag"
-    );
+    assert!(written.elapsed() < delay, "too slow a machine to see the lag");
     while read(&far, "a", latest()).await.is_none() {
         assert!(written.elapsed() < 10 * delay, "never replicated");
     }
@@ -277,28 +176,10 @@ async fn the_second_region_lags_and_a_read_that_excludes_all_regions_does_not() 
 
 #[test]
 fn the_ready_line_is_read_back_whole_and_other_lines_are_refused() {
-    let set = EmulatorSet::new(
-        "http://127.0.0.1:1/",
-        "http://127.0.0.1:2/",
-        "http://127.0.0.1:3",
-        "http://127.0.0.1:4",
-    );
-    assert_eq!(
-        EmulatorSet::from_ready_line(&set.ready_line()).unwrap(),
-        set
-    );
-    for wrong in [
-        "",
-        "{}",
-        "null",
-        r#"{"event":"gone","env":{},"replicated":{"write":{},"second":{}}}"#,
-    ] {
-        assert!(
-            matches!(
-                EmulatorSet::from_ready_line(wrong),
-                Err(EmulatorError::ReadyLine { .. })
-            ),
-            "{wrong}"
-        );
+    let set =
+        EmulatorSet::new("http://127.0.0.1:1/", "http://127.0.0.1:2/", "http://127.0.0.1:3", "http://127.0.0.1:4");
+    assert_eq!(EmulatorSet::from_ready_line(&set.ready_line()).unwrap(), set);
+    for wrong in ["", "{}", "null", r#"{"event":"gone","env":{},"replicated":{"write":{},"second":{}}}"#] {
+        assert!(matches!(EmulatorSet::from_ready_line(wrong), Err(EmulatorError::ReadyLine { .. })), "{wrong}");
     }
 }

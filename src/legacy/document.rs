@@ -10,13 +10,7 @@ use serde_json::error::Category;
 use std::io::Read;
 use std::ops::ControlFlow;
 
-const PROPERTIES: [&str; 5] = [
-    "SchemaVersion",
-    "Revision",
-    "LastLoadedUtc",
-    "LastSavedUtc",
-    "Tenants",
-];
+const PROPERTIES: [&str; 5] = ["SchemaVersion", "Revision", "LastLoadedUtc", "LastSavedUtc", "Tenants"];
 const UNKNOWN_NAMES: usize = 100;
 
 /// The state of one read.
@@ -42,9 +36,7 @@ impl Run<'_> {
     pub(super) fn unknown(&mut self, name: String) {
         let names = &mut self.summary.unknown_properties;
         let full = names.len() >= UNKNOWN_NAMES && !names.contains_key(&name);
-        *names
-            .entry(if full { "…".to_owned() } else { name })
-            .or_default() += 1;
+        *names.entry(if full { "…".to_owned() } else { name }).or_default() += 1;
     }
 
     fn give<E: serde::de::Error>(&mut self, entry: MemoryEntry) -> Result<(), E> {
@@ -57,12 +49,7 @@ impl Run<'_> {
     fn reject<E: serde::de::Error>(&mut self, path: &str, reason: String) -> Result<(), E> {
         self.summary.values_rejected += 1;
         let (tenant_index, tenant_key, path) = (None, None, path.to_owned());
-        self.give(MemoryEntry::Rejected(Rejection {
-            tenant_index,
-            tenant_key,
-            path,
-            reason,
-        }))
+        self.give(MemoryEntry::Rejected(Rejection { tenant_index, tenant_key, path, reason }))
     }
 
     fn tenants_seen(&self) -> u64 {
@@ -86,19 +73,12 @@ impl Run<'_> {
                 // `Data` errors are made by visitors only, and every visitor here takes any value.
                 Category::Syntax | Category::Data => {
                     let text = parser.to_string();
-                    let reason = text
-                        .rsplit_once(" at line ")
-                        .map_or(text.as_str(), |(reason, _)| reason)
-                        .to_owned();
+                    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_owned();
                     SnapshotErrorKind::Malformed { reason }
                 }
             },
         };
-        SnapshotError {
-            kind,
-            at,
-            tenants_before,
-        }
+        SnapshotError { kind, at, tenants_before }
     }
 }
 
@@ -129,17 +109,10 @@ pub fn read_personal_memory<R: Read>(
         failure: None,
     };
     let mut parser = serde_json::Deserializer::from_reader(&mut source);
-    match Any(DocumentShape(&mut run))
-        .deserialize(&mut parser)
-        .and_then(|()| parser.end())
-    {
+    match Any(DocumentShape(&mut run)).deserialize(&mut parser).and_then(|()| parser.end()) {
         Ok(()) => {
             let bytes = progress.position().byte;
-            Ok(SnapshotSummary {
-                bytes,
-                sha256: source.sha256_hex(),
-                ..run.summary
-            })
+            Ok(SnapshotSummary { bytes, sha256: source.sha256_hex(), ..run.summary })
         }
         Err(error) => Err(run.error(error)),
     }
@@ -151,40 +124,24 @@ impl<'de> Shape<'de> for DocumentShape<'_, '_> {
     type Out = ();
 
     fn leaf<E: serde::de::Error>(self, leaf: Leaf) -> Result<(), E> {
-        let kind = SnapshotErrorKind::NotASnapshot {
-            path: "",
-            expected: "an object",
-            found: leaf.kind(),
-        };
+        let kind = SnapshotErrorKind::NotASnapshot { path: "", expected: "an object", found: leaf.kind() };
         Err(self.0.fail(kind))
     }
 
-    fn object<A: MapAccess<'de>>(
-        self,
-        mut key: Option<String>,
-        mut entries: A,
-    ) -> Result<(), A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut key: Option<String>, mut entries: A) -> Result<(), A::Error> {
         let run = self.0;
         let mut seen = [false; PROPERTIES.len()];
         while let Some(name) = key {
-            match PROPERTIES
-                .iter()
-                .position(|property| property.eq_ignore_ascii_case(&name))
-            {
+            match PROPERTIES.iter().position(|property| property.eq_ignore_ascii_case(&name)) {
                 None => {
                     run.unknown(shown(&name));
                     entries.next_value::<IgnoredAny>()?;
                 }
                 Some(at) if std::mem::replace(&mut seen[at], true) => {
                     entries.next_value::<IgnoredAny>()?;
-                    run.reject(
-                        &shown(&name),
-                        "repeats a property of the document; the first one counts".to_owned(),
-                    )?;
+                    run.reject(&shown(&name), "repeats a property of the document; the first one counts".to_owned())?;
                 }
-                Some(at) if PROPERTIES[at] == "Tenants" => {
-                    entries.next_value_seed(Any(TenantsShape(&mut *run)))?
-                }
+                Some(at) if PROPERTIES[at] == "Tenants" => entries.next_value_seed(Any(TenantsShape(&mut *run)))?,
                 Some(at) => header(PROPERTIES[at], entries.next_value()?, run)?,
             }
             run.progress.mark_done();
@@ -219,10 +176,7 @@ fn header<E: serde::de::Error>(name: &'static str, leaf: Leaf, run: &mut Run<'_>
             summary.revision = Some(number);
             Ok(())
         }
-        ("Revision", other) => run.reject(
-            name,
-            format!("should be an integer from 0 and is {}", other.kind()),
-        ),
+        ("Revision", other) => run.reject(name, format!("should be an integer from 0 and is {}", other.kind())),
         ("LastLoadedUtc", Leaf::Text(text)) => {
             summary.last_loaded_utc = Some(text);
             Ok(())
@@ -244,11 +198,7 @@ impl<'de> Shape<'de> for TenantsShape<'_, '_> {
         if matches!(leaf, Leaf::Null) {
             return Ok(());
         }
-        let kind = SnapshotErrorKind::NotASnapshot {
-            path: "Tenants",
-            expected: "an array",
-            found: leaf.kind(),
-        };
+        let kind = SnapshotErrorKind::NotASnapshot { path: "Tenants", expected: "an array", found: leaf.kind() };
         Err(self.0.fail(kind))
     }
 
@@ -280,10 +230,7 @@ struct EntrySeed<'r, 'a>(&'r mut Run<'a>);
 impl<'de> DeserializeSeed<'de> for EntrySeed<'_, '_> {
     type Value = <TenantShape<'static, 'static> as Shape<'de>>::Out;
 
-    fn deserialize<D: serde::Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         self.0.progress.mark_peeked();
         self.0.tenant_index = Some(self.0.tenants_seen());
         Any(TenantShape(self.0)).deserialize(deserializer)

@@ -16,11 +16,7 @@ pub struct Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {} column {} (byte {})",
-            self.line, self.column, self.byte
-        )
+        write!(f, "line {} column {} (byte {})", self.line, self.column, self.byte)
     }
 }
 
@@ -91,31 +87,14 @@ impl fmt::Display for SnapshotErrorKind {
             Self::Io(error) => write!(f, "the snapshot could not be read ({})", error.kind()),
             Self::Malformed { reason } => write!(f, "the snapshot is not valid JSON: {reason}"),
             Self::Truncated => f.write_str("the snapshot ends before it is complete"),
-            Self::NotASnapshot {
-                path,
-                expected,
-                found,
-            } => {
-                let path = if path.is_empty() {
-                    "the document"
-                } else {
-                    path
-                };
-                write!(
-                    f,
-                    "not a snapshot: {path} should be {expected} and is {found}"
-                )
+            Self::NotASnapshot { path, expected, found } => {
+                let path = if path.is_empty() { "the document" } else { path };
+                write!(f, "not a snapshot: {path} should be {expected} and is {found}")
             }
             Self::UnsupportedVersion { found } => {
                 write!(f, "SchemaVersion {found} is not supported, only 1")
             }
-            Self::LimitExceeded {
-                name,
-                limit,
-                actual,
-                tenant_index,
-                tenant_key,
-            } => {
+            Self::LimitExceeded { name, limit, actual, tenant_index, tenant_key } => {
                 match tenant_index {
                     Some(index) => write!(f, "Tenants[{index}]")?,
                     None => f.write_str("a value outside the tenants")?,
@@ -132,11 +111,7 @@ impl fmt::Display for SnapshotErrorKind {
 
 impl fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}; {}, after {} tenants",
-            self.kind, self.at, self.tenants_before
-        )
+        write!(f, "{}; {}, after {} tenants", self.kind, self.at, self.tenants_before)
     }
 }
 

@@ -19,10 +19,7 @@ pub struct ReaderLimits {
 
 impl Default for ReaderLimits {
     fn default() -> Self {
-        Self {
-            max_tenant_bytes: 8 * 1024 * 1024,
-            max_tenant_values: 20_000,
-        }
+        Self { max_tenant_bytes: 8 * 1024 * 1024, max_tenant_values: 20_000 }
     }
 }
 
@@ -87,8 +84,7 @@ impl LegacyTenant {
     pub fn values(&self) -> u64 {
         let facts = self.preferences.len() + self.important_dates.len() + self.affinities.len();
         let items: usize = self.lists.iter().map(|(_, items)| items.len()).sum();
-        (usize::from(self.name.is_some()) + usize::from(self.birthday.is_some()) + facts + items)
-            as u64
+        (usize::from(self.name.is_some()) + usize::from(self.birthday.is_some()) + facts + items) as u64
     }
 }
 

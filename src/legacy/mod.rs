@@ -51,6 +51,4 @@ mod tests;
 
 pub use document::read_personal_memory;
 pub use error::{Position, SnapshotError, SnapshotErrorKind};
-pub use memory::{
-    LegacyAffinity, LegacyTenant, MemoryEntry, ReaderLimits, Rejection, SnapshotSummary,
-};
+pub use memory::{LegacyAffinity, LegacyTenant, MemoryEntry, ReaderLimits, Rejection, SnapshotSummary};

@@ -1,8 +1,6 @@
 //! Visitors that take any JSON value, so that an unusable one is a report and not the end of the read.
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// The key of the one-entry map as which `serde_json` hands over a number when another crate of the build has switched its
@@ -48,11 +46,7 @@ pub(super) trait Shape<'de>: Sized {
     }
 
     /// `key` is the first entry's, already taken from `entries`; its value is still there.
-    fn object<A: MapAccess<'de>>(
-        self,
-        key: Option<String>,
-        mut entries: A,
-    ) -> Result<Self::Out, A::Error> {
+    fn object<A: MapAccess<'de>>(self, key: Option<String>, mut entries: A) -> Result<Self::Out, A::Error> {
         if key.is_some() {
             entries.next_value::<IgnoredAny>()?;
             while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
@@ -109,8 +103,7 @@ impl<'de, S: Shape<'de>> Visitor<'de> for Any<S> {
     }
 
     fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<S::Out, E> {
-        self.0
-            .leaf(u64::try_from(number).map_or(Leaf::OtherNumber, Leaf::Integer))
+        self.0.leaf(u64::try_from(number).map_or(Leaf::OtherNumber, Leaf::Integer))
     }
 
     fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<S::Out, E> {

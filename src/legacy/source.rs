@@ -36,11 +36,7 @@ impl Progress {
     }
 
     pub(super) fn position(&self) -> Position {
-        Position {
-            line: self.line.get(),
-            column: self.column.get(),
-            byte: self.byte.get(),
-        }
+        Position { line: self.line.get(), column: self.column.get(), byte: self.byte.get() }
     }
 
     /// A new segment starts at the byte read last: the parser has peeked at the first byte of a value.
@@ -55,9 +51,7 @@ impl Progress {
 
     /// The segment's bytes, if the parser asked for one more than the limit allows: that byte is counted.
     pub(super) fn exceeded(&self) -> Option<u64> {
-        self.exceeded
-            .get()
-            .then(|| self.byte.get() - self.mark.get() + 1)
+        self.exceeded.get().then(|| self.byte.get() - self.mark.get() + 1)
     }
 
     fn advance(&self, byte: u8) {
@@ -86,26 +80,15 @@ pub(super) struct Source<'p, R> {
 impl<'p, R: Read> Source<'p, R> {
     pub(super) fn new(inner: R, progress: &'p Progress) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self {
-            inner,
-            progress,
-            sha256: Sha256::new(),
-            buffer,
-            at: 0,
-            end: 0,
-            started: false,
-        }
+        Self { inner, progress, sha256: Sha256::new(), buffer, at: 0, end: 0, started: false }
     }
 
     /// SHA-256 of everything read, lower hex: of the whole document once the parser has seen its end.
     pub(super) fn sha256_hex(self) -> String {
-        self.sha256
-            .finalize()
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
+        self.sha256.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
     }
 
     /// Reads more behind `self.end`; false at the end of the source.

@@ -7,15 +7,7 @@ use super::shape::{Any, Leaf, Shape};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 use std::collections::HashSet;
 
-const PROPERTIES: [&str; 7] = [
-    "TenantKey",
-    "Name",
-    "Birthday",
-    "Preferences",
-    "ImportantDates",
-    "Affinities",
-    "Lists",
-];
+const PROPERTIES: [&str; 7] = ["TenantKey", "Name", "Birthday", "Preferences", "ImportantDates", "Affinities", "Lists"];
 
 /// A tenant while its properties arrive in any order.
 #[derive(Default)]
@@ -44,13 +36,7 @@ impl Draft {
         }
         let (tenant_index, tenant_key) = (run.tenant_index, run.tenant_key.take());
         let name = "max_tenant_values";
-        Err(run.fail(SnapshotErrorKind::LimitExceeded {
-            name,
-            limit,
-            actual: self.values,
-            tenant_index,
-            tenant_key,
-        }))
+        Err(run.fail(SnapshotErrorKind::LimitExceeded { name, limit, actual: self.values, tenant_index, tenant_key }))
     }
 
     fn reject(&mut self, path: impl Into<String>, reason: impl Into<String>) {
@@ -61,12 +47,7 @@ impl Draft {
         let tenant_key = self.key.as_deref().map(shown);
         let reject = |path: String, reason: String| {
             let tenant_key = tenant_key.clone();
-            Rejection {
-                tenant_index: Some(index),
-                tenant_key,
-                path,
-                reason,
-            }
+            Rejection { tenant_index: Some(index), tenant_key, path, reason }
         };
         if let Some(reason) = self.key_problem.take() {
             return Err(reject(String::new(), reason));
@@ -80,16 +61,12 @@ impl Draft {
             [account, loop_id, device, person] => (account, loop_id, device, Some(person)),
             _ => {
                 let count = key.split('|').count();
-                let reason =
-                    format!("TenantKey should have 3 or 4 parts divided by `|` and has {count}");
+                let reason = format!("TenantKey should have 3 or 4 parts divided by `|` and has {count}");
                 return Err(reject(String::new(), reason));
             }
         };
         if let Some(blank) = parts.iter().position(|part| part.trim().is_empty()) {
-            return Err(reject(
-                String::new(),
-                format!("part {} of TenantKey is blank", blank + 1),
-            ));
+            return Err(reject(String::new(), format!("part {} of TenantKey is blank", blank + 1)));
         }
         Ok(LegacyTenant {
             index,
@@ -103,11 +80,7 @@ impl Draft {
             important_dates: self.important_dates,
             affinities: self.affinities,
             lists: self.lists,
-            rejected: self
-                .rejected
-                .into_iter()
-                .map(|(path, reason)| reject(path, reason))
-                .collect(),
+            rejected: self.rejected.into_iter().map(|(path, reason)| reject(path, reason)).collect(),
         })
     }
 }
@@ -124,27 +97,15 @@ impl<'de> Shape<'de> for TenantShape<'_, '_> {
 
     fn leaf<E>(self, leaf: Leaf) -> Result<Self::Out, E> {
         let reason = mismatch("an object", &leaf);
-        Ok(Err(Rejection {
-            tenant_index: self.0.tenant_index,
-            tenant_key: None,
-            path: String::new(),
-            reason,
-        }))
+        Ok(Err(Rejection { tenant_index: self.0.tenant_index, tenant_key: None, path: String::new(), reason }))
     }
 
-    fn object<A: MapAccess<'de>>(
-        self,
-        mut key: Option<String>,
-        mut entries: A,
-    ) -> Result<Self::Out, A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut key: Option<String>, mut entries: A) -> Result<Self::Out, A::Error> {
         let run = self.0;
         let mut draft = Draft::default();
         let mut seen = [false; PROPERTIES.len()];
         while let Some(name) = key {
-            match PROPERTIES
-                .iter()
-                .position(|property| property.eq_ignore_ascii_case(&name))
-            {
+            match PROPERTIES.iter().position(|property| property.eq_ignore_ascii_case(&name)) {
                 None => {
                     run.unknown(format!("Tenants[].{}", shown(&name)));
                     entries.next_value::<IgnoredAny>()?;
@@ -155,10 +116,7 @@ impl<'de> Shape<'de> for TenantShape<'_, '_> {
                         draft.key_problem = Some("TenantKey is given twice".to_owned());
                     } else {
                         draft.count(run)?;
-                        draft.reject(
-                            shown(&name),
-                            "repeats a property of this tenant; the first one counts",
-                        );
+                        draft.reject(shown(&name), "repeats a property of this tenant; the first one counts");
                     }
                 }
                 Some(0) => match entries.next_value()? {
@@ -167,9 +125,7 @@ impl<'de> Shape<'de> for TenantShape<'_, '_> {
                         draft.key = Some(key);
                     }
                     Leaf::Null => {}
-                    other => {
-                        draft.key_problem = Some(format!("TenantKey {}", mismatch("text", &other)))
-                    }
+                    other => draft.key_problem = Some(format!("TenantKey {}", mismatch("text", &other))),
                 },
                 Some(at) => property(at, &mut draft, run, &mut entries)?,
             }
@@ -193,11 +149,7 @@ fn property<'de, A: MapAccess<'de>>(
             Leaf::Null => {}
             Leaf::Text(text) => {
                 draft.count(run)?;
-                if name == "Name" {
-                    draft.name = Some(text)
-                } else {
-                    draft.birthday = Some(text)
-                }
+                if name == "Name" { draft.name = Some(text) } else { draft.birthday = Some(text) }
             }
             other => {
                 draft.count(run)?;
@@ -227,11 +179,7 @@ impl<'de> Shape<'de> for MapShape<'_, '_, '_> {
         Ok(())
     }
 
-    fn object<A: MapAccess<'de>>(
-        self,
-        mut key: Option<String>,
-        mut entries: A,
-    ) -> Result<(), A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut key: Option<String>, mut entries: A) -> Result<(), A::Error> {
         let Self { name, draft, run } = self;
         let mut seen = HashSet::new();
         while let Some(key_text) = key {
@@ -245,26 +193,16 @@ impl<'de> Shape<'de> for MapShape<'_, '_, '_> {
                 entries.next_value::<IgnoredAny>()?;
                 draft.reject(path(), "repeats a key of this map; the first one counts");
             } else if name == "Lists" {
-                let items = entries.next_value_seed(Any(ListShape {
-                    path: path(),
-                    draft,
-                    run,
-                }))?;
+                let items = entries.next_value_seed(Any(ListShape { path: path(), draft, run }))?;
                 draft.lists.extend(items.map(|items| (key_text, items)));
             } else {
                 match (name, entries.next_value()?) {
                     ("Preferences", Leaf::Text(text)) => draft.preferences.push((key_text, text)),
-                    ("ImportantDates", Leaf::Text(text)) => {
-                        draft.important_dates.push((key_text, text))
-                    }
-                    ("Affinities", Leaf::Integer(number)) => {
-                        match LegacyAffinity::from_number(number) {
-                            Some(affinity) => draft.affinities.push((key_text, affinity)),
-                            None => {
-                                draft.reject(path(), "should be 0, 1 or 2 and is another number")
-                            }
-                        }
-                    }
+                    ("ImportantDates", Leaf::Text(text)) => draft.important_dates.push((key_text, text)),
+                    ("Affinities", Leaf::Integer(number)) => match LegacyAffinity::from_number(number) {
+                        Some(affinity) => draft.affinities.push((key_text, affinity)),
+                        None => draft.reject(path(), "should be 0, 1 or 2 and is another number"),
+                    },
                     ("Affinities", Leaf::OtherNumber) => {
                         draft.reject(path(), "should be 0, 1 or 2 and is another number");
                     }
@@ -300,9 +238,7 @@ impl<'de> Shape<'de> for ListShape<'_, '_, '_> {
             self.draft.count(self.run)?;
             let path = || format!("{}[{index}]", self.path);
             match item {
-                Leaf::Text(text) if text.trim().is_empty() => {
-                    self.draft.reject(path(), "the item is blank")
-                }
+                Leaf::Text(text) if text.trim().is_empty() => self.draft.reject(path(), "the item is blank"),
                 Leaf::Text(text) => texts.push(text),
                 other => self.draft.reject(path(), mismatch("text", &other)),
             }

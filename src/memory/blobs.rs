@@ -9,9 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use sha2::{Digest, Sha256};
 
-use crate::backend::{
-    BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, Cost,
-};
+use crate::backend::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, Cost};
 use crate::contract::{ErrorKind, MediaBody, Service, StoreError, Timestamp};
 
 /// Chunks a reader is handed, in bytes.
@@ -51,12 +49,7 @@ impl BlobBackend for MemoryBlobs {
         Service::Memory
     }
 
-    async fn put(
-        &self,
-        cx: &CallContext,
-        name: &BlobName,
-        body: MediaBody,
-    ) -> Result<BlobDigest, StoreError> {
+    async fn put(&self, cx: &CallContext, name: &BlobName, body: MediaBody) -> Result<BlobDigest, StoreError> {
         let bytes = match body {
             MediaBody::Bytes(bytes) => bytes,
             MediaBody::Stream(mut stream) => {
@@ -68,10 +61,7 @@ impl BlobBackend for MemoryBlobs {
             }
         };
         Self::count(cx, "put");
-        let digest = BlobDigest {
-            length: bytes.len() as u64,
-            sha256: Sha256::digest(&bytes).into(),
-        };
+        let digest = BlobDigest { length: bytes.len() as u64, sha256: Sha256::digest(&bytes).into() };
         let mut blobs = self.blobs();
         if blobs.contains_key(name) {
             return Err(StoreError::new(ErrorKind::AlreadyExists));
@@ -98,25 +88,13 @@ impl BlobBackend for MemoryBlobs {
                 bytes.slice(range.start as usize..range.end as usize)
             }
         };
-        let chunks = std::iter::from_fn(move || {
-            (!part.is_empty()).then(|| Ok(part.split_to(part.len().min(CHUNK))))
-        });
-        Ok(Some(BlobReader {
-            length,
-            body: futures::stream::iter(chunks).boxed(),
-        }))
+        let chunks = std::iter::from_fn(move || (!part.is_empty()).then(|| Ok(part.split_to(part.len().min(CHUNK)))));
+        Ok(Some(BlobReader { length, body: futures::stream::iter(chunks).boxed() }))
     }
 
-    async fn head(
-        &self,
-        cx: &CallContext,
-        name: &BlobName,
-    ) -> Result<Option<BlobHead>, StoreError> {
+    async fn head(&self, cx: &CallContext, name: &BlobName) -> Result<Option<BlobHead>, StoreError> {
         Self::count(cx, "head");
-        Ok(self.blobs().get(name).map(|(bytes, at)| BlobHead {
-            length: bytes.len() as u64,
-            created: *at,
-        }))
+        Ok(self.blobs().get(name).map(|(bytes, at)| BlobHead { length: bytes.len() as u64, created: *at }))
     }
 
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError> {
@@ -142,19 +120,9 @@ impl BlobBackend for MemoryBlobs {
         let page: Vec<_> = found
             .by_ref()
             .take(limit)
-            .map(|(name, (bytes, at))| {
-                (
-                    name.clone(),
-                    BlobHead {
-                        length: bytes.len() as u64,
-                        created: *at,
-                    },
-                )
-            })
+            .map(|(name, (bytes, at))| (name.clone(), BlobHead { length: bytes.len() as u64, created: *at }))
             .collect();
-        let next = found
-            .next()
-            .and_then(|_| page.last().map(|(name, _)| name.path().to_owned()));
+        let next = found.next().and_then(|_| page.last().map(|(name, _)| name.path().to_owned()));
         Ok(BlobPage { blobs: page, next })
     }
 

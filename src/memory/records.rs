@@ -8,9 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::backend::{
-    Before, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation,
-    PartitionPage, Precondition, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written,
-    next_number,
+    Before, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation, PartitionPage,
+    Precondition, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
 };
 use crate::contract::{RevisionDigest, Service, StoreError, Timestamp, Witness};
 
@@ -55,14 +54,7 @@ impl MemoryRecords {
     /// An empty backend with these limits.
     pub fn new(limits: RecordLimits) -> Self {
         let incarnation = crate::contract::IdSource::next_id(&crate::contract::RandomIds);
-        Self {
-            limits,
-            state: Mutex::new(State {
-                partitions: BTreeMap::new(),
-                tags: 0,
-                incarnation,
-            }),
-        }
+        Self { limits, state: Mutex::new(State { partitions: BTreeMap::new(), tags: 0, incarnation }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -94,24 +86,18 @@ impl Partition {
                 Ok(found)
             }
             (Precondition::Absent, None) => Ok(None),
-            (Precondition::Absent, Some(_)) => {
-                Err(StoreError::new(crate::contract::ErrorKind::AlreadyExists))
-            }
+            (Precondition::Absent, Some(_)) => Err(StoreError::new(crate::contract::ErrorKind::AlreadyExists)),
             (Precondition::Exact(witness), Some(record)) if record.tag == witness.tag => Ok(found),
             (Precondition::Present, Some(_)) => Ok(found),
             (Precondition::Exact(_) | Precondition::Present, found) => {
-                Err(StoreError::conflict(found.map(|record| {
-                    RevisionDigest::new(record.envelope.number, &record.tag)
-                })))
+                Err(StoreError::conflict(found.map(|record| RevisionDigest::new(record.envelope.number, &record.tag))))
             }
         }
     }
 
     fn trim(&mut self, now: Timestamp) {
         let oldest = now.as_micros().saturating_sub(RETENTION_MICROS);
-        let kept = self
-            .history
-            .partition_point(|change| change.at.as_micros() < oldest);
+        let kept = self.history.partition_point(|change| change.at.as_micros() < oldest);
         if let Some(last) = kept.checked_sub(1).and_then(|last| self.history.get(last)) {
             self.floor = self.floor.max(last.seq);
         }
@@ -129,19 +115,9 @@ impl RecordBackend for MemoryRecords {
         self.limits
     }
 
-    async fn get(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        key: &str,
-    ) -> Result<Option<Record>, StoreError> {
+    async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
         Self::count(cx, "get");
-        Ok(self
-            .state()
-            .partitions
-            .get(partition)
-            .and_then(|p| p.rows.get(key))
-            .cloned())
+        Ok(self.state().partitions.get(partition).and_then(|p| p.rows.get(key)).cloned())
     }
 
     async fn scan(
@@ -175,12 +151,7 @@ impl RecordBackend for MemoryRecords {
         Ok(ScanPage { records, next })
     }
 
-    async fn load(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        range: &KeyRange,
-    ) -> Result<Vec<Record>, StoreError> {
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
         Self::count(cx, "query");
         let state = self.state();
         let rows = state.partitions.get(partition).map(|p| &p.rows);
@@ -204,15 +175,9 @@ impl RecordBackend for MemoryRecords {
         }
         let partition = state.partitions.entry(commit.partition).or_default();
         for (index, operation) in commit.operations.iter().enumerate() {
-            partition
-                .check(operation)
-                .map_err(|error| error.with_index(index))?;
+            partition.check(operation).map_err(|error| error.with_index(index))?;
         }
-        let stamp = Stamp {
-            number: next_number(partition.number, now),
-            now,
-            op: commit.op,
-        };
+        let stamp = Stamp { number: next_number(partition.number, now), now, op: commit.op };
         let mut changed = Vec::new();
         let mut written = Vec::with_capacity(commit.operations.len());
         for (operation, tag) in commit.operations.into_iter().zip(tags) {
@@ -220,22 +185,12 @@ impl RecordBackend for MemoryRecords {
                 Operation::Put { draft, expect } => {
                     let before = match expect {
                         Precondition::Present => None,
-                        _ => partition
-                            .rows
-                            .get(&draft.key)
-                            .map(|record| Before::live(&record.witness())),
+                        _ => partition.rows.get(&draft.key).map(|record| Before::live(&record.witness())),
                     };
                     let key = draft.key.clone();
                     let envelope = draft.stamped(&stamp, before.as_ref());
-                    let record = Record {
-                        key: key.clone(),
-                        envelope,
-                        tag,
-                    };
-                    written.push(Written::Put {
-                        witness: record.witness(),
-                        updated: now,
-                    });
+                    let record = Record { key: key.clone(), envelope, tag };
+                    written.push(Written::Put { witness: record.witness(), updated: now });
                     changed.push((key.clone(), false));
                     partition.rows.insert(key, record);
                 }
@@ -252,23 +207,13 @@ impl RecordBackend for MemoryRecords {
         if !changed.is_empty() {
             partition.number = stamp.number;
             partition.seq += 1;
-            partition.history.push(Change {
-                seq: partition.seq,
-                at: now,
-                number: stamp.number,
-                keys: changed,
-            });
+            partition.history.push(Change { seq: partition.seq, at: now, number: stamp.number, keys: changed });
             partition.trim(now);
         }
         Ok(written)
     }
 
-    async fn erase(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        ranges: &[KeyRange],
-    ) -> Result<u64, StoreError> {
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
         Self::count(cx, "erase");
         let now = cx.now();
         let mut state = self.state();
@@ -310,9 +255,7 @@ impl RecordBackend for MemoryRecords {
             }
         };
         let mut changes = Vec::new();
-        let start = found
-            .history
-            .partition_point(|change| change.seq <= position);
+        let start = found.history.partition_point(|change| change.seq <= position);
         for change in &found.history[start..] {
             if !changes.is_empty() && changes.len() + change.keys.len() > limit {
                 break;
@@ -324,11 +267,7 @@ impl RecordBackend for MemoryRecords {
                 deleted: *deleted,
             }));
         }
-        let next = ChangeCursor {
-            layout: LAYOUT,
-            position: position.to_string(),
-            at: cx.now(),
-        };
+        let next = ChangeCursor { layout: LAYOUT, position: position.to_string(), at: cx.now() };
         Ok(ChangePage { changes, next })
     }
 
@@ -341,10 +280,7 @@ impl RecordBackend for MemoryRecords {
         Self::count(cx, "partitions");
         let state = self.state();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut names = state
-            .partitions
-            .range::<str, _>((from, Bound::Unbounded))
-            .map(|(name, _)| name.clone());
+        let mut names = state.partitions.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name.clone());
         let partitions: Vec<String> = names.by_ref().take(limit).collect();
         let next = names.next().and_then(|_| partitions.last().cloned());
         Ok(PartitionPage { partitions, next })
@@ -359,10 +295,7 @@ impl RecordBackend for MemoryRecords {
             ops: crate::contract::OpTrail::default(),
             schema_version: 0,
         };
-        let operation = Operation::Delete {
-            key: "probe".into(),
-            expect: Precondition::Exact(Box::new(nothing)),
-        };
+        let operation = Operation::Delete { key: "probe".into(), expect: Precondition::Exact(Box::new(nothing)) };
         match Partition::default().check(&operation) {
             Err(_) => Ok(()),
             Ok(_) => Err(StoreError::integrity("a conditional write was not refused")),

@@ -15,10 +15,7 @@ fn place(account: &AccountId) -> Place {
     Place {
         partition: keys::account_partition(account),
         key: keys::ACCOUNT_KEY.into(),
-        owner: Owner {
-            account: Some(account.canonical()),
-            ..Owner::default()
-        },
+        owner: Owner { account: Some(account.canonical()), ..Owner::default() },
         record_key: account.canonical(),
     }
 }
@@ -39,14 +36,7 @@ impl AccountStore for Stores {
                 return Err(StoreError::invalid("email", "it is blank"));
             }
             let place = place(&account.account_id);
-            record::put(
-                &*self.shared.backends.identity,
-                &cx,
-                &place,
-                account,
-                &expect,
-            )
-            .await
+            record::put(&*self.shared.backends.identity, &cx, &place, account, &expect).await
         })
         .await
     }

@@ -28,43 +28,24 @@ impl Stores {
         self.call(operation, WRITE_DEADLINE, work).await
     }
 
-    async fn call<T, F, Fut>(
-        &self,
-        operation: &'static str,
-        default: Duration,
-        work: F,
-    ) -> Result<T>
+    async fn call<T, F, Fut>(&self, operation: &'static str, default: Duration, work: F) -> Result<T>
     where
         F: FnOnce(CallContext) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let time = self
-            .options
-            .deadline_or(default)
-            .map_err(|error| error.in_operation(operation))?;
+        let time = self.options.deadline_or(default).map_err(|error| error.in_operation(operation))?;
         let clock = self.shared.clock.clone();
-        let cx = CallContext::new(
-            operation,
-            self.fresh_id(),
-            time,
-            self.options.freshness,
-            clock,
-        );
+        let cx = CallContext::new(operation, self.fresh_id(), time, self.options.freshness, clock);
         let started = Instant::now();
-        let result = cx
-            .within_deadline(work(cx.clone()))
-            .await
-            .map_err(|error| error.in_operation(operation));
-        self.report(&cx, started.elapsed(), &result);
+        let result = cx.within_deadline(work(cx.clone())).await.map_err(|error| error.in_operation(operation));
+        self.report(operation, &cx, started.elapsed(), &result);
         result
     }
 
-    fn report<T>(&self, cx: &CallContext, elapsed: Duration, result: &Result<T>) {
-        let error = result
-            .as_ref()
-            .err()
-            .map(|error| (error.kind().name(), error.outcome()));
-        let report = CallReport::new(cx.operation(), cx.meter().snapshot(), elapsed, error);
+    /// Reports what was spent since the call's last report.
+    pub(super) fn report<T>(&self, operation: &'static str, cx: &CallContext, elapsed: Duration, result: &Result<T>) {
+        let error = result.as_ref().err().map(|error| (error.kind().name(), error.outcome()));
+        let report = CallReport::new(operation, cx.meter().take(), elapsed, error);
         tracing::debug!(
             target: "openjibo_store::call",
             operation = report.operation,

@@ -8,10 +8,9 @@ use super::Stores;
 use super::record::{self, Modified, Place, RecordValue, modify};
 use crate::backend::{CallContext, KeyRange, Owner, keys};
 use crate::contract::{
-    AccountId, AccountScope, Change, Device, DeviceFilter, DeviceId, DevicePatch,
-    DeviceRegistration, DeviceScope, DeviceStore, ErrorKind, Expect, MAX_DEVICES_PER_PAGE, Page,
-    Paged, Registered, RegistrationOutcome, RegistrationSource, Result, StoreError, Stored,
-    Timestamp, UnknownFields,
+    AccountId, AccountScope, Change, Device, DeviceFilter, DeviceId, DevicePatch, DeviceRegistration, DeviceScope,
+    DeviceStore, ErrorKind, Expect, MAX_DEVICES_PER_PAGE, Page, Paged, Registered, RegistrationOutcome,
+    RegistrationSource, Result, StoreError, Stored, Timestamp, UnknownFields,
 };
 
 /// Point reads under way at once for one page of devices.
@@ -37,10 +36,7 @@ fn place(device: &DeviceId) -> Place {
     Place {
         partition: keys::device_partition(device),
         key: keys::DEVICE_KEY.into(),
-        owner: Owner {
-            device: Some(device.canonical()),
-            ..Owner::default()
-        },
+        owner: Owner { device: Some(device.canonical()), ..Owner::default() },
         record_key: device.canonical(),
     }
 }
@@ -49,11 +45,7 @@ fn link_place(account: &AccountId, device: &DeviceId) -> Place {
     Place {
         partition: keys::account_partition(account),
         key: keys::device_link_key(device),
-        owner: Owner {
-            account: Some(account.canonical()),
-            device: Some(device.canonical()),
-            ..Owner::default()
-        },
+        owner: Owner { account: Some(account.canonical()), device: Some(device.canonical()), ..Owner::default() },
         record_key: device.canonical(),
     }
 }
@@ -80,10 +72,7 @@ fn merge(registration: &DeviceRegistration, device: &mut Device) -> bool {
     let mut changed = false;
     let versions = [
         (&registration.firmware_version, &mut device.firmware_version),
-        (
-            &registration.application_version,
-            &mut device.application_version,
-        ),
+        (&registration.application_version, &mut device.application_version),
     ];
     for (said, stored) in versions {
         if said.is_some() && said != stored {
@@ -92,9 +81,7 @@ fn merge(registration: &DeviceRegistration, device: &mut Device) -> bool {
         }
     }
     let source = registration.source.or_inferred(&registration.device_id);
-    if device.registration_source == RegistrationSource::Unknown
-        && source != RegistrationSource::Unknown
-    {
+    if device.registration_source == RegistrationSource::Unknown && source != RegistrationSource::Unknown {
         device.registration_source = source;
         changed = true;
     }
@@ -109,9 +96,7 @@ fn apply(patch: DevicePatch, device: &mut Device) {
         device.friendly_name = name.trim().to_owned();
     }
     patch.firmware_version.apply(&mut device.firmware_version);
-    patch
-        .application_version
-        .apply(&mut device.application_version);
+    patch.application_version.apply(&mut device.application_version);
     patch.archived.apply(&mut device.archived);
     device.is_active = patch.is_active.unwrap_or(device.is_active);
     device.is_hidden = patch.is_hidden.unwrap_or(device.is_hidden);
@@ -119,18 +104,12 @@ fn apply(patch: DevicePatch, device: &mut Device) {
         device.host_mappings.remove(&key.trim().to_lowercase());
     }
     for (key, value) in patch.set_host_mappings {
-        device
-            .host_mappings
-            .insert(key.trim().to_lowercase(), value);
+        device.host_mappings.insert(key.trim().to_lowercase(), value);
     }
 }
 
 fn check(patch: &DevicePatch) -> Result<()> {
-    if patch
-        .robot_id
-        .as_ref()
-        .is_some_and(|id| id.trim().is_empty())
-    {
+    if patch.robot_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
         return Err(StoreError::invalid("robot_id", "it is blank"));
     }
     for key in patch.set_host_mappings.keys() {
@@ -145,35 +124,20 @@ fn check(patch: &DevicePatch) -> Result<()> {
 }
 
 impl Stores {
-    async fn register(
-        &self,
-        cx: &CallContext,
-        registration: &DeviceRegistration,
-    ) -> Result<Registered> {
+    async fn register(&self, cx: &CallContext, registration: &DeviceRegistration) -> Result<Registered> {
         let backend = &*self.shared.backends.identity;
         let place = place(&registration.device_id);
         let mut reading = cx.clone();
         for _ in 0..record::ROUNDS {
             let found = record::get::<Device>(backend, &reading, &place).await?;
             let (value, expect, outcome) = match found {
-                None => (
-                    new_device(registration.clone(), cx.now()),
-                    Expect::Absent,
-                    RegistrationOutcome::Created,
-                ),
+                None => (new_device(registration.clone(), cx.now()), Expect::Absent, RegistrationOutcome::Created),
                 Some(found) => {
                     let mut device = found.value().clone();
                     if !merge(registration, &mut device) {
-                        return Ok(Registered {
-                            outcome: RegistrationOutcome::Unchanged,
-                            device: found,
-                        });
+                        return Ok(Registered { outcome: RegistrationOutcome::Unchanged, device: found });
                     }
-                    (
-                        device,
-                        Expect::Exact(found.revision().clone()),
-                        RegistrationOutcome::Changed,
-                    )
+                    (device, Expect::Exact(found.revision().clone()), RegistrationOutcome::Changed)
                 }
             };
             match record::put(backend, cx, &place, value, &expect).await {
@@ -189,10 +153,7 @@ impl Stores {
 #[async_trait]
 impl DeviceStore for Stores {
     async fn register_device(&self, registration: DeviceRegistration) -> Result<Registered> {
-        self.write("device.register", |cx| async move {
-            self.register(&cx, &registration).await
-        })
-        .await
+        self.write("device.register", |cx| async move { self.register(&cx, &registration).await }).await
     }
 
     async fn device(&self, scope: &DeviceScope) -> Result<Option<Stored<Device>>> {
@@ -202,25 +163,14 @@ impl DeviceStore for Stores {
         .await
     }
 
-    async fn patch_device(
-        &self,
-        scope: &DeviceScope,
-        patch: DevicePatch,
-        expect: Expect,
-    ) -> Result<Stored<Device>> {
+    async fn patch_device(&self, scope: &DeviceScope, patch: DevicePatch, expect: Expect) -> Result<Stored<Device>> {
         self.write("device.patch", |cx| async move {
             check(&patch)?;
             let place = place(&scope.device);
-            let changed = modify(
-                &*self.shared.backends.identity,
-                &cx,
-                &place,
-                &expect,
-                |device: &mut Device| {
-                    apply(patch.clone(), device);
-                    Ok(true)
-                },
-            );
+            let changed = modify(&*self.shared.backends.identity, &cx, &place, &expect, |device: &mut Device| {
+                apply(patch.clone(), device);
+                Ok(true)
+            });
             match changed.await? {
                 Some(Modified::Changed(stored) | Modified::Kept(stored)) => Ok(stored),
                 None => Err(record::not_found()),
@@ -231,20 +181,9 @@ impl DeviceStore for Stores {
 
     async fn link_device(&self, account: &AccountScope, device: &DeviceId) -> Result<bool> {
         self.write("device.link", |cx| async move {
-            let link = DeviceLink {
-                device_id: device.clone(),
-                relationship: "owner".into(),
-            };
+            let link = DeviceLink { device_id: device.clone(), relationship: "owner".into() };
             let place = link_place(&account.account, device);
-            match record::put(
-                &*self.shared.backends.identity,
-                &cx,
-                &place,
-                link,
-                &Expect::Absent,
-            )
-            .await
-            {
+            match record::put(&*self.shared.backends.identity, &cx, &place, link, &Expect::Absent).await {
                 Ok(_) => Ok(true),
                 Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(false),
                 Err(error) => Err(error),
@@ -256,8 +195,7 @@ impl DeviceStore for Stores {
     async fn unlink_device(&self, account: &AccountScope, device: &DeviceId) -> Result<bool> {
         self.write("device.unlink", |cx| async move {
             let place = link_place(&account.account, device);
-            record::delete::<DeviceLink>(&*self.shared.backends.identity, &cx, &place, &Expect::Any)
-                .await
+            record::delete::<DeviceLink>(&*self.shared.backends.identity, &cx, &place, &Expect::Any).await
         })
         .await
     }
@@ -273,9 +211,7 @@ impl DeviceStore for Stores {
             let partition = keys::account_partition(account);
             let range = KeyRange::below(keys::DEVICE_LINKS);
             let list = (&range, keys::DEVICE_LINKS);
-            let links =
-                record::raw_page(backend, &cx, &partition, list, &page, MAX_DEVICES_PER_PAGE)
-                    .await?;
+            let links = record::raw_page(backend, &cx, &partition, list, &page, MAX_DEVICES_PER_PAGE).await?;
             let mut devices = Vec::with_capacity(links.items.len());
             for link in &links.items {
                 let owner = Owner {
@@ -289,31 +225,20 @@ impl DeviceStore for Stores {
                     owner,
                     record_key: link.envelope.record_key.clone(),
                 };
-                devices.push(
-                    record::decode::<DeviceLink>(&place, link)?
-                        .into_value()
-                        .device_id,
-                );
+                devices.push(record::decode::<DeviceLink>(&place, link)?.into_value().device_id);
             }
             let reads = devices.into_iter().map(|device| {
                 let cx = cx.clone();
                 async move { record::get::<Device>(backend, &cx, &place(&device)).await }
             });
-            let found: Vec<_> = futures::stream::iter(reads)
-                .buffered(PARALLEL_READS)
-                .collect()
-                .await;
+            let found: Vec<_> = futures::stream::iter(reads).buffered(PARALLEL_READS).collect().await;
             let mut items = Vec::with_capacity(found.len());
             for device in found {
                 items.extend(device?.filter(|device| {
-                    filter == DeviceFilter::IncludingArchived
-                        || !(device.is_hidden || device.archived.is_some())
+                    filter == DeviceFilter::IncludingArchived || !(device.is_hidden || device.archived.is_some())
                 }));
             }
-            Ok(Paged {
-                items,
-                next: links.next,
-            })
+            Ok(Paged { items, next: links.next })
         })
         .await
     }

@@ -7,8 +7,7 @@ use super::household::loop_owner;
 use super::record::{self, Place, RecordValue, check_key};
 use crate::backend::{KeyRange, Owner, Record, RecordBackend, keys};
 use crate::contract::{
-    Affinity, Expect, Fact, MemoryItem, MemoryScope, Page, Paged, PersonId, Result, StoreError,
-    Stored,
+    Affinity, Expect, Fact, MemoryItem, MemoryScope, Page, Paged, PersonId, Result, StoreError, Stored,
 };
 
 pub(super) const NAME: &str = "name";
@@ -87,10 +86,7 @@ fn fact_of<T, V>(key: String, stored: Stored<T>) -> Stored<Fact<V>>
 where
     V: From<T>,
 {
-    stored.map(|fact| Fact {
-        key,
-        value: fact.into(),
-    })
+    stored.map(|fact| Fact { key, value: fact.into() })
 }
 
 impl Stores {
@@ -109,8 +105,7 @@ impl Stores {
         String: From<T>,
     {
         self.read(operation, |cx| async move {
-            let found =
-                record::get::<T>(self.memory_backend(), &cx, &place(scope, family, &[])).await?;
+            let found = record::get::<T>(self.memory_backend(), &cx, &place(scope, family, &[])).await?;
             Ok(found.map(|stored| stored.map(String::from)))
         })
         .await
@@ -130,11 +125,7 @@ impl Stores {
         self.write(operation, |cx| async move {
             let place = place(scope, family, &[]);
             let value = T::from(text.to_owned());
-            Ok(
-                record::put(self.memory_backend(), &cx, &place, value, &expect)
-                    .await?
-                    .map(String::from),
-            )
+            Ok(record::put(self.memory_backend(), &cx, &place, value, &expect).await?.map(String::from))
         })
         .await
     }
@@ -151,9 +142,7 @@ impl Stores {
     {
         self.read(operation, |cx| async move {
             let key = folded("key", key)?;
-            let found =
-                record::get::<T>(self.memory_backend(), &cx, &place(scope, family, &[&key]))
-                    .await?;
+            let found = record::get::<T>(self.memory_backend(), &cx, &place(scope, family, &[&key])).await?;
             Ok(found.map(|stored| fact_of(key, stored)))
         })
         .await
@@ -174,8 +163,7 @@ impl Stores {
         self.write(operation, |cx| async move {
             let key = folded("key", key)?;
             let place = place(scope, family, &[&key]);
-            let stored =
-                record::put(self.memory_backend(), &cx, &place, T::from(value), &expect).await?;
+            let stored = record::put(self.memory_backend(), &cx, &place, T::from(value), &expect).await?;
             Ok(fact_of(key, stored))
         })
         .await
@@ -191,13 +179,7 @@ impl Stores {
         self.write(operation, |cx| async move {
             let key = key.map(|key| folded("key", key)).transpose()?;
             let parts: Vec<&str> = key.as_deref().into_iter().collect();
-            record::delete::<T>(
-                self.memory_backend(),
-                &cx,
-                &place(scope, family, &parts),
-                &expect,
-            )
-            .await
+            record::delete::<T>(self.memory_backend(), &cx, &place(scope, family, &parts), &expect).await
         })
         .await
     }
@@ -219,17 +201,9 @@ impl Stores {
             let prefix = format!("{}:{family}", keys::memory_prefix(scope));
             let range = KeyRange::below(&prefix);
             let max = backend.limits().page;
-            let paged =
-                record::raw_page(backend, &cx, &partition, (&range, &prefix), &page, max).await?;
-            let items = paged
-                .items
-                .iter()
-                .map(|record| decode_fact::<T, V>(scope, record))
-                .collect::<Result<_>>()?;
-            Ok(Paged {
-                items,
-                next: paged.next,
-            })
+            let paged = record::raw_page(backend, &cx, &partition, (&range, &prefix), &page, max).await?;
+            let items = paged.items.iter().map(|record| decode_fact::<T, V>(scope, record)).collect::<Result<_>>()?;
+            Ok(Paged { items, next: paged.next })
         })
         .await
     }
@@ -252,11 +226,7 @@ pub(super) fn item_place(scope: &MemoryScope, item: &MemoryItem) -> Result<Optio
         MemoryItem::Preference(key) => place(scope, PREFERENCES, &[&folded("key", key)?]),
         MemoryItem::ImportantDate(key) => place(scope, DATES, &[&folded("key", key)?]),
         MemoryItem::Affinity(key) => place(scope, AFFINITIES, &[&folded("key", key)?]),
-        MemoryItem::ListItem { list, item } => place(
-            scope,
-            LISTS,
-            &[&folded("list", list)?, &folded("item", item)?],
-        ),
+        MemoryItem::ListItem { list, item } => place(scope, LISTS, &[&folded("list", list)?, &folded("item", item)?]),
         MemoryItem::List(_) => return Ok(None),
     }))
 }

@@ -8,9 +8,7 @@ use tokio::time::Instant;
 
 use super::Stores;
 use crate::backend::CallContext;
-use crate::contract::{
-    Freshness, HealthReport, MAX_DEADLINE, Result, Service, ServiceHealth, StoreHealth,
-};
+use crate::contract::{Freshness, HealthReport, MAX_DEADLINE, Result, Service, ServiceHealth, StoreHealth};
 
 #[async_trait]
 impl StoreHealth for Stores {
@@ -26,24 +24,12 @@ impl StoreHealth for Stores {
         let mut checks: Vec<BoxFuture<'_, ServiceHealth>> = Vec::new();
         for (responsibility, backend) in records {
             let probe = move |cx: CallContext| async move { backend.probe(&cx).await };
-            checks.push(Box::pin(self.checked(
-                backend.service(),
-                responsibility,
-                time,
-                probe,
-            )));
+            checks.push(Box::pin(self.checked(backend.service(), responsibility, time, probe)));
         }
         let blobs = &backends.blobs;
         let probe = move |cx: CallContext| async move { blobs.probe(&cx).await };
-        checks.push(Box::pin(self.checked(
-            blobs.service(),
-            "payloads",
-            time,
-            probe,
-        )));
-        HealthReport {
-            services: join_all(checks).await,
-        }
+        checks.push(Box::pin(self.checked(blobs.service(), "payloads", time, probe)));
+        HealthReport { services: join_all(checks).await }
     }
 }
 
@@ -61,19 +47,8 @@ impl Stores {
     {
         let started = Instant::now();
         let clock = self.shared.clock.clone();
-        let cx = CallContext::new(
-            "health.check",
-            self.fresh_id(),
-            time,
-            Freshness::Latest,
-            clock,
-        );
+        let cx = CallContext::new("health.check", self.fresh_id(), time, Freshness::Latest, clock);
         let error = cx.within_deadline(probe(cx.clone())).await.err();
-        ServiceHealth {
-            service,
-            responsibility,
-            error,
-            elapsed: started.elapsed(),
-        }
+        ServiceHealth { service, responsibility, error, elapsed: started.elapsed() }
     }
 }

@@ -5,9 +5,7 @@ use async_trait::async_trait;
 use super::Stores;
 use super::record::{self, Place, RecordValue};
 use crate::backend::{Owner, keys};
-use crate::contract::{
-    AccountScope, Expect, Household, LoopScope, LoopStore, Page, Paged, Result, Stored,
-};
+use crate::contract::{AccountScope, Expect, Household, LoopScope, LoopStore, Page, Paged, Result, Stored};
 
 impl RecordValue for Household {
     const TYPE: &'static str = "loop";
@@ -24,74 +22,45 @@ fn place(scope: &LoopScope) -> Place {
 
 /// The owner of everything that belongs to a household.
 pub(super) fn loop_owner(scope: &LoopScope) -> Owner {
-    Owner {
-        account: Some(scope.account.canonical()),
-        loop_id: Some(scope.loop_id.canonical()),
-        ..Owner::default()
-    }
+    Owner { account: Some(scope.account.canonical()), loop_id: Some(scope.loop_id.canonical()), ..Owner::default() }
 }
 
 /// Trims, and takes blank for none.
 pub(super) fn none_if_blank(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 #[async_trait]
 impl LoopStore for Stores {
     async fn household(&self, scope: &LoopScope) -> Result<Option<Stored<Household>>> {
-        self.read("loop.get", |cx| async move {
-            record::get(&*self.shared.backends.identity, &cx, &place(scope)).await
-        })
+        self.read(
+            "loop.get",
+            |cx| async move { record::get(&*self.shared.backends.identity, &cx, &place(scope)).await },
+        )
         .await
     }
 
-    async fn put_household(
-        &self,
-        mut household: Household,
-        expect: Expect,
-    ) -> Result<Stored<Household>> {
+    async fn put_household(&self, mut household: Household, expect: Expect) -> Result<Stored<Household>> {
         self.write("loop.put", |cx| async move {
             household.robot_id = none_if_blank(household.robot_id);
             household.robot_friendly_id = none_if_blank(household.robot_friendly_id);
             let place = place(&household.scope());
-            record::put(
-                &*self.shared.backends.identity,
-                &cx,
-                &place,
-                household,
-                &expect,
-            )
-            .await
+            record::put(&*self.shared.backends.identity, &cx, &place, household, &expect).await
         })
         .await
     }
 
-    async fn households(
-        &self,
-        account: &AccountScope,
-        page: Page,
-    ) -> Result<Paged<Stored<Household>>> {
+    async fn households(&self, account: &AccountScope, page: Page) -> Result<Paged<Stored<Household>>> {
         self.read("loop.list", |cx| async move {
             let backend = &*self.shared.backends.identity;
             let partition = keys::account_partition(&account.account);
             let max = backend.limits().page;
-            record::page(
-                backend,
-                &cx,
-                (&partition, keys::LOOPS),
-                &page,
-                max,
-                |record| Place {
-                    partition: partition.clone(),
-                    key: record.key.clone(),
-                    owner: Owner {
-                        account: Some(account.account.canonical()),
-                        ..record.envelope.owner.clone()
-                    },
-                    record_key: record.envelope.record_key.clone(),
-                },
-            )
+            record::page(backend, &cx, (&partition, keys::LOOPS), &page, max, |record| Place {
+                partition: partition.clone(),
+                key: record.key.clone(),
+                owner: Owner { account: Some(account.account.canonical()), ..record.envelope.owner.clone() },
+                record_key: record.envelope.record_key.clone(),
+            })
             .await
         })
         .await

@@ -5,14 +5,15 @@ use std::ops::Range;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::Stores;
 use super::household::loop_owner;
 use super::record::{self, Place, RecordValue, check_key};
-use crate::backend::{BlobArea, BlobName, KeyRange, RecordBackend, json_bytes, keys};
+use crate::backend::{BlobArea, BlobName, CallContext, KeyRange, RecordBackend, json_bytes, keys};
 use crate::contract::{
-    ByteStream, Expect, LoopScope, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore,
-    MediaWindow, NewMedia, Page, Paged, Result, StoreError, Stored,
+    ByteStream, Expect, LoopScope, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow,
+    NewMedia, Page, Paged, Result, StoreError, Stored,
 };
 
 impl RecordValue for Media {
@@ -47,18 +48,11 @@ pub(super) fn check(media: &NewMedia) -> Result<()> {
     check_key("path", &media.path)?;
     let meta = serde_json::Value::Object(media.meta.clone());
     if !check_numbers(&meta) {
-        return Err(StoreError::invalid(
-            "meta",
-            "it holds an integer beyond ±2^53",
-        ));
+        return Err(StoreError::invalid("meta", "it holds an integer beyond ±2^53"));
     }
     let bytes = json_bytes(&meta);
     if bytes > MAX_MEDIA_META_BYTES {
-        return Err(StoreError::limit(
-            "meta (bytes of JSON)",
-            MAX_MEDIA_META_BYTES as u64,
-            bytes as u64,
-        ));
+        return Err(StoreError::limit("meta (bytes of JSON)", MAX_MEDIA_META_BYTES as u64, bytes as u64));
     }
     Ok(())
 }
@@ -68,12 +62,8 @@ fn window_range(window: MediaWindow) -> KeyRange {
     let all = KeyRange::below(keys::MEDIA_TIMES);
     let prefix = |ms| format!("{}:{}", keys::MEDIA_TIMES, keys::inverted_ms(ms));
     KeyRange {
-        from: window
-            .before_ms
-            .map_or(all.from, |ms| format!("{};", prefix(ms))),
-        to: window
-            .after_ms
-            .map_or(all.to, |ms| format!("{}:", prefix(ms))),
+        from: window.before_ms.map_or(all.from, |ms| format!("{};", prefix(ms))),
+        to: window.after_ms.map_or(all.to, |ms| format!("{}:", prefix(ms))),
     }
 }
 
@@ -95,18 +85,37 @@ fn verified(body: ByteStream, media: &Media) -> ByteStream {
                 }
                 Some(Err(error)) => Some((Err(error), (body, hash, seen, true))),
                 None => {
-                    let found: String = hash
-                        .finalize_reset()
-                        .iter()
-                        .map(|byte| format!("{byte:02x}"))
-                        .collect();
-                    let error = (found != expected || seen != length).then(|| {
-                        StoreError::integrity("the payload's SHA-256").in_operation("media.open")
-                    });
+                    let found: String = hash.finalize_reset().iter().map(|byte| format!("{byte:02x}")).collect();
+                    let error = (found != expected || seen != length)
+                        .then(|| StoreError::integrity("the payload's SHA-256").in_operation("media.open"));
                     error.map(|error| (Err(error), (body, hash, seen, true)))
                 }
             }
         }
+    })
+    .boxed()
+}
+
+/// Reports what reading a body cost after it was opened, when the reader is dropped.
+struct BodyReport {
+    stores: Stores,
+    cx: CallContext,
+    opened: Instant,
+}
+
+impl Drop for BodyReport {
+    fn drop(&mut self) {
+        if !self.cx.meter().is_empty() {
+            self.stores.report("media.read", &self.cx, self.opened.elapsed(), &Ok(()));
+        }
+    }
+}
+
+/// The body, with a report behind it.
+fn reported(body: ByteStream, report: BodyReport) -> ByteStream {
+    body.map(move |chunk| {
+        let _until_dropped = &report;
+        chunk
     })
     .boxed()
 }
@@ -126,10 +135,7 @@ impl MediaStore for Stores {
         body: MediaBody,
         expect: Expect,
     ) -> Result<Stored<Media>> {
-        self.write("media.put", |cx| async move {
-            self.publish(&cx, scope, media, body, &expect).await
-        })
-        .await
+        self.write("media.put", |cx| async move { self.publish(&cx, scope, media, body, &expect).await }).await
     }
 
     async fn media(&self, scope: &LoopScope, path: &str) -> Result<Option<Stored<Media>>> {
@@ -148,16 +154,14 @@ impl MediaStore for Stores {
     ) -> Result<Option<MediaReader>> {
         self.read("media.open", |cx| async move {
             check_key("path", path)?;
-            let found =
-                record::get::<Media>(self.media_backend(), &cx, &place(scope, path)).await?;
+            let found = record::get::<Media>(self.media_backend(), &cx, &place(scope, path)).await?;
             let Some(media) = found.filter(|media| !media.is_deleted) else {
                 return Ok(None);
             };
             if let Some(range) = &range {
                 crate::memory::check_range(range, media.length)?;
             }
-            let corrupt =
-                |reason: &'static str| StoreError::corrupt("payload of a media record", reason);
+            let corrupt = |reason: &'static str| StoreError::corrupt("payload of a media record", reason);
             let name = BlobName::existing(BlobArea::Media, scope, &media.blob)
                 .map_err(|_| corrupt("the record does not name it"))?;
             let whole = range.is_none();
@@ -166,64 +170,32 @@ impl MediaStore for Stores {
             if reader.length != media.length {
                 return Err(corrupt("it is not as long as the record says"));
             }
-            let body = if whole {
-                verified(reader.body, &media)
-            } else {
-                reader.body
-            };
-            Ok(Some(MediaReader { media, body }))
+            let body = if whole { verified(reader.body, &media) } else { reader.body };
+            let report = BodyReport { stores: self.clone(), cx: cx.clone(), opened: Instant::now() };
+            Ok(Some(MediaReader { media, body: reported(body, report) }))
         })
         .await
     }
 
-    async fn list_media(
-        &self,
-        scope: &LoopScope,
-        window: MediaWindow,
-        page: Page,
-    ) -> Result<Paged<Stored<Media>>> {
+    async fn list_media(&self, scope: &LoopScope, window: MediaWindow, page: Page) -> Result<Paged<Stored<Media>>> {
         self.read("media.list", |cx| async move {
             let backend = self.media_backend();
             let range = window_range(window);
             let max = backend.limits().page;
             page.limit_within(max)?;
             if range.from >= range.to {
-                return Ok(Paged {
-                    items: Vec::new(),
-                    next: None,
-                });
+                return Ok(Paged { items: Vec::new(), next: None });
             }
             let partition = keys::household_partition(scope);
-            let list = format!(
-                "{}\n{:?}\n{:?}",
-                keys::MEDIA_TIMES,
-                window.after_ms,
-                window.before_ms
-            );
-            let paged =
-                record::raw_page(backend, &cx, &partition, (&range, &list), &page, max).await?;
-            let items = paged
-                .items
-                .iter()
-                .map(|record| self.listed(scope, record))
-                .collect::<Result<_>>()?;
-            Ok(Paged {
-                items,
-                next: paged.next,
-            })
+            let list = format!("{}\n{:?}\n{:?}", keys::MEDIA_TIMES, window.after_ms, window.before_ms);
+            let paged = record::raw_page(backend, &cx, &partition, (&range, &list), &page, max).await?;
+            let items = paged.items.iter().map(|record| self.listed(scope, record)).collect::<Result<_>>()?;
+            Ok(Paged { items, next: paged.next })
         })
         .await
     }
 
-    async fn remove_media(
-        &self,
-        scope: &LoopScope,
-        path: &str,
-        expect: Expect,
-    ) -> Result<Option<Stored<Media>>> {
-        self.write("media.remove", |cx| async move {
-            self.bury(&cx, scope, path, &expect).await
-        })
-        .await
+    async fn remove_media(&self, scope: &LoopScope, path: &str, expect: Expect) -> Result<Option<Stored<Media>>> {
+        self.write("media.remove", |cx| async move { self.bury(&cx, scope, path, &expect).await }).await
     }
 }

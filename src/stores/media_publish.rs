@@ -15,12 +15,10 @@ use super::household::loop_owner;
 use super::media::{check, place};
 use super::record::{self, Place, RecordValue, check_key, check_not_absent, draft, precondition};
 use crate::backend::{
-    BlobArea, BlobDigest, BlobName, CallContext, Commit, Operation, Precondition, Record, Written,
-    keys,
+    BlobArea, BlobDigest, BlobName, CallContext, Commit, Operation, Precondition, Record, Written, keys,
 };
 use crate::contract::{
-    ErrorKind, Expect, LoopScope, Media, MediaBody, NewMedia, Outcome, Result, StoreError, Stored,
-    UnknownFields,
+    ErrorKind, Expect, LoopScope, Media, MediaBody, NewMedia, Outcome, Result, StoreError, Stored, UnknownFields,
 };
 
 /// How long an unpublished payload is safe from the sweeper.
@@ -53,10 +51,7 @@ impl RecordValue for Ledger {
 }
 
 fn time_place(scope: &LoopScope, media: &Media) -> Place {
-    Place {
-        key: keys::media_time_key(media.put_ms, &media.path),
-        ..place(scope, &media.path)
-    }
+    Place { key: keys::media_time_key(media.put_ms, &media.path), ..place(scope, &media.path) }
 }
 
 fn ledger_place(scope: &LoopScope, blob: &str) -> Place {
@@ -89,24 +84,12 @@ impl Current {
     }
 }
 
-fn ledger(
-    scope: &LoopScope,
-    blob: &str,
-    state: LedgerState,
-    expect: Precondition,
-) -> Result<Operation> {
-    Ok(Operation::Put {
-        draft: draft(&ledger_place(scope, blob), &Ledger { state })?,
-        expect,
-    })
+fn ledger(scope: &LoopScope, blob: &str, state: LedgerState, expect: Precondition) -> Result<Operation> {
+    Ok(Operation::Put { draft: draft(&ledger_place(scope, blob), &Ledger { state })?, expect })
 }
 
 /// The commit's operations: record, time index, ledger; then what goes of the version replaced.
-fn publish_operations(
-    scope: &LoopScope,
-    media: &Media,
-    current: &Current,
-) -> Result<Vec<Operation>> {
+fn publish_operations(scope: &LoopScope, media: &Media, current: &Current) -> Result<Vec<Operation>> {
     let record_place = place(scope, &media.path);
     let expect = match current.stored() {
         None => Expect::Absent,
@@ -117,35 +100,14 @@ fn publish_operations(
     let time = draft(&time_place(scope, media), &TimeEntry(media.clone()))?;
     let same_instant = old_time.as_ref() == Some(&time.key);
     let mut operations = vec![
-        Operation::Put {
-            draft: draft(&record_place, media)?,
-            expect: precondition::<Media>(&record_place, &expect)?,
-        },
-        Operation::Put {
-            draft: time,
-            expect: if same_instant {
-                Precondition::Present
-            } else {
-                Precondition::Absent
-            },
-        },
+        Operation::Put { draft: draft(&record_place, media)?, expect: precondition::<Media>(&record_place, &expect)? },
+        Operation::Put { draft: time, expect: if same_instant { Precondition::Present } else { Precondition::Absent } },
         ledger(scope, &media.blob, LedgerState::Live, Precondition::Absent)?,
     ];
-    operations.extend(
-        old_time
-            .filter(|_| !same_instant)
-            .map(|key| Operation::Delete {
-                key,
-                expect: Precondition::Present,
-            }),
-    );
+    operations
+        .extend(old_time.filter(|_| !same_instant).map(|key| Operation::Delete { key, expect: Precondition::Present }));
     if let Some(old) = old {
-        operations.push(ledger(
-            scope,
-            &old.blob,
-            LedgerState::Garbage,
-            Precondition::Present,
-        )?);
+        operations.push(ledger(scope, &old.blob, LedgerState::Garbage, Precondition::Present)?);
     }
     Ok(operations)
 }
@@ -153,10 +115,9 @@ fn publish_operations(
 /// A failure behind the record's own precondition: rows that change only together no longer agree.
 fn broken_ledger(error: StoreError) -> StoreError {
     match error.failed_operation() {
-        Some(index) if index != RECORD && error.is_conflict() => StoreError::corrupt(
-            "media record",
-            "its time index or ledger row does not agree with it",
-        ),
+        Some(index) if index != RECORD && error.is_conflict() => {
+            StoreError::corrupt("media record", "its time index or ledger row does not agree with it")
+        }
         _ => error,
     }
 }
@@ -185,32 +146,19 @@ impl Upload {
 }
 
 impl Stores {
-    async fn current(
-        &self,
-        cx: &CallContext,
-        scope: &LoopScope,
-        path: &str,
-    ) -> Result<Option<Stored<Media>>> {
+    async fn current(&self, cx: &CallContext, scope: &LoopScope, path: &str) -> Result<Option<Stored<Media>>> {
         record::get::<Media>(self.media_backend(), cx, &place(scope, path)).await
     }
 
     /// Reads what a write under `Any` or `Exact` replaces; a stale revision ends here, before anything is uploaded.
-    async fn replaced(
-        &self,
-        cx: &CallContext,
-        scope: &LoopScope,
-        path: &str,
-        expect: &Expect,
-    ) -> Result<Current> {
+    async fn replaced(&self, cx: &CallContext, scope: &LoopScope, path: &str, expect: &Expect) -> Result<Current> {
         precondition::<Media>(&place(scope, path), expect)?;
         match expect {
             Expect::Absent => Ok(Current::Unread),
             Expect::Any => Ok(Current::Read(self.current(cx, scope, path).await?)),
             Expect::Exact(revision) => match self.current(cx, scope, path).await? {
                 Some(found) if found.revision() == revision => Ok(Current::Read(Some(found))),
-                found => Err(StoreError::conflict(
-                    found.map(|found| found.revision().digest()),
-                )),
+                found => Err(StoreError::conflict(found.map(|found| found.revision().digest()))),
             },
         }
     }
@@ -236,20 +184,13 @@ impl Stores {
                     };
                     let began = Instant::now();
                     let name = BlobName::fresh(BlobArea::Media, scope, self.fresh_id());
-                    let digest = self
-                        .shared
-                        .backends
-                        .blobs
-                        .put(cx, &name, body)
-                        .await
-                        .map_err(orphaned)?;
+                    let digest = self.shared.backends.blobs.put(cx, &name, body).await.map_err(orphaned)?;
                     (name, digest, began)
                 }
             };
             let value = published(&media, &name, digest, cx.now().as_millis());
             let operations = publish_operations(scope, &value, &current)?;
-            let mut commit =
-                Commit::new(keys::household_partition(scope), cx.next_op(), operations);
+            let mut commit = Commit::new(keys::household_partition(scope), cx.next_op(), operations);
             commit.build_before = Some(began + GRACE);
             let error = match self.media_backend().commit(cx, commit).await {
                 Ok(written) => return answer(scope, value, written),
@@ -262,9 +203,7 @@ impl Stores {
                 // The sweeper condemned the payload: upload again under a new name.
                 Some(LEDGER) => {}
                 Some(RECORD) | None => {
-                    current = self
-                        .after_conflict(cx, scope, &media.path, expect, error)
-                        .await?;
+                    current = self.after_conflict(cx, scope, &media.path, expect, error).await?;
                     sent = Some((name, digest, began));
                 }
                 Some(_) => return Err(broken_ledger(error)),
@@ -311,10 +250,7 @@ impl Stores {
                 return Ok(None);
             }
             let record_place = place(scope, path);
-            let value = Media {
-                is_deleted: true,
-                ..found.value().clone()
-            };
+            let value = Media { is_deleted: true, ..found.value().clone() };
             let exact = Expect::Exact(found.revision().clone());
             let operations = vec![
                 Operation::Put {
@@ -325,12 +261,7 @@ impl Stores {
                     key: keys::media_time_key(found.put_ms, &found.path),
                     expect: Precondition::Present,
                 },
-                ledger(
-                    scope,
-                    &found.blob,
-                    LedgerState::Garbage,
-                    Precondition::Present,
-                )?,
+                ledger(scope, &found.blob, LedgerState::Garbage, Precondition::Present)?,
             ];
             let commit = Commit::new(keys::household_partition(scope), cx.next_op(), operations);
             match self.media_backend().commit(cx, commit).await {
@@ -347,10 +278,7 @@ impl Stores {
 
     /// Reads one row of the time index.
     pub(super) fn listed(&self, scope: &LoopScope, record: &Record) -> Result<Stored<Media>> {
-        let place = Place {
-            key: record.key.clone(),
-            ..place(scope, &record.envelope.record_key)
-        };
+        let place = Place { key: record.key.clone(), ..place(scope, &record.envelope.record_key) };
         Ok(record::decode::<TimeEntry>(&place, record)?.map(|entry| entry.0))
     }
 }

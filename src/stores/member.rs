@@ -8,8 +8,8 @@ use super::person::listed_place;
 use super::record::{self, Modified, Place, RecordValue, modify};
 use crate::backend::{CallContext, keys};
 use crate::contract::{
-    ErrorKind, Expect, LoopMember, LoopMemberStore, LoopScope, MemberId, MemberPatch, MemberStatus,
-    Page, Paged, Result, StoreError, Stored, Timestamp,
+    ErrorKind, Expect, LoopMember, LoopMemberStore, LoopScope, MemberId, MemberPatch, MemberStatus, Page, Paged,
+    Result, StoreError, Stored, Timestamp,
 };
 
 /// The largest instant of a date in milliseconds: ±8.64e15 ("ECMAScript time values"), exact in a double.
@@ -39,10 +39,7 @@ fn check_birthday(birthday: Option<i64>) -> Result<()> {
 
 fn check_status(status: MemberStatus) -> Result<()> {
     match status {
-        MemberStatus::Removed => Err(StoreError::invalid(
-            "status",
-            "a member is removed by removing it",
-        )),
+        MemberStatus::Removed => Err(StoreError::invalid("status", "a member is removed by removing it")),
         _ => Ok(()),
     }
 }
@@ -75,53 +72,34 @@ fn normal_type(member_type: &str) -> String {
 }
 
 impl Stores {
-    async fn check_guardian(
-        &self,
-        cx: &CallContext,
-        scope: &LoopScope,
-        guardian: Option<&MemberId>,
-    ) -> Result<()> {
+    async fn check_guardian(&self, cx: &CallContext, scope: &LoopScope, guardian: Option<&MemberId>) -> Result<()> {
         let Some(guardian) = guardian else {
             return Ok(());
         };
         let place = place(scope, guardian);
-        let found =
-            record::get::<LoopMember>(&*self.shared.backends.identity, &cx.latest(), &place)
-                .await?;
+        let found = record::get::<LoopMember>(&*self.shared.backends.identity, &cx.latest(), &place).await?;
         match found {
             Some(found) if found.status != MemberStatus::Removed => Ok(()),
-            _ => Err(StoreError::invalid(
-                "legal_guardian",
-                "it is not a member of the household",
-            )),
+            _ => Err(StoreError::invalid("legal_guardian", "it is not a member of the household")),
         }
     }
 }
 
 #[async_trait]
 impl LoopMemberStore for Stores {
-    async fn member(
-        &self,
-        scope: &LoopScope,
-        member: &MemberId,
-    ) -> Result<Option<Stored<LoopMember>>> {
+    async fn member(&self, scope: &LoopScope, member: &MemberId) -> Result<Option<Stored<LoopMember>>> {
         self.read("member.get", |cx| async move {
             record::get(&*self.shared.backends.identity, &cx, &place(scope, member)).await
         })
         .await
     }
 
-    async fn add_member(
-        &self,
-        scope: &LoopScope,
-        mut member: LoopMember,
-    ) -> Result<Stored<LoopMember>> {
+    async fn add_member(&self, scope: &LoopScope, mut member: LoopMember) -> Result<Stored<LoopMember>> {
         self.write("member.add", |cx| async move {
             check_birthday(member.birthday_ms)?;
             check_status(member.status)?;
             member.member_type = normal_type(&member.member_type);
-            self.check_guardian(&cx, scope, member.legal_guardian.as_ref())
-                .await?;
+            self.check_guardian(&cx, scope, member.legal_guardian.as_ref()).await?;
             let backend = &*self.shared.backends.identity;
             let place = place(scope, &member.member_id);
             for _ in 0..record::ROUNDS {
@@ -205,25 +183,15 @@ impl LoopMemberStore for Stores {
         .await
     }
 
-    async fn members(
-        &self,
-        scope: &LoopScope,
-        include_removed: bool,
-        page: Page,
-    ) -> Result<Paged<Stored<LoopMember>>> {
+    async fn members(&self, scope: &LoopScope, include_removed: bool, page: Page) -> Result<Paged<Stored<LoopMember>>> {
         self.read("member.list", |cx| async move {
             let backend = &*self.shared.backends.identity;
             let partition = keys::loop_partition(scope);
             let max = backend.limits().page;
             let list = (partition.as_str(), keys::MEMBERS);
             let mut paged: Paged<Stored<LoopMember>> =
-                record::page(backend, &cx, list, &page, max, |record| {
-                    listed_place(scope, record, false)
-                })
-                .await?;
-            paged
-                .items
-                .retain(|member| include_removed || member.status != MemberStatus::Removed);
+                record::page(backend, &cx, list, &page, max, |record| listed_place(scope, record, false)).await?;
+            paged.items.retain(|member| include_removed || member.status != MemberStatus::Removed);
             Ok(paged)
         })
         .await

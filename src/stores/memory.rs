@@ -4,14 +4,14 @@ use async_trait::async_trait;
 
 use super::Stores;
 use super::facts::{
-    AFFINITIES, AffinityValue, BIRTHDAY, BirthdayValue, DATES, DateValue, NAME, NameValue,
-    PREFERENCES, PreferenceValue, decode_fact, folded, found_place,
+    AFFINITIES, AffinityValue, BIRTHDAY, BirthdayValue, DATES, DateValue, NAME, NameValue, PREFERENCES,
+    PreferenceValue, decode_fact, folded, found_place,
 };
 use super::record::{self, RecordValue};
 use crate::backend::{KeyRange, Record, keys};
 use crate::contract::{
-    Added, Affinity, Expect, Fact, ListItem, LoopScope, MemoryAggregate, MemoryItem, MemoryScope,
-    Page, Paged, PersonId, PersonalMemoryStore, Result, Stored,
+    Added, Affinity, Expect, Fact, ListItem, LoopScope, MemoryAggregate, MemoryItem, MemoryScope, Page, Paged,
+    PersonId, PersonalMemoryStore, Result, Stored,
 };
 
 /// Sorts the records of a scope into its aggregate.
@@ -20,22 +20,13 @@ fn aggregate(scope: &MemoryScope, records: &[Record]) -> Result<MemoryAggregate>
     for record in records {
         let place = || found_place(scope, record);
         match &*record.envelope.record_type {
-            NameValue::TYPE => {
-                all.name = Some(record::decode::<NameValue>(&place(), record)?.map(String::from))
-            }
+            NameValue::TYPE => all.name = Some(record::decode::<NameValue>(&place(), record)?.map(String::from)),
             BirthdayValue::TYPE => {
-                all.birthday =
-                    Some(record::decode::<BirthdayValue>(&place(), record)?.map(String::from));
+                all.birthday = Some(record::decode::<BirthdayValue>(&place(), record)?.map(String::from));
             }
-            PreferenceValue::TYPE => all
-                .preferences
-                .push(decode_fact::<PreferenceValue, _>(scope, record)?),
-            DateValue::TYPE => all
-                .important_dates
-                .push(decode_fact::<DateValue, _>(scope, record)?),
-            AffinityValue::TYPE => all
-                .affinities
-                .push(decode_fact::<AffinityValue, _>(scope, record)?),
+            PreferenceValue::TYPE => all.preferences.push(decode_fact::<PreferenceValue, _>(scope, record)?),
+            DateValue::TYPE => all.important_dates.push(decode_fact::<DateValue, _>(scope, record)?),
+            AffinityValue::TYPE => all.affinities.push(decode_fact::<AffinityValue, _>(scope, record)?),
             // Household lists are sorted by name and insertion below. A newer release's record types are left out.
             _ => {}
         }
@@ -50,48 +41,28 @@ impl PersonalMemoryStore for Stores {
         self.text::<NameValue>("name.get", scope, NAME).await
     }
 
-    async fn set_name(
-        &self,
-        scope: &MemoryScope,
-        name: &str,
-        expect: Expect,
-    ) -> Result<Stored<String>> {
-        self.set_text::<NameValue>("name.set", scope, (NAME, name), expect)
-            .await
+    async fn set_name(&self, scope: &MemoryScope, name: &str, expect: Expect) -> Result<Stored<String>> {
+        self.set_text::<NameValue>("name.set", scope, (NAME, name), expect).await
     }
 
     async fn remove_name(&self, scope: &MemoryScope, expect: Expect) -> Result<bool> {
-        self.remove_record::<NameValue>("name.remove", scope, (NAME, None), expect)
-            .await
+        self.remove_record::<NameValue>("name.remove", scope, (NAME, None), expect).await
     }
 
     async fn birthday(&self, scope: &MemoryScope) -> Result<Option<Stored<String>>> {
-        self.text::<BirthdayValue>("birthday.get", scope, BIRTHDAY)
-            .await
+        self.text::<BirthdayValue>("birthday.get", scope, BIRTHDAY).await
     }
 
-    async fn set_birthday(
-        &self,
-        scope: &MemoryScope,
-        birthday: &str,
-        expect: Expect,
-    ) -> Result<Stored<String>> {
-        self.set_text::<BirthdayValue>("birthday.set", scope, (BIRTHDAY, birthday), expect)
-            .await
+    async fn set_birthday(&self, scope: &MemoryScope, birthday: &str, expect: Expect) -> Result<Stored<String>> {
+        self.set_text::<BirthdayValue>("birthday.set", scope, (BIRTHDAY, birthday), expect).await
     }
 
     async fn remove_birthday(&self, scope: &MemoryScope, expect: Expect) -> Result<bool> {
-        self.remove_record::<BirthdayValue>("birthday.remove", scope, (BIRTHDAY, None), expect)
-            .await
+        self.remove_record::<BirthdayValue>("birthday.remove", scope, (BIRTHDAY, None), expect).await
     }
 
-    async fn preference(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-    ) -> Result<Option<Stored<Fact<String>>>> {
-        self.fact::<PreferenceValue, _>("preference.get", scope, (PREFERENCES, key))
-            .await
+    async fn preference(&self, scope: &MemoryScope, key: &str) -> Result<Option<Stored<Fact<String>>>> {
+        self.fact::<PreferenceValue, _>("preference.get", scope, (PREFERENCES, key)).await
     }
 
     async fn set_preference(
@@ -102,47 +73,19 @@ impl PersonalMemoryStore for Stores {
         expect: Expect,
     ) -> Result<Stored<Fact<String>>> {
         let value = value.to_owned();
-        self.set_fact::<PreferenceValue, _>(
-            "preference.set",
-            scope,
-            (PREFERENCES, key),
-            value,
-            expect,
-        )
-        .await
+        self.set_fact::<PreferenceValue, _>("preference.set", scope, (PREFERENCES, key), value, expect).await
     }
 
-    async fn remove_preference(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-        expect: Expect,
-    ) -> Result<bool> {
-        self.remove_record::<PreferenceValue>(
-            "preference.remove",
-            scope,
-            (PREFERENCES, Some(key)),
-            expect,
-        )
-        .await
+    async fn remove_preference(&self, scope: &MemoryScope, key: &str, expect: Expect) -> Result<bool> {
+        self.remove_record::<PreferenceValue>("preference.remove", scope, (PREFERENCES, Some(key)), expect).await
     }
 
-    async fn preferences(
-        &self,
-        scope: &MemoryScope,
-        page: Page,
-    ) -> Result<Paged<Stored<Fact<String>>>> {
-        self.facts::<PreferenceValue, _>("preference.list", scope, PREFERENCES, page)
-            .await
+    async fn preferences(&self, scope: &MemoryScope, page: Page) -> Result<Paged<Stored<Fact<String>>>> {
+        self.facts::<PreferenceValue, _>("preference.list", scope, PREFERENCES, page).await
     }
 
-    async fn important_date(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-    ) -> Result<Option<Stored<Fact<String>>>> {
-        self.fact::<DateValue, _>("date.get", scope, (DATES, key))
-            .await
+    async fn important_date(&self, scope: &MemoryScope, key: &str) -> Result<Option<Stored<Fact<String>>>> {
+        self.fact::<DateValue, _>("date.get", scope, (DATES, key)).await
     }
 
     async fn set_important_date(
@@ -152,36 +95,19 @@ impl PersonalMemoryStore for Stores {
         value: &str,
         expect: Expect,
     ) -> Result<Stored<Fact<String>>> {
-        self.set_fact::<DateValue, _>("date.set", scope, (DATES, key), value.to_owned(), expect)
-            .await
+        self.set_fact::<DateValue, _>("date.set", scope, (DATES, key), value.to_owned(), expect).await
     }
 
-    async fn remove_important_date(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-        expect: Expect,
-    ) -> Result<bool> {
-        self.remove_record::<DateValue>("date.remove", scope, (DATES, Some(key)), expect)
-            .await
+    async fn remove_important_date(&self, scope: &MemoryScope, key: &str, expect: Expect) -> Result<bool> {
+        self.remove_record::<DateValue>("date.remove", scope, (DATES, Some(key)), expect).await
     }
 
-    async fn important_dates(
-        &self,
-        scope: &MemoryScope,
-        page: Page,
-    ) -> Result<Paged<Stored<Fact<String>>>> {
-        self.facts::<DateValue, _>("date.list", scope, DATES, page)
-            .await
+    async fn important_dates(&self, scope: &MemoryScope, page: Page) -> Result<Paged<Stored<Fact<String>>>> {
+        self.facts::<DateValue, _>("date.list", scope, DATES, page).await
     }
 
-    async fn affinity(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-    ) -> Result<Option<Stored<Fact<Affinity>>>> {
-        self.fact::<AffinityValue, _>("affinity.get", scope, (AFFINITIES, key))
-            .await
+    async fn affinity(&self, scope: &MemoryScope, key: &str) -> Result<Option<Stored<Fact<Affinity>>>> {
+        self.fact::<AffinityValue, _>("affinity.get", scope, (AFFINITIES, key)).await
     }
 
     async fn set_affinity(
@@ -191,93 +117,49 @@ impl PersonalMemoryStore for Stores {
         value: Affinity,
         expect: Expect,
     ) -> Result<Stored<Fact<Affinity>>> {
-        self.set_fact::<AffinityValue, _>("affinity.set", scope, (AFFINITIES, key), value, expect)
-            .await
+        self.set_fact::<AffinityValue, _>("affinity.set", scope, (AFFINITIES, key), value, expect).await
     }
 
-    async fn remove_affinity(
-        &self,
-        scope: &MemoryScope,
-        key: &str,
-        expect: Expect,
-    ) -> Result<bool> {
-        self.remove_record::<AffinityValue>(
-            "affinity.remove",
-            scope,
-            (AFFINITIES, Some(key)),
-            expect,
-        )
-        .await
+    async fn remove_affinity(&self, scope: &MemoryScope, key: &str, expect: Expect) -> Result<bool> {
+        self.remove_record::<AffinityValue>("affinity.remove", scope, (AFFINITIES, Some(key)), expect).await
     }
 
-    async fn affinities(
-        &self,
-        scope: &MemoryScope,
-        page: Page,
-    ) -> Result<Paged<Stored<Fact<Affinity>>>> {
-        self.facts::<AffinityValue, _>("affinity.list", scope, AFFINITIES, page)
-            .await
+    async fn affinities(&self, scope: &MemoryScope, page: Page) -> Result<Paged<Stored<Fact<Affinity>>>> {
+        self.facts::<AffinityValue, _>("affinity.list", scope, AFFINITIES, page).await
     }
 
     async fn add_list_item(&self, scope: &MemoryScope, list: &str, item: &str) -> Result<Added> {
-        self.write("list.add", |cx| async move {
-            self.add_item(&cx, scope, list, item).await
-        })
-        .await
+        self.write("list.add", |cx| async move { self.add_item(&cx, scope, list, item).await }).await
     }
 
     async fn list_items(&self, scope: &MemoryScope, list: &str) -> Result<Vec<Stored<ListItem>>> {
-        self.read("list.items", |cx| async move {
-            self.items(&cx, scope, &folded("list", list)?).await
-        })
-        .await
+        self.read("list.items", |cx| async move { self.items(&cx, scope, &folded("list", list)?).await }).await
     }
 
-    async fn remove_list_item(
-        &self,
-        scope: &MemoryScope,
-        list: &str,
-        item: &str,
-        expect: Expect,
-    ) -> Result<bool> {
-        self.write("list.remove_item", |cx| async move {
-            self.remove_item(&cx, scope, (list, item), &expect).await
-        })
-        .await
+    async fn remove_list_item(&self, scope: &MemoryScope, list: &str, item: &str, expect: Expect) -> Result<bool> {
+        self.write("list.remove_item", |cx| async move { self.remove_item(&cx, scope, (list, item), &expect).await })
+            .await
     }
 
     async fn clear_list(&self, scope: &MemoryScope, list: &str) -> Result<u64> {
-        self.write("list.clear", |cx| async move {
-            self.clear_items(&cx, scope, &folded("list", list)?).await
-        })
-        .await
+        self.write("list.clear", |cx| async move { self.clear_items(&cx, scope, &folded("list", list)?).await }).await
     }
 
     async fn list_names(&self, scope: &MemoryScope) -> Result<Vec<String>> {
-        self.read(
-            "list.names",
-            |cx| async move { self.names(&cx, scope).await },
-        )
-        .await
+        self.read("list.names", |cx| async move { self.names(&cx, scope).await }).await
     }
 
     async fn load_scope(&self, scope: &MemoryScope) -> Result<MemoryAggregate> {
         self.read("memory.load_scope", |cx| async move {
             let partition = keys::household_partition(&scope.loop_scope());
             let range = KeyRange::below(&keys::memory_prefix(scope));
-            aggregate(
-                scope,
-                &self.memory_backend().load(&cx, &partition, &range).await?,
-            )
+            aggregate(scope, &self.memory_backend().load(&cx, &partition, &range).await?)
         })
         .await
     }
 
     async fn forget_item(&self, scope: &MemoryScope, item: MemoryItem) -> Result<u64> {
-        self.write("memory.forget_item", |cx| async move {
-            self.erase_item(&cx, scope, &item).await
-        })
-        .await
+        self.write("memory.forget_item", |cx| async move { self.erase_item(&cx, scope, &item).await }).await
     }
 
     async fn forget_scope(&self, scope: &MemoryScope) -> Result<u64> {
@@ -289,17 +171,14 @@ impl PersonalMemoryStore for Stores {
     }
 
     async fn forget_person(&self, scope: &LoopScope, person: &PersonId) -> Result<u64> {
-        self.write("memory.forget_person", |cx| async move {
-            self.erase_person(&cx, scope, person).await
-        })
-        .await
+        self.write("memory.forget_person", |cx| async move { self.erase_person(&cx, scope, person).await }).await
     }
 
     async fn forget_loop(&self, scope: &LoopScope) -> Result<u64> {
-        self.write("memory.forget_loop", |cx| async move {
-            self.erase(&cx, scope, &[KeyRange::below(keys::MEMORY)])
-                .await
-        })
+        self.write(
+            "memory.forget_loop",
+            |cx| async move { self.erase(&cx, scope, &[KeyRange::below(keys::MEMORY)]).await },
+        )
         .await
     }
 }

@@ -22,8 +22,7 @@ use std::time::Duration;
 
 use crate::backend::Backends;
 use crate::contract::{
-    CallObserver, CallOptions, Clock, IdSource, Result, StoreError, random_ids, sealed,
-    system_clock,
+    CallObserver, CallOptions, Clock, IdSource, Result, StoreError, random_ids, sealed, system_clock,
 };
 
 /// All stores of a deployment, as one cheap handle. Clones share everything but their [options](CallOptions).
@@ -48,9 +47,7 @@ impl sealed::Sealed for Stores {}
 
 impl fmt::Debug for Stores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stores")
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        f.debug_struct("Stores").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -62,25 +59,14 @@ impl Stores {
 
     /// Stores over any backends: this is how a backend of a third party gets in.
     pub fn over(backends: Backends) -> Self {
-        let shared = Shared {
-            backends,
-            clock: system_clock(),
-            ids: random_ids(),
-            observer: None,
-        };
-        Self {
-            shared: Arc::new(shared),
-            options: CallOptions::default(),
-        }
+        let shared = Shared { backends, clock: system_clock(), ids: random_ids(), observer: None };
+        Self { shared: Arc::new(shared), options: CallOptions::default() }
     }
 
     /// The same stores with these options.
     #[must_use]
     pub fn with(&self, options: CallOptions) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            options,
-        }
+        Self { shared: Arc::clone(&self.shared), options }
     }
 
     /// The same stores with another clock.
@@ -104,10 +90,7 @@ impl Stores {
     fn changed(&self, change: impl FnOnce(&mut Shared)) -> Self {
         let mut shared = Shared::clone(&self.shared);
         change(&mut shared);
-        Self {
-            shared: Arc::new(shared),
-            options: self.options.clone(),
-        }
+        Self { shared: Arc::new(shared), options: self.options.clone() }
     }
 
     /// The backends behind these stores, for backend authors and the conformance suite.
@@ -121,17 +104,9 @@ impl Stores {
     /// `Timeout` when something was still queued at the deadline.
     pub async fn close(&self, deadline: Duration) -> Result<()> {
         let backends = &self.shared.backends;
-        let all = [
-            &backends.identity,
-            &backends.memory,
-            &backends.media,
-            &backends.backups,
-        ];
+        let all = [&backends.identity, &backends.memory, &backends.media, &backends.backups];
         let closed = futures::future::join_all(all.map(|backend| backend.close(deadline))).await;
-        closed
-            .into_iter()
-            .collect::<Result<(), StoreError>>()
-            .map_err(|error| error.in_operation("close"))
+        closed.into_iter().collect::<Result<(), StoreError>>().map_err(|error| error.in_operation("close"))
     }
 
     fn fresh_id(&self) -> [u8; 16] {

@@ -6,9 +6,7 @@ use super::Stores;
 use super::household::{loop_owner, none_if_blank};
 use super::record::{self, Place, RecordValue};
 use crate::backend::{Owner, Record, keys};
-use crate::contract::{
-    Expect, LoopScope, Page, Paged, Person, PersonId, PersonStore, Result, Stored,
-};
+use crate::contract::{Expect, LoopScope, Page, Paged, Person, PersonId, PersonStore, Result, Stored};
 
 impl RecordValue for Person {
     const TYPE: &'static str = "person";
@@ -18,10 +16,7 @@ fn place(scope: &LoopScope, person: &PersonId) -> Place {
     Place {
         partition: keys::loop_partition(scope),
         key: keys::person_key(person),
-        owner: Owner {
-            person: Some(person.canonical()),
-            ..loop_owner(scope)
-        },
+        owner: Owner { person: Some(person.canonical()), ..loop_owner(scope) },
         record_key: person.canonical(),
     }
 }
@@ -32,10 +27,7 @@ pub(super) fn listed_place(scope: &LoopScope, record: &Record, with_person: bool
     Place {
         partition: keys::loop_partition(scope),
         key: record.key.clone(),
-        owner: Owner {
-            person,
-            ..loop_owner(scope)
-        },
+        owner: Owner { person, ..loop_owner(scope) },
         record_key: record.envelope.record_key.clone(),
     }
 }
@@ -49,36 +41,19 @@ impl PersonStore for Stores {
         .await
     }
 
-    async fn put_person(
-        &self,
-        scope: &LoopScope,
-        mut person: Person,
-        expect: Expect,
-    ) -> Result<Stored<Person>> {
+    async fn put_person(&self, scope: &LoopScope, mut person: Person, expect: Expect) -> Result<Stored<Person>> {
         self.write("person.put", |cx| async move {
             if person.display_name.trim().is_empty() {
                 person.display_name = person.person_id.as_str().to_owned();
             }
             person.alias = none_if_blank(person.alias);
             let place = place(scope, &person.person_id);
-            record::put(
-                &*self.shared.backends.identity,
-                &cx,
-                &place,
-                person,
-                &expect,
-            )
-            .await
+            record::put(&*self.shared.backends.identity, &cx, &place, person, &expect).await
         })
         .await
     }
 
-    async fn delete_person(
-        &self,
-        scope: &LoopScope,
-        person: &PersonId,
-        expect: Expect,
-    ) -> Result<bool> {
+    async fn delete_person(&self, scope: &LoopScope, person: &PersonId, expect: Expect) -> Result<bool> {
         self.write("person.delete", |cx| async move {
             let place = place(scope, person);
             record::delete::<Person>(&*self.shared.backends.identity, &cx, &place, &expect).await
@@ -91,14 +66,9 @@ impl PersonStore for Stores {
             let backend = &*self.shared.backends.identity;
             let partition = keys::loop_partition(scope);
             let max = backend.limits().page;
-            record::page(
-                backend,
-                &cx,
-                (&partition, keys::PEOPLE),
-                &page,
-                max,
-                |record| listed_place(scope, record, true),
-            )
+            record::page(backend, &cx, (&partition, keys::PEOPLE), &page, max, |record| {
+                listed_place(scope, record, true)
+            })
             .await
         })
         .await

@@ -7,12 +7,11 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::backend::{
-    CallContext, Commit, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record,
-    RecordBackend, Written, check_schema, json_bytes,
+    CallContext, Commit, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend,
+    Written, check_schema, json_bytes,
 };
 use crate::contract::{
-    ErrorKind, Expect, Freshness, MAX_KEY_BYTES, Page, PageToken, Paged, Result, Revision,
-    StoreError, Stored,
+    ErrorKind, Expect, Freshness, MAX_KEY_BYTES, Page, PageToken, Paged, Result, Revision, StoreError, Stored,
 };
 
 /// How often a read-modify-write goes again before it gives up.
@@ -56,22 +55,16 @@ pub(super) fn decode<T: RecordValue>(place: &Place, record: &Record) -> Result<S
     if envelope.schema_version == 0 {
         return Err(corrupt("its schema version is 0"));
     }
-    let value = T::deserialize(&envelope.value)
-        .map_err(|_| corrupt("its value does not have the type's fields"))?;
+    let value = T::deserialize(&envelope.value).map_err(|_| corrupt("its value does not have the type's fields"))?;
     let revision = Revision::seal(&place.partition, &record.key, record.witness());
     Ok(Stored::new(value, revision, envelope.updated))
 }
 
 pub(super) fn draft<T: RecordValue>(place: &Place, value: &T) -> Result<Draft> {
-    let value = serde_json::to_value(value)
-        .map_err(|_| StoreError::invalid("value", "it can't be written as JSON"))?;
+    let value = serde_json::to_value(value).map_err(|_| StoreError::invalid("value", "it can't be written as JSON"))?;
     let bytes = json_bytes(&value);
     if bytes > MAX_VALUE_BYTES {
-        return Err(StoreError::limit(
-            "value (bytes of JSON)",
-            MAX_VALUE_BYTES as u64,
-            bytes as u64,
-        ));
+        return Err(StoreError::limit("value (bytes of JSON)", MAX_VALUE_BYTES as u64, bytes as u64));
     }
     Ok(Draft {
         key: place.key.clone(),
@@ -100,10 +93,7 @@ pub(super) fn precondition<T: RecordValue>(place: &Place, expect: &Expect) -> Re
 /// Refuses `Expect::Absent` where there must be something to change.
 pub(super) fn check_not_absent(expect: &Expect) -> Result<()> {
     match expect {
-        Expect::Absent => Err(StoreError::invalid(
-            "expect",
-            "there must be something to change",
-        )),
+        Expect::Absent => Err(StoreError::invalid("expect", "there must be something to change")),
         Expect::Any | Expect::Exact(_) => Ok(()),
     }
 }
@@ -114,11 +104,7 @@ pub(super) fn check_key(field: &'static str, text: &str) -> Result<()> {
         return Err(StoreError::invalid(field, "it is blank"));
     }
     if text.len() > MAX_KEY_BYTES {
-        return Err(StoreError::limit(
-            format!("{field} (bytes)"),
-            MAX_KEY_BYTES as u64,
-            text.len() as u64,
-        ));
+        return Err(StoreError::limit(format!("{field} (bytes)"), MAX_KEY_BYTES as u64, text.len() as u64));
     }
     if text.chars().any(char::is_control) {
         return Err(StoreError::invalid(field, "it holds a control character"));
@@ -142,31 +128,19 @@ pub(super) async fn put<T: RecordValue>(
     value: T,
     expect: &Expect,
 ) -> Result<Stored<T>> {
-    let operation = Operation::Put {
-        draft: draft(place, &value)?,
-        expect: precondition::<T>(place, expect)?,
-    };
-    let written = backend
-        .commit(
-            cx,
-            Commit::new(&*place.partition, cx.next_op(), vec![operation]),
-        )
-        .await;
+    let operation = Operation::Put { draft: draft(place, &value)?, expect: precondition::<T>(place, expect)? };
+    let written = backend.commit(cx, Commit::new(&*place.partition, cx.next_op(), vec![operation])).await;
     stored(place, value, written.map_err(forget_index)?.pop())
 }
 
 /// What was written, as the answer of the call.
 pub(super) fn stored<T>(place: &Place, value: T, written: Option<Written>) -> Result<Stored<T>> {
     match written {
-        Some(Written::Put { witness, updated }) => Ok(Stored::new(
-            value,
-            Revision::seal(&place.partition, &place.key, witness),
-            updated,
-        )),
-        _ => Err(
-            StoreError::integrity("the backend's answer does not say what was written")
-                .with_outcome(crate::contract::Outcome::Unknown),
-        ),
+        Some(Written::Put { witness, updated }) => {
+            Ok(Stored::new(value, Revision::seal(&place.partition, &place.key, witness), updated))
+        }
+        _ => Err(StoreError::integrity("the backend's answer does not say what was written")
+            .with_outcome(crate::contract::Outcome::Unknown)),
     }
 }
 
@@ -183,20 +157,9 @@ pub(super) async fn delete<T: RecordValue>(
     expect: &Expect,
 ) -> Result<bool> {
     check_not_absent(expect)?;
-    let operation = Operation::Delete {
-        key: place.key.clone(),
-        expect: precondition::<T>(place, expect)?,
-    };
-    let written = backend
-        .commit(
-            cx,
-            Commit::new(&*place.partition, cx.next_op(), vec![operation]),
-        )
-        .await;
-    Ok(matches!(
-        written.map_err(forget_index)?.pop(),
-        Some(Written::Deleted)
-    ))
+    let operation = Operation::Delete { key: place.key.clone(), expect: precondition::<T>(place, expect)? };
+    let written = backend.commit(cx, Commit::new(&*place.partition, cx.next_op(), vec![operation])).await;
+    Ok(matches!(written.map_err(forget_index)?.pop(), Some(Written::Deleted)))
 }
 
 /// A write that was applied.
@@ -226,9 +189,7 @@ where
     for _ in 0..ROUNDS {
         let found = get::<T>(backend, &reading, place).await?;
         let expected = match expect {
-            Expect::Exact(revision) => found
-                .as_ref()
-                .is_some_and(|found| found.revision() == revision),
+            Expect::Exact(revision) => found.as_ref().is_some_and(|found| found.revision() == revision),
             _ => found.is_some(),
         };
         // A read that may miss another replica's write must not decide that something is absent or stale.
@@ -237,24 +198,14 @@ where
             continue;
         }
         if let (Expect::Exact(_), false) = (expect, expected) {
-            return Err(StoreError::conflict(
-                found.map(|found| found.revision().digest()),
-            ));
+            return Err(StoreError::conflict(found.map(|found| found.revision().digest())));
         }
         let Some(found) = found else { return Ok(None) };
         let mut value = found.value().clone();
         if !change(&mut value)? {
             return Ok(Some(Modified::Kept(found)));
         }
-        match put(
-            backend,
-            cx,
-            place,
-            value,
-            &Expect::Exact(found.revision().clone()),
-        )
-        .await
-        {
+        match put(backend, cx, place, value, &Expect::Exact(found.revision().clone())).await {
             Ok(stored) => return Ok(Some(Modified::Changed(stored))),
             Err(error) if error.is_conflict() && *expect == Expect::Any => reading = cx.latest(),
             Err(error) => return Err(error),
@@ -274,15 +225,8 @@ pub(super) async fn page<T: RecordValue>(
 ) -> Result<Paged<Stored<T>>> {
     let range = KeyRange::below(prefix);
     let paged = raw_page(backend, cx, partition, (&range, prefix), page, max).await?;
-    let items = paged
-        .items
-        .iter()
-        .map(|record| decode(&place(record), record))
-        .collect::<Result<_>>()?;
-    Ok(Paged {
-        items,
-        next: paged.next,
-    })
+    let items = paged.items.iter().map(|record| decode(&place(record), record)).collect::<Result<_>>()?;
+    Ok(Paged { items, next: paged.next })
 }
 
 /// Reads one page of the records of a range; the token is bound to the list's name inside its partition.
@@ -296,23 +240,13 @@ pub(super) async fn raw_page(
 ) -> Result<Paged<Record>> {
     let limit = page.limit_within(max)?;
     let scope = format!("{partition}\n{list}");
-    let after = page
-        .after
-        .as_ref()
-        .map(|token| token.key_in(&scope))
-        .transpose()?;
+    let after = page.after.as_ref().map(|token| token.key_in(&scope)).transpose()?;
     if after.is_some_and(|after| !range.contains(after)) {
-        return Err(StoreError::invalid(
-            "after",
-            "the page token belongs to another list",
-        ));
+        return Err(StoreError::invalid("after", "the page token belongs to another list"));
     }
     let scanned = backend.scan(cx, partition, range, after, limit).await?;
     let next = scanned.next.map(|key| PageToken::after(&scope, key));
-    Ok(Paged {
-        items: scanned.records,
-        next,
-    })
+    Ok(Paged { items: scanned.records, next })
 }
 
 /// The error of a change to something that is not there.

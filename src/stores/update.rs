@@ -45,11 +45,7 @@ impl Stores {
     ///
     /// # Errors
     /// `Unavailable{contended}` after the last round; any other error of `get` or `change` at once.
-    pub async fn update_with<T, G, GetFuture, C, ChangeFuture>(
-        &self,
-        get: G,
-        mut change: C,
-    ) -> Result<Stored<T>>
+    pub async fn update_with<T, G, GetFuture, C, ChangeFuture>(&self, get: G, mut change: C) -> Result<Stored<T>>
     where
         G: Fn(Stores) -> GetFuture,
         GetFuture: Future<Output = Result<Option<Stored<T>>>>,
@@ -62,10 +58,7 @@ impl Stores {
             if round > 0 {
                 tokio::time::sleep(self.jitter(pause)).await;
                 pause *= 2;
-                let options = CallOptions {
-                    freshness: Freshness::Latest,
-                    ..self.options.clone()
-                };
+                let options = CallOptions { freshness: Freshness::Latest, ..self.options.clone() };
                 stores = self.with(options);
             }
             let found = get(stores.clone()).await?;

@@ -11,9 +11,7 @@ use openjibo_store::emulator::{EmulatorOptions, EmulatorSet, Emulators, ReadRegi
 const DEADLINE: Duration = Duration::from_secs(10);
 
 fn address(url: &str) -> SocketAddr {
-    let rest = url
-        .strip_prefix("http://")
-        .expect("an emulator's address is plain HTTP");
+    let rest = url.strip_prefix("http://").expect("an emulator's address is plain HTTP");
     rest.split('/').next().unwrap().parse().unwrap()
 }
 
@@ -27,11 +25,7 @@ fn connect(url: &str) -> TcpStream {
 fn get(url: &str, path: &str) -> String {
     let mut stream = connect(url);
     let host = address(url);
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -52,20 +46,12 @@ fn assert_all_answer(set: &EmulatorSet) {
     let [cosmos, replicated, blob, table] = endpoints(set);
     let account = get(&cosmos, "/");
     assert!(
-        account.starts_with("HTTP/1.1 200")
-            && account.contains("East US")
-            && !account.contains("West US"),
+        account.starts_with("HTTP/1.1 200") && account.contains("East US") && !account.contains("West US"),
         "{account}"
     );
     let account = get(&replicated, "/");
-    assert!(
-        account.starts_with("HTTP/1.1 200") && account.contains("West US"),
-        "{account}"
-    );
-    for (service, endpoint) in [
-        ("Azurite-Blob/3.37.0", blob),
-        ("Azurite-Table/3.37.0", table),
-    ] {
+    assert!(account.starts_with("HTTP/1.1 200") && account.contains("West US"), "{account}");
+    for (service, endpoint) in [("Azurite-Blob/3.37.0", blob), ("Azurite-Table/3.37.0", table)] {
         let answer = get(&endpoint, "/devstoreaccount1?comp=list");
         assert!(answer.contains(service), "{answer}");
     }
@@ -95,9 +81,7 @@ fn spawn(arguments: &[&str]) -> (Child, ChildStdin, EmulatorSet) {
         .unwrap();
     let stdin = child.stdin.take().unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let set = EmulatorSet::from_ready_line(&line).unwrap();
     (child, stdin, set)
 }
@@ -110,10 +94,7 @@ async fn every_service_of_two_sets_answers_and_they_share_no_port() {
     assert_all_answer(one.set());
     assert_all_answer(two.set());
     let (mine, theirs) = (endpoints(one.set()), endpoints(two.set()));
-    for (left, right) in mine
-        .iter()
-        .flat_map(|left| theirs.iter().map(move |right| (left, right)))
-    {
+    for (left, right) in mine.iter().flat_map(|left| theirs.iter().map(move |right| (left, right))) {
         assert_ne!(address(left), address(right));
     }
     // What one set is told, the other does not know.
@@ -123,8 +104,7 @@ async fn every_service_of_two_sets_answers_and_they_share_no_port() {
 
     let open: Vec<_> = mine.iter().map(|url| (connect(url), url)).collect();
     one.stop();
-    open.into_iter()
-        .for_each(|(stream, url)| assert_ends(stream, url));
+    open.into_iter().for_each(|(stream, url)| assert_ends(stream, url));
     assert_all_answer(two.set());
 }
 
@@ -146,8 +126,7 @@ fn killing_the_parent_takes_every_emulator_with_it() {
     // SIGKILL on Unix: the parent runs no code of its own any more.
     child.kill().unwrap();
     child.wait().unwrap();
-    open.into_iter()
-        .for_each(|(stream, url)| assert_ends(stream, url));
+    open.into_iter().for_each(|(stream, url)| assert_ends(stream, url));
 }
 
 #[test]
@@ -157,8 +136,7 @@ fn with_parent_ends_with_standard_input() {
     let open: Vec<_> = urls.iter().map(|url| (connect(url), url)).collect();
     drop(stdin);
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    open.into_iter()
-        .for_each(|(stream, url)| assert_ends(stream, url));
+    open.into_iter().for_each(|(stream, url)| assert_ends(stream, url));
 }
 
 #[cfg(unix)]
@@ -168,22 +146,16 @@ fn a_termination_signal_ends_everything_with_exit_code_0() {
         let (mut child, _stdin, set) = spawn(&[]);
         let urls = endpoints(&set);
         let open: Vec<_> = urls.iter().map(|url| (connect(url), url)).collect();
-        let sent = Command::new("kill")
-            .args([signal, &child.id().to_string()])
-            .status();
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(sent.unwrap().success());
         assert_eq!(child.wait().unwrap().code(), Some(0));
-        open.into_iter()
-            .for_each(|(stream, url)| assert_ends(stream, url));
+        open.into_iter().for_each(|(stream, url)| assert_ends(stream, url));
     }
 }
 
 #[test]
 fn an_unknown_argument_is_exit_code_2() {
-    let run = Command::new(env!("CARGO_BIN_EXE_openjibo-emulators"))
-        .arg("--port=1")
-        .output()
-        .unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_openjibo-emulators")).arg("--port=1").output().unwrap();
     assert_eq!(run.status.code(), Some(2));
     assert!(run.stdout.is_empty());
 }

@@ -1,6 +1,11 @@
 //! One test binary: each further one would link the whole SDK again.
+
+#[cfg(feature = "emulator")]
+mod budgets;
 #[cfg(feature = "emulator")]
 mod emulators;
 mod legacy_memory;
+#[cfg(feature = "emulator")]
+mod media_memory;
 #[path = "../support/mod.rs"]
 mod support;

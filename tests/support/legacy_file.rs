@@ -6,22 +6,9 @@ use std::io::{self, Read};
 ///
 /// Each household has four tenants: three persons and the scope without a person. Each tenant has 24 usable values.
 pub(crate) fn synthetic_snapshot(tenants: usize) -> impl Read {
-    let head =
-        "\u{FEFF}{\n  \"SchemaVersion\": \"1\",\n  \"Revision\": 17,\n  \"Tenants\": [".to_owned();
-    let body = (0..tenants).map(|index| {
-        if index == 0 {
-            tenant(index)
-        } else {
-            format!(",{}", tenant(index))
-        }
-    });
-    ChunkReader {
-        chunks: std::iter::once(head)
-            .chain(body)
-            .chain(["\n  ]\n}".to_owned()]),
-        chunk: Vec::new(),
-        at: 0,
-    }
+    let head = "\u{FEFF}{\n  \"SchemaVersion\": \"1\",\n  \"Revision\": 17,\n  \"Tenants\": [".to_owned();
+    let body = (0..tenants).map(|index| if index == 0 { tenant(index) } else { format!(",{}", tenant(index)) });
+    ChunkReader { chunks: std::iter::once(head).chain(body).chain(["\n  ]\n}".to_owned()]), chunk: Vec::new(), at: 0 }
 }
 
 /// Usable values in each tenant of [`synthetic_snapshot`].
@@ -29,11 +16,7 @@ pub(crate) const VALUES_PER_TENANT: u64 = 24;
 
 fn tenant(index: usize) -> String {
     let (house, member) = (index / 4, index % 4);
-    let person = if member == 3 {
-        String::new()
-    } else {
-        format!("|mbr-{index:032x}")
-    };
+    let person = if member == 3 { String::new() } else { format!("|mbr-{index:032x}") };
     let facts = (0..14).map(|fact| {
         format!("\"topic {fact}\": \"value {fact} of {index}: caf\\u00E9, a text of a sentence or two, as households keep them\"")
     });

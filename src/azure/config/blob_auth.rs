@@ -45,10 +45,7 @@ pub(crate) struct SharedKeyPolicy {
 impl SharedKeyPolicy {
     /// A policy for `ClientOptions::per_try_policies`, as the last of them: headers that change later are not signed.
     pub(crate) fn new(account: impl Into<String>, key: Secret) -> Self {
-        Self {
-            account: account.into(),
-            key,
-        }
+        Self { account: account.into(), key }
     }
 
     fn sign(&self, request: &mut Request, now: OffsetDateTime) -> azure_core::Result<()> {
@@ -62,20 +59,13 @@ impl SharedKeyPolicy {
 
 impl fmt::Debug for SharedKeyPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedKeyPolicy")
-            .field("account", &self.account)
-            .finish_non_exhaustive()
+        f.debug_struct("SharedKeyPolicy").field("account", &self.account).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
 impl Policy for SharedKeyPolicy {
-    async fn send(
-        &self,
-        ctx: &Context,
-        request: &mut Request,
-        next: &[Arc<dyn Policy>],
-    ) -> PolicyResult {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         self.sign(request, OffsetDateTime::now_utc())?;
         match next.split_first() {
             Some((policy, rest)) => policy.send(ctx, request, rest).await,
@@ -130,10 +120,8 @@ fn content_length(header: Option<&str>, body: &Body) -> String {
 /// values of one name sorted and joined by commas.
 fn canonical_resource(account: &str, url: &azure_core::http::Url) -> String {
     let mut text = format!("/{account}{}", url.path());
-    let mut query: Vec<(String, String)> = url
-        .query_pairs()
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
-        .collect();
+    let mut query: Vec<(String, String)> =
+        url.query_pairs().map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect();
     query.sort_unstable();
     let mut last = None;
     for (name, value) in &query {
@@ -174,10 +162,7 @@ mod tests {
         let request = request(
             Method::Get,
             "https://myaccount.blob.core.windows.net/mycontainer?restype=container&comp=metadata&timeout=20",
-            &[
-                ("x-ms-version", "2015-02-21"),
-                ("x-ms-date", "Fri, 26 Jun 2015 23:39:12 GMT"),
-            ],
+            &[("x-ms-version", "2015-02-21"), ("x-ms-date", "Fri, 26 Jun 2015 23:39:12 GMT")],
         );
         assert_eq!(
             string_to_sign("myaccount", &request),
@@ -255,17 +240,11 @@ mod tests {
             value.unwrap().to_owned()
         };
         let golden = authorization(&request);
-        assert_eq!(
-            golden,
-            "SharedKey myaccount:OG8loPonIVio8tAPcECAA9SXPf627tQfEayNKbjMNRQ="
-        );
+        assert_eq!(golden, "SharedKey myaccount:OG8loPonIVio8tAPcECAA9SXPf627tQfEayNKbjMNRQ=");
         let second = parse_rfc7231("Fri, 26 Jun 2015 23:39:13 GMT").unwrap();
         policy.sign(&mut request, second).unwrap();
         assert_ne!(authorization(&request), golden);
-        assert_eq!(
-            request.headers().get_optional_str(&MS_DATE),
-            Some("Fri, 26 Jun 2015 23:39:13 GMT")
-        );
+        assert_eq!(request.headers().get_optional_str(&MS_DATE), Some("Fri, 26 Jun 2015 23:39:13 GMT"));
         policy.sign(&mut request, first).unwrap();
         assert_eq!(authorization(&request), golden, "nothing is left over");
     }

@@ -26,11 +26,7 @@ pub struct AzureConfigBuilder {
 
 impl Default for AzureConfigBuilder {
     fn default() -> Self {
-        Self {
-            raw: Raw::default(),
-            blob_block_size: 8 * MIB,
-            blob_parallelism: 4,
-        }
+        Self { raw: Raw::default(), blob_block_size: 8 * MIB, blob_parallelism: 4 }
     }
 }
 
@@ -117,11 +113,7 @@ impl AzureConfigBuilder {
                 problems.add(variable, "is not Unicode, or holds a control character");
             }
         }
-        let allow_keys = rules::switch(
-            vars::ALLOW_KEYS,
-            self.raw.get(vars::ALLOW_KEYS),
-            &mut problems,
-        );
+        let allow_keys = rules::switch(vars::ALLOW_KEYS, self.raw.get(vars::ALLOW_KEYS), &mut problems);
         let cosmos = cosmos(&self.raw, allow_keys, &mut problems);
         let (storage, storage_entra) = storage::resolve(&self.raw, allow_keys, &mut problems);
         let needs_entra = storage_entra || self.raw.get(vars::COSMOS_KEY).is_none();
@@ -152,10 +144,7 @@ impl AzureConfigBuilder {
 /// Names the settings that are set and no value, since a value in the wrong place may be a secret.
 impl fmt::Debug for AzureConfigBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let set: Vec<_> = vars::ALL
-            .into_iter()
-            .filter(|v| self.raw.get(v).is_some())
-            .collect();
+        let set: Vec<_> = vars::ALL.into_iter().filter(|v| self.raw.get(v).is_some()).collect();
         f.debug_struct("AzureConfigBuilder")
             .field("set", &set)
             .field(BLOCK_SIZE, &self.blob_block_size)
@@ -177,9 +166,7 @@ fn cosmos(raw: &Raw, allow_keys: bool, problems: &mut Problems) -> Option<Cosmos
             None => problems.refuse(variable, "is required"),
         }
     }
-    let endpoint = required(raw, vars::COSMOS_ENDPOINT, problems, |v, text, p| {
-        rules::endpoint(v, text, false, p)
-    });
+    let endpoint = required(raw, vars::COSMOS_ENDPOINT, problems, |v, text, p| rules::endpoint(v, text, false, p));
     let database = required(raw, vars::COSMOS_DATABASE, problems, rules::cosmos_name);
     let container = required(raw, vars::COSMOS_CONTAINER, problems, rules::cosmos_name);
     let regions = required(raw, vars::COSMOS_REGION, problems, rules::regions);
@@ -195,11 +182,5 @@ fn cosmos(raw: &Raw, allow_keys: bool, problems: &mut Problems) -> Option<Cosmos
             Some(CosmosAuth::Entra)
         }
     };
-    Some(Cosmos {
-        endpoint: endpoint?,
-        database: database?,
-        container: container?,
-        regions: regions?,
-        auth: auth?,
-    })
+    Some(Cosmos { endpoint: endpoint?, database: database?, container: container?, regions: regions?, auth: auth? })
 }

@@ -74,31 +74,16 @@ impl ConnectionString {
                 None if IGNORED.iter().any(is) => {}
                 None => problems.add(
                     CONNECTION_STRING,
-                    format!(
-                        "part {place} is none of the known settings ({})",
-                        USED.join(", ")
-                    ),
+                    format!("part {place} is none of the known settings ({})", USED.join(", ")),
                 ),
             }
         }
-        let [
-            account,
-            key,
-            sas,
-            blob,
-            table,
-            protocol,
-            suffix,
-            development,
-        ] = values;
+        let [account, key, sas, blob, table, protocol, suffix, development] = values;
         if let Some(value) = development {
             if !value.eq_ignore_ascii_case("true") {
                 problems.add(CONNECTION_STRING, "UseDevelopmentStorage can only be true");
             } else if values[..7].iter().any(Option::is_some) {
-                problems.add(
-                    CONNECTION_STRING,
-                    "UseDevelopmentStorage=true stands alone, without other settings",
-                );
+                problems.add(CONNECTION_STRING, "UseDevelopmentStorage=true stands alone, without other settings");
             } else {
                 return Self::parse(EMULATOR, problems);
             }
@@ -107,16 +92,10 @@ impl ConnectionString {
             None => None,
             Some(p) if p.eq_ignore_ascii_case("https") => Some("https"),
             Some(p) if p.eq_ignore_ascii_case("http") => Some("http"),
-            Some(_) => problems.refuse(
-                CONNECTION_STRING,
-                "DefaultEndpointsProtocol is neither https nor http",
-            ),
+            Some(_) => problems.refuse(CONNECTION_STRING, "DefaultEndpointsProtocol is neither https nor http"),
         };
-        let is_suffix = |s: &&str| {
-            !s.starts_with('.')
-                && s.chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
-        };
+        let is_suffix =
+            |s: &&str| !s.starts_with('.') && s.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
         if suffix.is_some_and(|s| !is_suffix(&s)) {
             problems.add(CONNECTION_STRING, "EndpointSuffix is not a host name");
         }

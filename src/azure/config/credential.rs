@@ -7,10 +7,9 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_identity::{
-    AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential,
-    AzureDeveloperCliCredentialOptions, ClientSecretCredential, DeveloperToolsCredential,
-    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
-    WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions,
+    ClientSecretCredential, DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
+    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 
 use super::{
@@ -29,17 +28,9 @@ pub(super) enum EntraCredential {
     /// App Service, Container Apps (both by `IDENTITY_ENDPOINT`) and machines (IMDS); with a client id the user-assigned identity.
     ManagedIdentity { client_id: Option<String> },
     /// Kubernetes: a service account token in a file is exchanged.
-    WorkloadIdentity {
-        tenant_id: String,
-        client_id: String,
-        token_file: PathBuf,
-    },
+    WorkloadIdentity { tenant_id: String, client_id: String, token_file: PathBuf },
     /// A service principal with a secret.
-    ClientSecret {
-        tenant_id: String,
-        client_id: String,
-        secret: Secret,
-    },
+    ClientSecret { tenant_id: String, client_id: String, secret: Secret },
     /// `az login`.
     AzureCli { tenant_id: Option<String> },
     /// `azd auth login`.
@@ -60,15 +51,9 @@ impl EntraCredential {
             Some("prod") => "managedidentitycredential",
             Some(choice) => choice,
         };
-        let mut settings = Settings {
-            raw,
-            problems,
-            needed,
-        };
+        let mut settings = Settings { raw, problems, needed };
         match choice {
-            "managedidentitycredential" => Some(Self::ManagedIdentity {
-                client_id: settings.optional(CLIENT_ID)?,
-            }),
+            "managedidentitycredential" => Some(Self::ManagedIdentity { client_id: settings.optional(CLIENT_ID)? }),
             "workloadidentitycredential" => {
                 let tenant_id = settings.required(TENANT_ID);
                 let client_id = settings.required(CLIENT_ID);
@@ -83,18 +68,10 @@ impl EntraCredential {
                 let tenant_id = settings.required(TENANT_ID);
                 let client_id = settings.required(CLIENT_ID);
                 let secret = settings.required(CLIENT_SECRET);
-                Some(Self::ClientSecret {
-                    tenant_id: tenant_id?,
-                    client_id: client_id?,
-                    secret: Secret::new(secret?),
-                })
+                Some(Self::ClientSecret { tenant_id: tenant_id?, client_id: client_id?, secret: Secret::new(secret?) })
             }
-            "azureclicredential" => Some(Self::AzureCli {
-                tenant_id: settings.optional(TENANT_ID)?,
-            }),
-            "azuredeveloperclicredential" => Some(Self::AzureDeveloperCli {
-                tenant_id: settings.optional(TENANT_ID)?,
-            }),
+            "azureclicredential" => Some(Self::AzureCli { tenant_id: settings.optional(TENANT_ID)? }),
+            "azuredeveloperclicredential" => Some(Self::AzureDeveloperCli { tenant_id: settings.optional(TENANT_ID)? }),
             "dev" => Some(Self::DeveloperTools),
             _ => problems.refuse(TOKEN_CREDENTIALS, format!("must be one of {ACCEPTED}")),
         }
@@ -126,28 +103,21 @@ impl EntraCredential {
                 }))
                 .map(|c| c as _)
             }
-            Self::WorkloadIdentity {
-                tenant_id,
-                client_id,
-                token_file,
-            } => WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
-                tenant_id: Some(tenant_id),
-                client_id: Some(client_id),
-                token_file_path: Some(token_file),
-                ..Default::default()
-            }))
-            .map(|c| c as _),
-            Self::ClientSecret {
-                tenant_id,
-                client_id,
-                secret,
-            } => ClientSecretCredential::new(&tenant_id, client_id, secret, None).map(|c| c as _),
-            Self::AzureCli { tenant_id } => {
-                AzureCliCredential::new(Some(AzureCliCredentialOptions {
-                    tenant_id,
+            Self::WorkloadIdentity { tenant_id, client_id, token_file } => {
+                WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
+                    tenant_id: Some(tenant_id),
+                    client_id: Some(client_id),
+                    token_file_path: Some(token_file),
                     ..Default::default()
                 }))
                 .map(|c| c as _)
+            }
+            Self::ClientSecret { tenant_id, client_id, secret } => {
+                ClientSecretCredential::new(&tenant_id, client_id, secret, None).map(|c| c as _)
+            }
+            Self::AzureCli { tenant_id } => {
+                AzureCliCredential::new(Some(AzureCliCredentialOptions { tenant_id, ..Default::default() }))
+                    .map(|c| c as _)
             }
             Self::AzureDeveloperCli { tenant_id } => {
                 AzureDeveloperCliCredential::new(Some(AzureDeveloperCliCredentialOptions {
@@ -171,10 +141,7 @@ impl EntraCredential {
             ),
             _ => ConfigError::one(
                 TOKEN_CREDENTIALS,
-                format!(
-                    "{} can't be built; check AZURE_AUTHORITY_HOST (an https:// URL)",
-                    self.name()
-                ),
+                format!("{} can't be built; check AZURE_AUTHORITY_HOST (an https:// URL)", self.name()),
             ),
         })
     }
@@ -208,9 +175,7 @@ impl Settings<'_> {
             // Client ids are GUIDs, tenants GUIDs or domain names; `azure_identity` puts the tenant into a URL.
             Some(value)
                 if matches!(variable, CLIENT_ID | TENANT_ID)
-                    && !value
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')) =>
+                    && !value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')) =>
             {
                 "must be made of letters, digits, '.' and '-'"
             }

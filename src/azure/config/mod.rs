@@ -181,13 +181,9 @@ impl AzureConfig {
 
     /// Whether every service is on this machine: the condition for creating resources.
     pub(crate) fn is_loopback(&self) -> bool {
-        [
-            &self.cosmos.endpoint,
-            &self.storage.blob_endpoint,
-            &self.storage.table_endpoint,
-        ]
-        .into_iter()
-        .all(rules::is_loopback)
+        [&self.cosmos.endpoint, &self.storage.blob_endpoint, &self.storage.table_endpoint]
+            .into_iter()
+            .all(rules::is_loopback)
     }
 
     /// The Entra ID credential, built once and shared by all services and clones. No token is asked for.
@@ -199,10 +195,7 @@ impl AzureConfig {
             return Ok(Arc::clone(credential));
         }
         let Some(entra) = &self.entra else {
-            return Err(ConfigError::one(
-                vars::TOKEN_CREDENTIALS,
-                "no service uses Entra ID: each has a key or a SAS",
-            ));
+            return Err(ConfigError::one(vars::TOKEN_CREDENTIALS, "no service uses Entra ID: each has a key or a SAS"));
         };
         let built = entra.build()?;
         Ok(Arc::clone(self.credential.get_or_init(|| built)))
@@ -217,10 +210,7 @@ impl AzureConfig {
 
     /// How each service is authorized, for logs: `key`, `SAS`, or the name of the Entra ID credential.
     fn auth_names(&self) -> (&'static str, &'static str) {
-        let entra = self
-            .entra
-            .as_ref()
-            .map_or("Entra ID", EntraCredential::name);
+        let entra = self.entra.as_ref().map_or("Entra ID", EntraCredential::name);
         let cosmos = match self.cosmos.auth {
             CosmosAuth::Key(_) => "key",
             CosmosAuth::Entra => entra,
@@ -279,22 +269,14 @@ fn check_secret<'a>(
     problems: &mut Problems,
 ) {
     if !allow_keys && !hosts.into_iter().all(rules::is_loopback) {
-        problems.add(
-            variable,
-            format!(
-                "keys and SAS are for loopback hosts; use Entra ID, or set {}=1",
-                vars::ALLOW_KEYS
-            ),
-        );
+        problems
+            .add(variable, format!("keys and SAS are for loopback hosts; use Entra ID, or set {}=1", vars::ALLOW_KEYS));
     }
 }
 
 /// A token goes over https only, on loopback too: the SDK refuses anything else.
 fn check_entra(variable: &'static str, url: &Url, problems: &mut Problems) {
     if url.scheme() != "https" {
-        problems.add(
-            variable,
-            "Entra ID needs https://; give the emulator's key, or use https://",
-        );
+        problems.add(variable, "Entra ID needs https://; give the emulator's key, or use https://");
     }
 }

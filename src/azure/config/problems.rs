@@ -35,12 +35,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error of one problem. The reason must not hold any part of a value.
     pub(crate) fn one(variable: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            problems: vec![ConfigProblem {
-                variable,
-                reason: reason.into(),
-            }],
-        }
+        Self { problems: vec![ConfigProblem { variable, reason: reason.into() }] }
     }
 
     /// The problems, at least one.
@@ -70,18 +65,11 @@ pub(super) struct Problems(Vec<ConfigProblem>);
 impl Problems {
     /// Notes a problem. The reason must not hold any part of a value.
     pub(super) fn add(&mut self, variable: &'static str, reason: impl Into<String>) {
-        self.0.push(ConfigProblem {
-            variable,
-            reason: reason.into(),
-        });
+        self.0.push(ConfigProblem { variable, reason: reason.into() });
     }
 
     /// Notes a problem and answers `None`, for a check that ends there.
-    pub(super) fn refuse<T>(
-        &mut self,
-        variable: &'static str,
-        reason: impl Into<String>,
-    ) -> Option<T> {
+    pub(super) fn refuse<T>(&mut self, variable: &'static str, reason: impl Into<String>) -> Option<T> {
         self.add(variable, reason);
         None
     }

@@ -13,19 +13,13 @@ pub(super) fn is_loopback(url: &Url) -> bool {
         return false;
     };
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address.parse::<IpAddr>().is_ok_and(|a| a.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|a| a.is_loopback())
 }
 
 /// An endpoint: absolute, `https://` (`http://` on loopback), no user name, query or fragment, trailing slashes cut.
 ///
 /// A path is refused unless `account_path`, which takes one segment, the account of an emulator.
-pub(super) fn endpoint(
-    variable: &'static str,
-    text: &str,
-    account_path: bool,
-    problems: &mut Problems,
-) -> Option<Url> {
+pub(super) fn endpoint(variable: &'static str, text: &str, account_path: bool, problems: &mut Problems) -> Option<Url> {
     let Ok(mut url) = Url::parse(text) else {
         return problems.refuse(variable, "is not an absolute URL");
     };
@@ -34,19 +28,13 @@ pub(super) fn endpoint(
     }
     let before = problems.len();
     if url.scheme() == "http" && !is_loopback(&url) {
-        problems.add(
-            variable,
-            "must begin with https://; http:// is for loopback hosts only",
-        );
+        problems.add(variable, "must begin with https://; http:// is for loopback hosts only");
     }
     if !url.username().is_empty() || url.password().is_some() {
         problems.add(variable, "must not hold a user name or a password");
     }
     if url.query().is_some() {
-        problems.add(
-            variable,
-            "must not have a query; a SAS has its own variable",
-        );
+        problems.add(variable, "must not have a query; a SAS has its own variable");
     }
     if url.fragment().is_some() {
         problems.add(variable, "must not have a fragment");
@@ -55,10 +43,7 @@ pub(super) fn endpoint(
     if !account_path && !path.is_empty() {
         problems.add(variable, "must not have a path");
     } else if !path.is_empty() && !is_account_name(&path[1..]) {
-        problems.add(
-            variable,
-            "may have no path but the name of an emulator's account",
-        );
+        problems.add(variable, "may have no path but the name of an emulator's account");
     }
     url.set_path(&path);
     (problems.len() == before).then_some(url)
@@ -66,18 +51,11 @@ pub(super) fn endpoint(
 
 /// Naming rule of storage accounts: 3 to 24 lower-case letters and digits ("Storage account overview").
 pub(super) fn is_account_name(name: &str) -> bool {
-    (3..=24).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    (3..=24).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
 /// Name of a Cosmos database or container: 1 to 255 characters without `/ \ # ?` ("Azure Cosmos DB service quotas").
-pub(super) fn cosmos_name(
-    variable: &'static str,
-    name: &str,
-    problems: &mut Problems,
-) -> Option<String> {
+pub(super) fn cosmos_name(variable: &'static str, name: &str, problems: &mut Problems) -> Option<String> {
     if name.chars().count() > 255 {
         return problems.refuse(variable, "is longer than 255 characters");
     }
@@ -88,11 +66,7 @@ pub(super) fn cosmos_name(
 }
 
 /// The account's regions, nearest first, each spelled as in the portal (`East US`) or as in the API (`eastus`).
-pub(super) fn regions(
-    variable: &'static str,
-    text: &str,
-    problems: &mut Problems,
-) -> Option<Vec<String>> {
+pub(super) fn regions(variable: &'static str, text: &str, problems: &mut Problems) -> Option<Vec<String>> {
     let before = problems.len();
     let mut seen = Vec::new();
     let regions: Vec<String> = text.split(',').map(|r| r.trim().to_owned()).collect();
@@ -102,10 +76,7 @@ pub(super) fn regions(
         if region.is_empty() {
             problems.add(variable, format!("region {place} is blank"));
         } else if !folded.bytes().all(|b| b.is_ascii_alphanumeric()) || folded.len() > 64 {
-            problems.add(
-                variable,
-                format!("region {place} is not made of letters, digits and spaces, at most 64"),
-            );
+            problems.add(variable, format!("region {place} is not made of letters, digits and spaces, at most 64"));
         } else if seen.contains(&folded) {
             problems.add(variable, format!("region {place} is listed twice"));
         }
@@ -136,10 +107,7 @@ pub(super) fn sas(variable: &'static str, text: &str, problems: &mut Problems) -
         return problems.refuse(variable, "is not a SAS token: it needs sv and sig");
     }
     if !field("ss").is_some_and(|ss| ss.contains('b') && ss.contains('t')) {
-        return problems.refuse(
-            variable,
-            "is not an account SAS for the services Blob and Table (ss=bt)",
-        );
+        return problems.refuse(variable, "is not an account SAS for the services Blob and Table (ss=bt)");
     }
     Some(Secret::new(text.to_owned()))
 }
@@ -160,15 +128,9 @@ pub(super) fn switch(variable: &'static str, text: Option<&str>, problems: &mut 
 /// rules of tables and of containers.
 pub(super) fn prefix(variable: &'static str, text: &str, problems: &mut Problems) -> String {
     let fits = text.len() <= 16
-        && text
-            .bytes()
-            .enumerate()
-            .all(|(i, b)| b.is_ascii_lowercase() || (i > 0 && b.is_ascii_digit()));
+        && text.bytes().enumerate().all(|(i, b)| b.is_ascii_lowercase() || (i > 0 && b.is_ascii_digit()));
     if !fits {
-        problems.add(
-            variable,
-            "must be a lower-case letter and up to 15 lower-case letters and digits, or empty",
-        );
+        problems.add(variable, "must be a lower-case letter and up to 15 lower-case letters and digits, or empty");
     }
     text.to_owned()
 }

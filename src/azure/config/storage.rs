@@ -28,33 +28,12 @@ struct Given<'a> {
 }
 
 /// Reads the storage account (`None` only with a problem), and whether the settings leave it to Entra ID.
-pub(super) fn resolve(
-    raw: &Raw,
-    allow_keys: bool,
-    problems: &mut Problems,
-) -> (Option<Storage>, bool) {
-    let string = raw
-        .get(CONNECTION_STRING)
-        .map(|text| ConnectionString::parse(text, problems))
-        .unwrap_or_default();
+pub(super) fn resolve(raw: &Raw, allow_keys: bool, problems: &mut Problems) -> (Option<Storage>, bool) {
+    let string = raw.get(CONNECTION_STRING).map(|text| ConnectionString::parse(text, problems)).unwrap_or_default();
     let account = account(raw, &string, problems);
-    let given = Given {
-        raw,
-        string,
-        account,
-    };
-    let blob = given.endpoint(
-        BLOB_ENDPOINT,
-        given.string.blob_endpoint.as_deref(),
-        "blob",
-        problems,
-    );
-    let table = given.endpoint(
-        TABLE_ENDPOINT,
-        given.string.table_endpoint.as_deref(),
-        "table",
-        problems,
-    );
+    let given = Given { raw, string, account };
+    let blob = given.endpoint(BLOB_ENDPOINT, given.string.blob_endpoint.as_deref(), "blob", problems);
+    let table = given.endpoint(TABLE_ENDPOINT, given.string.table_endpoint.as_deref(), "table", problems);
     let secret_from = given.secret_from();
     let auth = given.auth(problems);
     let endpoints = [&blob, &table].into_iter().flatten();
@@ -66,12 +45,9 @@ pub(super) fn resolve(
         None => endpoints.for_each(|(source, url)| check_entra(source, url, problems)),
     }
     let storage = match (blob, table, auth) {
-        (Some((_, blob_endpoint)), Some((_, table_endpoint)), Some(auth)) => Some(Storage {
-            account: given.account,
-            blob_endpoint,
-            table_endpoint,
-            auth,
-        }),
+        (Some((_, blob_endpoint)), Some((_, table_endpoint)), Some(auth)) => {
+            Some(Storage { account: given.account, blob_endpoint, table_endpoint, auth })
+        }
         _ => None,
     };
     (storage, secret_from.is_none())
@@ -81,23 +57,16 @@ pub(super) fn resolve(
 /// endpoints are given and no name.
 fn account(raw: &Raw, string: &ConnectionString, problems: &mut Problems) -> Option<String> {
     let before = problems.len();
-    let names = [
-        (STORAGE_ACCOUNT, raw.get(STORAGE_ACCOUNT)),
-        (CONNECTION_STRING, string.account.as_deref()),
-    ];
+    let names = [(STORAGE_ACCOUNT, raw.get(STORAGE_ACCOUNT)), (CONNECTION_STRING, string.account.as_deref())];
     for (source, name) in names {
         if name.is_some_and(|name| !rules::is_account_name(name)) {
-            problems.add(
-                source,
-                "the account name must be 3 to 24 lower-case letters and digits",
-            );
+            problems.add(source, "the account name must be 3 to 24 lower-case letters and digits");
         }
     }
     match (names[0].1, names[1].1) {
-        (Some(a), Some(b)) if a != b => problems.add(
-            STORAGE_ACCOUNT,
-            format!("names another account than {CONNECTION_STRING}"),
-        ),
+        (Some(a), Some(b)) if a != b => {
+            problems.add(STORAGE_ACCOUNT, format!("names another account than {CONNECTION_STRING}"))
+        }
         (None, None) => {
             let blob = raw.get(BLOB_ENDPOINT).or(string.blob_endpoint.as_deref());
             let table = raw.get(TABLE_ENDPOINT).or(string.table_endpoint.as_deref());
@@ -143,10 +112,7 @@ impl Given<'_> {
         let url = rules::endpoint(source, &text, true, problems)?;
         let in_path = &url.path()[1..];
         if account.is_some_and(|account| !in_path.is_empty() && in_path != account) {
-            return problems.refuse(
-                source,
-                format!("the {service} endpoint's path names another account"),
-            );
+            return problems.refuse(source, format!("the {service} endpoint's path names another account"));
         }
         Some((source, url))
     }
@@ -165,25 +131,13 @@ impl Given<'_> {
     /// How requests are authorized. `None` only with a problem.
     fn auth(&self, problems: &mut Problems) -> Option<StorageAuth> {
         let string = &self.string;
-        let key = string
-            .key
-            .as_ref()
-            .map(|key| rules::key(CONNECTION_STRING, key.secret(), problems));
-        let token = self
-            .raw
-            .get(SAS_TOKEN)
-            .map(|token| rules::sas(SAS_TOKEN, token, problems));
-        let in_string = string
-            .sas
-            .as_ref()
-            .map(|sas| rules::sas(CONNECTION_STRING, sas.secret(), problems));
+        let key = string.key.as_ref().map(|key| rules::key(CONNECTION_STRING, key.secret(), problems));
+        let token = self.raw.get(SAS_TOKEN).map(|token| rules::sas(SAS_TOKEN, token, problems));
+        let in_string = string.sas.as_ref().map(|sas| rules::sas(CONNECTION_STRING, sas.secret(), problems));
         if let (Some(Some(a)), Some(Some(b))) = (&token, &in_string)
             && a != b
         {
-            problems.add(
-                SAS_TOKEN,
-                format!("is another SAS than the one in {CONNECTION_STRING}"),
-            );
+            problems.add(SAS_TOKEN, format!("is another SAS than the one in {CONNECTION_STRING}"));
         }
         match (key, token.or(in_string)) {
             (Some(_), Some(_)) => problems.refuse(

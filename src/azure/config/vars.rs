@@ -88,8 +88,6 @@ impl AzureConfig {
     /// [`ConfigError`] with every problem, see [`AzureConfigBuilder::build`].
     pub fn from_env() -> Result<Self, ConfigError> {
         // A damaged value keeps a U+FFFD, which `build` refuses: it must not count as unset.
-        Self::from_vars(|variable| {
-            std::env::var_os(variable).map(|value| value.to_string_lossy().into_owned())
-        })
+        Self::from_vars(|variable| std::env::var_os(variable).map(|value| value.to_string_lossy().into_owned()))
     }
 }

@@ -6,40 +6,20 @@ use std::io;
 #[test]
 fn a_byte_order_mark_counts_for_no_column() {
     let error = read(b"\xEF\xBB\xBF{?").result.unwrap_err();
-    assert_eq!(
-        error.at,
-        Position {
-            line: 1,
-            column: 2,
-            byte: 5
-        }
-    );
+    assert_eq!(error.at, Position { line: 1, column: 2, byte: 5 });
 }
 
 #[test]
 fn another_schema_version_is_refused_where_it_stands() {
-    let versions = [
-        ("2", "2"),
-        ("\"2\"", "`2`"),
-        ("\"1.0\"", "`1.0`"),
-        ("1.0", "a number"),
-        ("{}", "an object"),
-    ];
+    let versions = [("2", "2"), ("\"2\"", "`2`"), ("\"1.0\"", "`1.0`"), ("1.0", "a number"), ("{}", "an object")];
     for (version, shown) in versions {
-        let before = read(format!(
-            r#"{{"SchemaVersion":{version},"Tenants":[{{"TenantKey":"a|l|d"}}]}}"#
-        ));
+        let before = read(format!(r#"{{"SchemaVersion":{version},"Tenants":[{{"TenantKey":"a|l|d"}}]}}"#));
         assert!(before.tenants.is_empty());
-        let after = read(format!(
-            r#"{{"Tenants":[{{"TenantKey":"a|l|d"}}],"SchemaVersion":{version}}}"#
-        ));
+        let after = read(format!(r#"{{"Tenants":[{{"TenantKey":"a|l|d"}}],"SchemaVersion":{version}}}"#));
         assert_eq!((after.tenants.len(), after.error().tenants_before), (1, 1));
         for outcome in [before, after] {
             let kind = &outcome.error().kind;
-            assert!(
-                matches!(kind, SnapshotErrorKind::UnsupportedVersion { found } if found == shown),
-                "{kind}"
-            );
+            assert!(matches!(kind, SnapshotErrorKind::UnsupportedVersion { found } if found == shown), "{kind}");
         }
     }
 }
@@ -55,12 +35,7 @@ fn documents_of_another_shape_are_refused() {
         (r#"{"Tenants":"x"}"#, "Tenants", "text"),
     ] {
         let outcome = read(document);
-        let SnapshotErrorKind::NotASnapshot {
-            path: at,
-            found: is,
-            ..
-        } = outcome.error().kind
-        else {
+        let SnapshotErrorKind::NotASnapshot { path: at, found: is, .. } = outcome.error().kind else {
             panic!("{document}")
         };
         assert_eq!((at, is), (path, found), "{document}");
@@ -71,31 +46,16 @@ fn documents_of_another_shape_are_refused() {
 fn malformed_json_is_placed() {
     let document = "{\"Tenants\": [\n  {\"TenantKey\": \"a|l|d\"},\n  {\"TenantKey\": oops}\n]}";
     let error = read(document).result.unwrap_err();
-    assert!(
-        matches!(&error.kind, SnapshotErrorKind::Malformed { reason } if reason == "expected value"),
-        "{error}"
-    );
+    assert!(matches!(&error.kind, SnapshotErrorKind::Malformed { reason } if reason == "expected value"), "{error}");
     let byte = document.find("oops").unwrap() as u64 + 1;
-    assert_eq!(
-        (error.at, error.tenants_before),
-        (
-            Position {
-                line: 3,
-                column: 17,
-                byte
-            },
-            1
-        )
-    );
+    assert_eq!((error.at, error.tenants_before), (Position { line: 3, column: 17, byte }, 1));
     let text = "the snapshot is not valid JSON: expected value; line 3 column 17 (byte 57), after 1 tenants";
     assert_eq!(error.to_string(), text);
 }
 
 #[test]
 fn what_is_no_json_is_malformed() {
-    let tenant = |value: &str| {
-        format!(r#"{{"Tenants":[{{"TenantKey":"a|l|d","Name":{value}}}]}}"#).into_bytes()
-    };
+    let tenant = |value: &str| format!(r#"{{"Tenants":[{{"TenantKey":"a|l|d","Name":{value}}}]}}"#).into_bytes();
     let mut not_utf8 = tenant("\"x\"");
     let at = not_utf8.iter().position(|byte| *byte == b'x').unwrap();
     not_utf8[at] = 0xFF;
@@ -110,11 +70,7 @@ fn what_is_no_json_is_malformed() {
     ];
     for document in documents {
         let outcome = read(&document);
-        assert!(
-            matches!(outcome.error().kind, SnapshotErrorKind::Malformed { .. }),
-            "{}",
-            outcome.error()
-        );
+        assert!(matches!(outcome.error().kind, SnapshotErrorKind::Malformed { .. }), "{}", outcome.error());
         assert!(outcome.tenants.is_empty());
     }
 }
@@ -125,10 +81,7 @@ fn text_after_the_document_is_malformed_and_white_space_is_not() {
     assert_eq!(read(&spaced).summary().bytes, spaced.len() as u64);
     for tail in ["x", "{}", "\0", "\n]"] {
         let outcome = read(format!("{WHOLE}{tail}"));
-        assert!(
-            matches!(outcome.error().kind, SnapshotErrorKind::Malformed { .. }),
-            "{tail:?}"
-        );
+        assert!(matches!(outcome.error().kind, SnapshotErrorKind::Malformed { .. }), "{tail:?}");
         assert_eq!(outcome.error().tenants_before, 2);
     }
 }
@@ -141,15 +94,9 @@ fn a_snapshot_cut_at_any_byte_is_truncated_and_gives_whole_tenants_only() {
         let outcome = read(&document[..cut]);
         let error = outcome.error();
         if (1..3).contains(&cut) {
-            assert!(
-                matches!(error.kind, SnapshotErrorKind::Malformed { .. }),
-                "a part of the mark is no JSON"
-            );
+            assert!(matches!(error.kind, SnapshotErrorKind::Malformed { .. }), "a part of the mark is no JSON");
         } else {
-            assert!(
-                matches!(error.kind, SnapshotErrorKind::Truncated),
-                "{cut}: {error}"
-            );
+            assert!(matches!(error.kind, SnapshotErrorKind::Truncated), "{cut}: {error}");
             assert_eq!(error.at.byte, cut as u64);
         }
         assert_eq!(outcome.tenants, whole[..outcome.tenants.len()], "{cut}");
@@ -164,12 +111,8 @@ fn a_snapshot_with_any_one_byte_changed_never_panics() {
             let mut document = WHOLE.as_bytes().to_vec();
             document[at] = byte;
             let outcome = read(&document);
-            let seen = (outcome.tenants.len()
-                + outcome
-                    .rejected
-                    .iter()
-                    .filter(|r| r.tenant_index.is_some())
-                    .count()) as u64;
+            let seen =
+                (outcome.tenants.len() + outcome.rejected.iter().filter(|r| r.tenant_index.is_some()).count()) as u64;
             match outcome.result {
                 Ok(summary) => assert_eq!(summary.tenants_read + summary.tenants_rejected, seen),
                 Err(error) => assert_eq!(error.tenants_before, seen),
@@ -200,12 +143,6 @@ fn a_failing_source_is_told_from_a_bad_document() {
     let part = [b"\xEF\xBB\xBF", &WHOLE.as_bytes()[..WHOLE.len() - 1]].concat();
     let outcome = read_with(Halting(&part, false), ReaderLimits::default());
     let error = outcome.error();
-    assert!(
-        matches!(&error.kind, SnapshotErrorKind::Io(e) if e.kind() == io::ErrorKind::ConnectionReset),
-        "{error}"
-    );
-    assert_eq!(
-        (error.tenants_before, error.at.byte),
-        (2, part.len() as u64)
-    );
+    assert!(matches!(&error.kind, SnapshotErrorKind::Io(e) if e.kind() == io::ErrorKind::ConnectionReset), "{error}");
+    assert_eq!((error.tenants_before, error.at.byte), (2, part.len() as u64));
 }

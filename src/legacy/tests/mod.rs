@@ -29,10 +29,7 @@ impl Outcome {
     /// `path: reason` of every rejected value and tenant.
     fn reports(&self) -> Vec<String> {
         let values = self.tenants.iter().flat_map(|tenant| &tenant.rejected);
-        values
-            .chain(&self.rejected)
-            .map(|r| format!("{}: {}", r.path, r.reason))
-            .collect()
+        values.chain(&self.rejected).map(|r| format!("{}: {}", r.path, r.reason)).collect()
     }
 }
 
@@ -45,11 +42,7 @@ fn read_with(document: impl Read, limits: ReaderLimits) -> Outcome {
         }
         ControlFlow::Continue(())
     });
-    Outcome {
-        tenants,
-        rejected,
-        result,
-    }
+    Outcome { tenants, rejected, result }
 }
 
 fn read(document: impl AsRef<[u8]>) -> Outcome {
@@ -58,19 +51,14 @@ fn read(document: impl AsRef<[u8]>) -> Outcome {
 
 /// One tenant with a usable key and these further properties.
 fn read_tenant(properties: &str) -> Outcome {
-    let outcome = read(format!(
-        r#"{{"SchemaVersion":"1","Tenants":[{{"TenantKey":"a|l|d|p",{properties}}}]}}"#
-    ));
+    let outcome = read(format!(r#"{{"SchemaVersion":"1","Tenants":[{{"TenantKey":"a|l|d|p",{properties}}}]}}"#));
     assert!(outcome.result.is_ok(), "{:?}", outcome.result);
     assert_eq!(outcome.tenants.len(), 1);
     outcome
 }
 
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 const WHOLE: &str = r#"{"SchemaVersion":"1","Revision":17,"LastSavedUtc":"2026-03-01T08:00:00+00:00","Tenants":[

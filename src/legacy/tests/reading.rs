@@ -8,53 +8,21 @@ use sha2::{Digest, Sha256};
 fn every_field_arrives_as_written() {
     let outcome = read(WHOLE);
     let tenant = &outcome.tenants[0];
-    assert_eq!(
-        (&*tenant.account, &*tenant.loop_id, &*tenant.device),
-        ("a", "l", "d")
-    );
+    assert_eq!((&*tenant.account, &*tenant.loop_id, &*tenant.device), ("a", "l", "d"));
     assert_eq!((tenant.index, tenant.person.as_deref()), (0, Some("p")));
-    assert_eq!(
-        (tenant.name.as_deref(), tenant.birthday.as_deref()),
-        (Some("Zoë"), Some("May 17"))
-    );
+    assert_eq!((tenant.name.as_deref(), tenant.birthday.as_deref()), (Some("Zoë"), Some("May 17")));
     assert_eq!(tenant.preferences, owned(&[("Tea ", "green")]));
     assert_eq!(tenant.important_dates, owned(&[("x", "y")]));
-    let affinities: Vec<_> = tenant
-        .affinities
-        .iter()
-        .map(|(item, affinity)| (item.as_str(), *affinity))
-        .collect();
-    let expected = [
-        ("jazz", LegacyAffinity::Love),
-        ("rain", LegacyAffinity::Like),
-        ("snow", LegacyAffinity::Dislike),
-    ];
+    let affinities: Vec<_> = tenant.affinities.iter().map(|(item, affinity)| (item.as_str(), *affinity)).collect();
+    let expected = [("jazz", LegacyAffinity::Love), ("rain", LegacyAffinity::Like), ("snow", LegacyAffinity::Dislike)];
     assert_eq!(affinities, expected);
-    assert_eq!(
-        tenant.lists[0],
-        (
-            "shopping".into(),
-            vec!["milk".into(), " Olive Oil ".into(), "milk".into()]
-        )
-    );
+    assert_eq!(tenant.lists[0], ("shopping".into(), vec!["milk".into(), " Olive Oil ".into(), "milk".into()]));
     assert_eq!(tenant.lists[1], ("to do".into(), vec![]));
-    assert_eq!(
-        (
-            outcome.tenants[1].index,
-            outcome.tenants[1].person.as_deref()
-        ),
-        (1, None)
-    );
+    assert_eq!((outcome.tenants[1].index, outcome.tenants[1].person.as_deref()), (1, None));
 
     let summary = outcome.summary();
-    assert_eq!(
-        (summary.schema_version.as_deref(), summary.revision),
-        (Some("1"), Some(17))
-    );
-    assert_eq!(
-        summary.last_saved_utc.as_deref(),
-        Some("2026-03-01T08:00:00+00:00")
-    );
+    assert_eq!((summary.schema_version.as_deref(), summary.revision), (Some("1"), Some(17)));
+    assert_eq!(summary.last_saved_utc.as_deref(), Some("2026-03-01T08:00:00+00:00"));
     assert_eq!((summary.tenants_read, summary.tenants_rejected), (2, 0));
     assert_eq!((summary.values_read, summary.values_rejected), (11, 0));
 }
@@ -65,12 +33,7 @@ fn a_byte_order_mark_is_skipped_counted_and_hashed() {
     let (plain, with_mark) = (read(WHOLE), read(&marked));
     assert_eq!(plain.tenants, with_mark.tenants);
     assert_eq!(with_mark.summary().bytes, marked.len() as u64);
-    let hex = |bytes: &[u8]| {
-        Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let hex = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(with_mark.summary().sha256, hex(&marked));
     assert_eq!(plain.summary().sha256, hex(WHOLE.as_bytes()));
 }
@@ -78,33 +41,14 @@ fn a_byte_order_mark_is_skipped_counted_and_hashed() {
 #[test]
 fn property_names_match_in_any_case() {
     let changed = |change: fn(&str) -> String| {
-        let names = [
-            "SchemaVersion",
-            "Revision",
-            "LastSavedUtc",
-            "TenantKey",
-            "Name",
-            "Birthday",
-        ];
-        let maps = [
-            "Tenants",
-            "Preferences",
-            "ImportantDates",
-            "Affinities",
-            "Lists",
-        ];
-        names
-            .iter()
-            .chain(&maps)
-            .fold(WHOLE.to_owned(), |document, name| {
-                document.replace(&format!("\"{name}\""), &format!("\"{}\"", change(name)))
-            })
+        let names = ["SchemaVersion", "Revision", "LastSavedUtc", "TenantKey", "Name", "Birthday"];
+        let maps = ["Tenants", "Preferences", "ImportantDates", "Affinities", "Lists"];
+        names.iter().chain(&maps).fold(WHOLE.to_owned(), |document, name| {
+            document.replace(&format!("\"{name}\""), &format!("\"{}\"", change(name)))
+        })
     };
     let plain = read(WHOLE);
-    for document in [
-        changed(str::to_ascii_lowercase),
-        changed(str::to_ascii_uppercase),
-    ] {
+    for document in [changed(str::to_ascii_lowercase), changed(str::to_ascii_uppercase)] {
         let outcome = read(&document);
         assert_eq!(outcome.tenants, plain.tenants);
         assert_eq!(outcome.summary().revision, plain.summary().revision);
@@ -114,53 +58,30 @@ fn property_names_match_in_any_case() {
 
 #[test]
 fn the_order_of_properties_does_not_matter() {
-    let outcome = read(
-        r#"{"Tenants":[{"Name":"Ada","Affinities":{"x":9},"TenantKey":"a|l|d"}],"SchemaVersion":1}"#,
-    );
+    let outcome = read(r#"{"Tenants":[{"Name":"Ada","Affinities":{"x":9},"TenantKey":"a|l|d"}],"SchemaVersion":1}"#);
     assert_eq!(outcome.tenants[0].name.as_deref(), Some("Ada"));
-    assert_eq!(
-        outcome.tenants[0].rejected[0].tenant_key.as_deref(),
-        Some("a|l|d")
-    );
+    assert_eq!(outcome.tenants[0].rejected[0].tenant_key.as_deref(), Some("a|l|d"));
     assert_eq!(outcome.summary().schema_version.as_deref(), Some("1"));
 }
 
 #[test]
 fn every_property_may_be_absent_or_null() {
-    for document in [
-        "{}",
-        r#"{"SchemaVersion":null,"Revision":null,"LastLoadedUtc":null,"Tenants":null}"#,
-    ] {
+    for document in ["{}", r#"{"SchemaVersion":null,"Revision":null,"LastLoadedUtc":null,"Tenants":null}"#] {
         let outcome = read(document);
-        assert_eq!(
-            (
-                outcome.summary().schema_version.as_deref(),
-                outcome.summary().revision
-            ),
-            (None, None)
-        );
+        assert_eq!((outcome.summary().schema_version.as_deref(), outcome.summary().revision), (None, None));
         assert!(outcome.rejected.is_empty() && outcome.tenants.is_empty());
     }
-    let nulls = r#""Name":null,"Birthday":null,"Preferences":null,"ImportantDates":null,"Affinities":null,"Lists":null"#;
+    let nulls =
+        r#""Name":null,"Birthday":null,"Preferences":null,"ImportantDates":null,"Affinities":null,"Lists":null"#;
     let outcome = read_tenant(nulls);
-    assert_eq!(
-        (outcome.tenants[0].values(), outcome.reports().len()),
-        (0, 0)
-    );
+    assert_eq!((outcome.tenants[0].values(), outcome.reports().len()), (0, 0));
 }
 
 #[test]
 fn unknown_properties_are_skipped_and_counted_by_name() {
     let mood = r#"{"TenantKey":"a|l|d","Mood":{"deep":[1,{"x":null}]}}"#;
-    let outcome = read(format!(
-        r#"{{"Server":[true,-1.5e3,"x"],"Tenants":[{mood},{mood}]}}"#
-    ));
-    let names: Vec<_> = outcome
-        .summary()
-        .unknown_properties
-        .iter()
-        .map(|(name, n)| (name.as_str(), *n))
-        .collect();
+    let outcome = read(format!(r#"{{"Server":[true,-1.5e3,"x"],"Tenants":[{mood},{mood}]}}"#));
+    let names: Vec<_> = outcome.summary().unknown_properties.iter().map(|(name, n)| (name.as_str(), *n)).collect();
     assert_eq!(names, [("Server", 1), ("Tenants[].Mood", 2)]);
     assert_eq!(outcome.tenants.len(), 2);
 }
@@ -175,12 +96,8 @@ fn names_of_unknown_properties_are_bounded() {
 
 #[test]
 fn keys_that_only_a_full_case_folding_joins_stay_apart() {
-    let outcome =
-        read_tenant(r#""Preferences":{"İ":"a","i̇":"b","ß":"c","ss":"d","Σ":"e","ς":"f"}"#);
-    assert_eq!(
-        (outcome.tenants[0].values(), outcome.reports().len()),
-        (6, 0)
-    );
+    let outcome = read_tenant(r#""Preferences":{"İ":"a","i̇":"b","ß":"c","ss":"d","Σ":"e","ς":"f"}"#);
+    assert_eq!((outcome.tenants[0].values(), outcome.reports().len()), (6, 0));
 }
 
 #[test]

@@ -26,10 +26,7 @@ fn endpoints_are_absolute_https_and_bare() {
         one(hosted(), &[(v, value)], v, part);
     }
     let config = good(hosted(), &[(v, "https://127.0.0.1:10000/jibostore//")]);
-    assert_eq!(
-        config.blob_endpoint().as_str(),
-        "https://127.0.0.1:10000/jibostore"
-    );
+    assert_eq!(config.blob_endpoint().as_str(), "https://127.0.0.1:10000/jibostore");
 }
 
 #[test]
@@ -37,27 +34,13 @@ fn plain_http_is_for_loopback_with_a_key() {
     let cosmos = "AZURE_COSMOS_ENDPOINT";
     one(
         hosted(),
-        &[
-            (cosmos, "http://jibo.documents.azure.com"),
-            ("AZURE_COSMOS_KEY", KEY),
-            ("OPENJIBO_ALLOW_KEYS", "1"),
-        ],
+        &[(cosmos, "http://jibo.documents.azure.com"), ("AZURE_COSMOS_KEY", KEY), ("OPENJIBO_ALLOW_KEYS", "1")],
         cosmos,
         "loopback hosts only",
     );
-    one(
-        hosted(),
-        &[(cosmos, "http://127.0.0.1:1")],
-        cosmos,
-        "Entra ID needs https",
-    );
+    one(hosted(), &[(cosmos, "http://127.0.0.1:1")], cosmos, "Entra ID needs https");
     let table = "AZURE_STORAGE_TABLE_ENDPOINT";
-    one(
-        hosted(),
-        &[(table, "http://127.0.0.1:1/jibostore")],
-        table,
-        "Entra ID needs https",
-    );
+    one(hosted(), &[(table, "http://127.0.0.1:1/jibostore")], table, "Entra ID needs https");
     one(
         local(),
         &[(
@@ -74,37 +57,17 @@ fn plain_http_is_for_loopback_with_a_key() {
 fn loopback_is_127_slash_8_and_one_and_localhost() {
     for host in ["127.0.0.1", "127.9.9.9", "[::1]", "localhost", "LOCALHOST"] {
         let endpoint = format!("http://{host}:8081");
-        assert!(
-            good(local(), &[("AZURE_COSMOS_ENDPOINT", &endpoint)]).is_loopback(),
-            "{host}"
-        );
+        assert!(good(local(), &[("AZURE_COSMOS_ENDPOINT", &endpoint)]).is_loopback(), "{host}");
     }
-    for host in [
-        "128.0.0.1",
-        "[::2]",
-        "localhost.example.com",
-        "127.0.0.1.example.com",
-        "0.0.0.0",
-    ] {
+    for host in ["128.0.0.1", "[::2]", "localhost.example.com", "127.0.0.1.example.com", "0.0.0.0"] {
         let endpoint = format!("https://{host}");
-        one(
-            local(),
-            &[("AZURE_COSMOS_ENDPOINT", &endpoint)],
-            "AZURE_COSMOS_KEY",
-            "loopback",
-        );
+        one(local(), &[("AZURE_COSMOS_ENDPOINT", &endpoint)], "AZURE_COSMOS_KEY", "loopback");
     }
     let mixed = [
-        (
-            "AZURE_STORAGE_TABLE_ENDPOINT",
-            "https://devstoreaccount1.table.core.windows.net",
-        ),
+        ("AZURE_STORAGE_TABLE_ENDPOINT", "https://devstoreaccount1.table.core.windows.net"),
         ("OPENJIBO_ALLOW_KEYS", "1"),
     ];
-    assert!(
-        !good(local(), &mixed).is_loopback(),
-        "one service elsewhere"
-    );
+    assert!(!good(local(), &mixed).is_loopback(), "one service elsewhere");
 }
 
 #[test]
@@ -117,36 +80,18 @@ fn keys_and_sas_beyond_loopback_must_be_allowed() {
         ("AZURE_STORAGE_CONNECTION_STRING", &in_string),
         ("AZURE_STORAGE_SAS_TOKEN", SAS),
     ] {
-        one(
-            hosted(),
-            &[(variable, value)],
-            variable,
-            "OPENJIBO_ALLOW_KEYS=1",
-        );
+        one(hosted(), &[(variable, value)], variable, "OPENJIBO_ALLOW_KEYS=1");
         for off in ["0", "false", "False"] {
-            one(
-                hosted(),
-                &[(variable, value), ("OPENJIBO_ALLOW_KEYS", off)],
-                variable,
-                "loopback",
-            );
+            one(hosted(), &[(variable, value), ("OPENJIBO_ALLOW_KEYS", off)], variable, "loopback");
         }
         for on in ["1", "true", "TRUE"] {
             good(hosted(), &[(variable, value), ("OPENJIBO_ALLOW_KEYS", on)]);
         }
     }
-    one(
-        hosted(),
-        &[("OPENJIBO_ALLOW_KEYS", "yes")],
-        "OPENJIBO_ALLOW_KEYS",
-        "must be 1 or true",
-    );
+    one(hosted(), &[("OPENJIBO_ALLOW_KEYS", "yes")], "OPENJIBO_ALLOW_KEYS", "must be 1 or true");
     one(
         local(),
-        &[(
-            "AZURE_STORAGE_TABLE_ENDPOINT",
-            "https://devstoreaccount1.table.core.windows.net",
-        )],
+        &[("AZURE_STORAGE_TABLE_ENDPOINT", "https://devstoreaccount1.table.core.windows.net")],
         "AZURE_STORAGE_CONNECTION_STRING",
         "loopback",
     );
@@ -155,12 +100,7 @@ fn keys_and_sas_beyond_loopback_must_be_allowed() {
 #[test]
 fn keys_are_base64() {
     for key in ["not base64!", "YQ", "===="] {
-        one(
-            local(),
-            &[("AZURE_COSMOS_KEY", key)],
-            "AZURE_COSMOS_KEY",
-            "base64",
-        );
+        one(local(), &[("AZURE_COSMOS_KEY", key)], "AZURE_COSMOS_KEY", "base64");
         let string = format!(
             "AccountName=acc;AccountKey={key};BlobEndpoint=http://localhost/acc;TableEndpoint=http://localhost/acc"
         );

@@ -19,10 +19,7 @@ type Vars = HashMap<&'static str, String>;
 /// A production deployment with a managed identity.
 fn hosted() -> Vars {
     vars([
-        (
-            "AZURE_COSMOS_ENDPOINT",
-            "https://jibo.documents.azure.com:443/",
-        ),
+        ("AZURE_COSMOS_ENDPOINT", "https://jibo.documents.azure.com:443/"),
         ("AZURE_COSMOS_DATABASE_NAME", "openjibo"),
         ("AZURE_COSMOS_CONTAINER_NAME", "records"),
         ("AZURE_COSMOS_REGION", "West Europe, northeurope"),
@@ -36,10 +33,7 @@ fn local() -> Vars {
     vars.remove("AZURE_STORAGE_ACCOUNT_NAME");
     vars.insert("AZURE_COSMOS_ENDPOINT", "http://127.0.0.1:8081".into());
     vars.insert("AZURE_COSMOS_KEY", KEY.into());
-    vars.insert(
-        "AZURE_STORAGE_CONNECTION_STRING",
-        "UseDevelopmentStorage=true".into(),
-    );
+    vars.insert("AZURE_STORAGE_CONNECTION_STRING", "UseDevelopmentStorage=true".into());
     vars
 }
 
@@ -65,11 +59,7 @@ fn good(base: Vars, changes: &[(&'static str, &str)]) -> AzureConfig {
 /// The problems of `base` with `changes`.
 fn bad(base: Vars, changes: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
     let error = read(&with(base, changes)).unwrap_err();
-    error
-        .problems()
-        .iter()
-        .map(|p| (p.variable, p.reason.clone()))
-        .collect()
+    error.problems().iter().map(|p| (p.variable, p.reason.clone())).collect()
 }
 
 /// Asserts that `changes` to `base` make exactly one problem, at `variable`, whose reason holds `part`.
@@ -84,28 +74,16 @@ fn one(base: Vars, changes: &[(&'static str, &str)], variable: &str, part: &str)
 #[test]
 fn a_hosted_configuration_uses_entra_everywhere() {
     let config = good(hosted(), &[]);
-    assert_eq!(
-        config.cosmos_endpoint().as_str(),
-        "https://jibo.documents.azure.com/"
-    );
+    assert_eq!(config.cosmos_endpoint().as_str(), "https://jibo.documents.azure.com/");
     assert_eq!(config.cosmos_database(), "openjibo");
     assert_eq!(config.cosmos_container(), "records");
     assert_eq!(config.cosmos_regions(), ["West Europe", "northeurope"]);
     assert!(matches!(config.cosmos_auth(), CosmosAuth::Entra));
     assert_eq!(config.storage_account(), Some("jibostore"));
-    assert_eq!(
-        config.blob_endpoint().as_str(),
-        "https://jibostore.blob.core.windows.net/"
-    );
-    assert_eq!(
-        config.table_endpoint().as_str(),
-        "https://jibostore.table.core.windows.net/"
-    );
+    assert_eq!(config.blob_endpoint().as_str(), "https://jibostore.blob.core.windows.net/");
+    assert_eq!(config.table_endpoint().as_str(), "https://jibostore.table.core.windows.net/");
     assert!(matches!(config.storage_auth(), StorageAuth::Entra));
-    assert_eq!(
-        (config.blob_block_size(), config.blob_parallelism()),
-        (8 << 20, 4)
-    );
+    assert_eq!((config.blob_block_size(), config.blob_parallelism()), (8 << 20, 4));
     assert!(!config.is_loopback());
 }
 
@@ -127,19 +105,8 @@ fn everything_missing_is_listed_at_once() {
 
 #[test]
 fn blank_values_count_as_unset_and_white_space_is_cut() {
-    one(
-        hosted(),
-        &[("AZURE_COSMOS_REGION", " \t")],
-        "AZURE_COSMOS_REGION",
-        "required",
-    );
-    let config = good(
-        hosted(),
-        &[
-            ("AZURE_COSMOS_DATABASE_NAME", " jibo "),
-            ("AZURE_COSMOS_KEY", " "),
-        ],
-    );
+    one(hosted(), &[("AZURE_COSMOS_REGION", " \t")], "AZURE_COSMOS_REGION", "required");
+    let config = good(hosted(), &[("AZURE_COSMOS_DATABASE_NAME", " jibo "), ("AZURE_COSMOS_KEY", " ")]);
     assert_eq!(config.cosmos_database(), "jibo");
     assert!(matches!(config.cosmos_auth(), CosmosAuth::Entra));
 }
@@ -195,11 +162,9 @@ fn cosmos_names_and_regions_keep_their_rules() {
         }
     }
     let v = "AZURE_COSMOS_REGION";
-    for (value, part) in [
-        ("eastus,", "region 2 is blank"),
-        ("East US,eastus", "region 2 is listed twice"),
-        ("East-US", "region 1"),
-    ] {
+    for (value, part) in
+        [("eastus,", "region 2 is blank"), ("East US,eastus", "region 2 is listed twice"), ("East-US", "region 1")]
+    {
         one(hosted(), &[(v, value)], v, part);
     }
 }
@@ -207,12 +172,7 @@ fn cosmos_names_and_regions_keep_their_rules() {
 #[test]
 fn damaged_text_is_refused() {
     for value in ["a\u{fffd}b", "a\u{7}b", "a\nb"] {
-        one(
-            hosted(),
-            &[("AZURE_COSMOS_DATABASE_NAME", value)],
-            "AZURE_COSMOS_DATABASE_NAME",
-            "Unicode",
-        );
+        one(hosted(), &[("AZURE_COSMOS_DATABASE_NAME", value)], "AZURE_COSMOS_DATABASE_NAME", "Unicode");
     }
 }
 
@@ -233,19 +193,11 @@ fn names_fit_both_services_under_every_prefix() {
             let name = config.container_name(container);
             assert_eq!(name, format!("{prefix}{container}"));
             assert!((3..=63).contains(&name.len()));
-            assert!(
-                name.bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-            );
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
         }
     }
     for prefix in ["A", "0a", "a-b", "a_b", "ä", &"p".repeat(17)] {
-        one(
-            hosted(),
-            &[("OPENJIBO_STORE_PREFIX", prefix)],
-            "OPENJIBO_STORE_PREFIX",
-            "lower-case letter",
-        );
+        one(hosted(), &[("OPENJIBO_STORE_PREFIX", prefix)], "OPENJIBO_STORE_PREFIX", "lower-case letter");
     }
 }
 
@@ -256,22 +208,11 @@ fn blob_tuning_keeps_its_ranges() {
         AzureConfig::builder().with_vars(move |name| vars.get(name).cloned())
     };
     for (bytes, requests) in [(1 << 20, 1), (100 << 20, 16)] {
-        let config = builder()
-            .with_blob_block_size(bytes)
-            .with_blob_parallelism(requests)
-            .build()
-            .unwrap();
-        assert_eq!(
-            (config.blob_block_size(), config.blob_parallelism()),
-            (bytes, requests)
-        );
+        let config = builder().with_blob_block_size(bytes).with_blob_parallelism(requests).build().unwrap();
+        assert_eq!((config.blob_block_size(), config.blob_parallelism()), (bytes, requests));
     }
     for (bytes, requests) in [((1 << 20) - 1, 0), ((100 << 20) + 1, 17)] {
-        let error = builder()
-            .with_blob_block_size(bytes)
-            .with_blob_parallelism(requests)
-            .build()
-            .unwrap_err();
+        let error = builder().with_blob_block_size(bytes).with_blob_parallelism(requests).build().unwrap_err();
         let named: Vec<_> = error.problems().iter().map(|p| p.variable).collect();
         assert_eq!(named, ["blob_block_size", "blob_parallelism"]);
     }
@@ -306,10 +247,7 @@ fn setters_and_variables_say_the_same() {
             ("OPENJIBO_ALLOW_KEYS", "true"),
         ],
     );
-    assert_eq!(
-        format!("{:?}", built.clone().build().unwrap()),
-        format!("{read:?}")
-    );
+    assert_eq!(format!("{:?}", built.clone().build().unwrap()), format!("{read:?}"));
     let later = built.with_vars(|name| (name == "OPENJIBO_STORE_PREFIX").then(|| "zzz".into()));
     assert_eq!(later.with_prefix("last").build().unwrap().prefix(), "last");
 }
@@ -318,7 +256,6 @@ fn setters_and_variables_say_the_same() {
 fn the_environment_of_the_process_is_read() {
     // Whatever the environment holds, the answer is the same as by look-up.
     let from_env = AzureConfig::from_env().map(|c| format!("{c:?}"));
-    let by_look_up =
-        AzureConfig::from_vars(|name| std::env::var(name).ok()).map(|c| format!("{c:?}"));
+    let by_look_up = AzureConfig::from_vars(|name| std::env::var(name).ok()).map(|c| format!("{c:?}"));
     assert_eq!(from_env, by_look_up);
 }

@@ -9,15 +9,8 @@ struct Fake;
 
 #[async_trait::async_trait]
 impl TokenCredential for Fake {
-    async fn get_token(
-        &self,
-        _: &[&str],
-        _: Option<TokenRequestOptions<'_>>,
-    ) -> azure_core::Result<AccessToken> {
-        Ok(AccessToken::new(
-            "token-mark",
-            azure_core::time::OffsetDateTime::UNIX_EPOCH,
-        ))
+    async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+        Ok(AccessToken::new("token-mark", azure_core::time::OffsetDateTime::UNIX_EPOCH))
     }
 }
 
@@ -35,43 +28,16 @@ fn no_secret_is_shown() {
         ("AZURE_CLIENT_SECRET", MARK),
     ];
     let sas = format!("{SAS}{MARK}");
-    let keys = with(
-        local(),
-        &[
-            ("AZURE_COSMOS_KEY", MARK),
-            ("AZURE_STORAGE_CONNECTION_STRING", &string),
-        ],
-    );
-    let token = with(
-        hosted(),
-        &[
-            ("AZURE_STORAGE_SAS_TOKEN", &sas),
-            ("OPENJIBO_ALLOW_KEYS", "1"),
-        ],
-    );
-    for vars in [
-        with(keys, &principal),
-        with(token, &principal),
-        with(hosted(), &principal),
-    ] {
+    let keys = with(local(), &[("AZURE_COSMOS_KEY", MARK), ("AZURE_STORAGE_CONNECTION_STRING", &string)]);
+    let token = with(hosted(), &[("AZURE_STORAGE_SAS_TOKEN", &sas), ("OPENJIBO_ALLOW_KEYS", "1")]);
+    for vars in [with(keys, &principal), with(token, &principal), with(hosted(), &principal)] {
         let builder = AzureConfig::builder().with_vars(|name| vars.get(name).cloned());
         check(format!("{builder:?} {builder:#?}"));
-        let config = builder
-            .build()
-            .unwrap()
-            .with_token_credential(Arc::new(Fake));
+        let config = builder.build().unwrap().with_token_credential(Arc::new(Fake));
         check(format!("{config:?} {config:#?} {config}"));
-        check(format!(
-            "{:?} {:?} {:?}",
-            config.cosmos_auth(),
-            config.storage_auth(),
-            config.entra
-        ));
+        check(format!("{:?} {:?} {:?}", config.cosmos_auth(), config.storage_auth(), config.entra));
         if let StorageAuth::SharedKey { account, key } = config.storage_auth() {
-            check(format!(
-                "{:?}",
-                SharedKeyPolicy::new(account.as_str(), key.clone())
-            ));
+            check(format!("{:?}", SharedKeyPolicy::new(account.as_str(), key.clone())));
         }
     }
     // The mark in every variable, whatever it is for, alone and in the shapes that each check takes apart.
@@ -115,10 +81,7 @@ fn any_vars() -> impl proptest::strategy::Strategy<Value = Vars> {
         "AccountName=acc;TableEndpoint=https://h.example",
         "BlobEndpoint=http://localhost;TableEndpoint=http://localhost",
     ];
-    let changes = vec(
-        option::weighted(0.15, sample::select(&POOL[..])),
-        super::vars::ALL.len(),
-    );
+    let changes = vec(option::weighted(0.15, sample::select(&POOL[..])), super::vars::ALL.len());
     (any::<bool>(), changes).prop_map(|(on_loopback, changes)| {
         let mut vars = if on_loopback { local() } else { hosted() };
         for (variable, value) in super::vars::ALL.into_iter().zip(changes) {

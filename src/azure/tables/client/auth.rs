@@ -51,8 +51,7 @@ impl TablesCredential {
         let unfit = |rule| Err(Violation::new(rule, 0, 1));
         match self {
             Self::SharedKey { account, key } => {
-                let account_is_name =
-                    !account.is_empty() && account.bytes().all(|b| b.is_ascii_alphanumeric());
+                let account_is_name = !account.is_empty() && account.bytes().all(|b| b.is_ascii_alphanumeric());
                 if !account_is_name || hmac_sha256("", key).is_err() {
                     return unfit(Rule::Credential);
                 }
@@ -81,15 +80,11 @@ impl TablesCredential {
     /// What runs on every try.
     pub(super) fn policy(&self) -> Option<Arc<dyn Policy>> {
         match self {
-            Self::SharedKey { account, key } => Some(Arc::new(SharedKeyLite {
-                account: account.clone(),
-                key: key.clone(),
-            })),
+            Self::SharedKey { account, key } => {
+                Some(Arc::new(SharedKeyLite { account: account.clone(), key: key.clone() }))
+            }
             Self::Sas(_) => None,
-            Self::Token(credential) => Some(Arc::new(BearerTokenAuthorizationPolicy::new(
-                credential.clone(),
-                [SCOPE],
-            ))),
+            Self::Token(credential) => Some(Arc::new(BearerTokenAuthorizationPolicy::new(credential.clone(), [SCOPE]))),
         }
     }
 }
@@ -109,9 +104,7 @@ impl fmt::Debug for SharedKeyLite {
 /// The text that is signed: the date and the canonical resource, which is `/account` + the encoded path + `?comp=…` if the
 /// query has one.
 fn canonical(account: &str, date: &str, url: &Url) -> String {
-    let comp = url
-        .query()
-        .and_then(|query| query.split('&').find(|pair| pair.starts_with("comp=")));
+    let comp = url.query().and_then(|query| query.split('&').find(|pair| pair.starts_with("comp=")));
     match comp {
         Some(comp) => format!("{date}\n/{account}{}?{comp}", url.path()),
         None => format!("{date}\n/{account}{}", url.path()),
@@ -120,20 +113,12 @@ fn canonical(account: &str, date: &str, url: &Url) -> String {
 
 #[async_trait]
 impl Policy for SharedKeyLite {
-    async fn send(
-        &self,
-        ctx: &Context,
-        request: &mut Request,
-        next: &[Arc<dyn Policy>],
-    ) -> PolicyResult {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         let date = to_rfc7231(&OffsetDateTime::now_utc());
         let url = ctx.value::<Call>().map_or(request.url(), Call::url);
         let signature = hmac_sha256(&canonical(&self.account, &date, url), &self.key)?;
         request.insert_header("x-ms-date", date);
-        request.insert_header(
-            "authorization",
-            format!("SharedKeyLite {}:{signature}", self.account),
-        );
+        request.insert_header("authorization", format!("SharedKeyLite {}:{signature}", self.account));
         next[0].send(ctx, request, &next[1..]).await
     }
 }
@@ -153,26 +138,16 @@ mod tests {
             canonical(
                 "acct",
                 date,
-                &url(
-                    "https://acct.table.core.windows.net/t(PartitionKey='a%20b',RowKey='')?$top=1"
-                )
+                &url("https://acct.table.core.windows.net/t(PartitionKey='a%20b',RowKey='')?$top=1")
             ),
             "Sun, 22 Nov 2026 20:00:00 GMT\n/acct/t(PartitionKey='a%20b',RowKey='')"
         );
         assert_eq!(
-            canonical(
-                "devstoreaccount1",
-                date,
-                &url("http://127.0.0.1:1/devstoreaccount1/$batch")
-            ),
+            canonical("devstoreaccount1", date, &url("http://127.0.0.1:1/devstoreaccount1/$batch")),
             "Sun, 22 Nov 2026 20:00:00 GMT\n/devstoreaccount1/devstoreaccount1/$batch"
         );
         assert_eq!(
-            canonical(
-                "acct",
-                date,
-                &url("https://h/?restype=service&comp=properties")
-            ),
+            canonical("acct", date, &url("https://h/?restype=service&comp=properties")),
             "Sun, 22 Nov 2026 20:00:00 GMT\n/acct/?comp=properties"
         );
     }

@@ -40,9 +40,7 @@ impl TablesClient {
         options: TablesClientOptions,
     ) -> Result<Self, Error> {
         let wire = Wire::new(endpoint, credential, options.client_options)?;
-        Ok(Self {
-            wire: Arc::new(wire),
-        })
+        Ok(Self { wire: Arc::new(wire) })
     }
 
     /// A table of this account, which need not exist yet. Sends nothing.
@@ -51,10 +49,7 @@ impl TablesClient {
     /// [`Error::Invalid`] with `TableName`.
     pub(crate) fn table(&self, name: &str) -> Result<TableClient, Error> {
         guard::table_name(name)?;
-        Ok(TableClient {
-            wire: self.wire.clone(),
-            name: name.into(),
-        })
+        Ok(TableClient { wire: self.wire.clone(), name: name.into() })
     }
 
     /// Creates a table (REST: "Create Table").
@@ -91,9 +86,7 @@ pub(crate) struct TableClient {
 
 impl fmt::Debug for TableClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TableClient")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("TableClient").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -121,19 +114,12 @@ impl TableClient {
         }
         let answer = self.wire.send(ctx, outgoing).await?;
         if answer.status == 404 {
-            let absent = matches!(
-                answer.code().as_deref(),
-                Some(code::RESOURCE_NOT_FOUND | code::ENTITY_NOT_FOUND)
-            );
-            return if absent {
-                Ok(None)
-            } else {
-                Err(answer.error())
-            };
+            let absent = matches!(answer.code().as_deref(), Some(code::RESOURCE_NOT_FOUND | code::ENTITY_NOT_FOUND));
+            return if absent { Ok(None) } else { Err(answer.error()) };
         }
         let answer = answer.success()?;
-        let mut entity = json::decode_entity(&answer.body, (partition_key, row_key))
-            .map_err(|what| answer.protocol(what))?;
+        let mut entity =
+            json::decode_entity(&answer.body, (partition_key, row_key)).map_err(|what| answer.protocol(what))?;
         if let Some(etag) = answer.header("etag") {
             entity.etag = Some(etag.to_owned());
         }
@@ -161,8 +147,7 @@ impl TableClient {
         entity: &Entity,
         condition: &IfMatch,
     ) -> Result<String, Error> {
-        self.change(ctx, Operation::Replace, Method::Put, entity, condition)
-            .await
+        self.change(ctx, Operation::Replace, Method::Put, entity, condition).await
     }
 
     /// Sets the given properties of a row that exists and matches, and returns the new ETag (REST: "Merge Entity"). The
@@ -170,14 +155,8 @@ impl TableClient {
     ///
     /// # Errors
     /// 404 [`code::RESOURCE_NOT_FOUND`], 412 [`code::UPDATE_CONDITION_NOT_SATISFIED`].
-    pub(crate) async fn merge(
-        &self,
-        ctx: &Context<'_>,
-        entity: &Entity,
-        condition: &IfMatch,
-    ) -> Result<String, Error> {
-        self.change(ctx, Operation::Merge, Method::Patch, entity, condition)
-            .await
+    pub(crate) async fn merge(&self, ctx: &Context<'_>, entity: &Entity, condition: &IfMatch) -> Result<String, Error> {
+        self.change(ctx, Operation::Merge, Method::Patch, entity, condition).await
     }
 
     async fn change(
@@ -222,10 +201,7 @@ impl TableClient {
         let outgoing = query.outgoing(&self.name)?;
         let answer = self.wire.send(ctx, outgoing).await?.success()?;
         let entities = json::decode_page(&answer.body).map_err(|what| answer.protocol(what))?;
-        Ok(QueryPage {
-            entities,
-            continuation: Continuation::of(&answer),
-        })
+        Ok(QueryPage { entities, continuation: Continuation::of(&answer) })
     }
 
     /// Applies a transaction and returns one entry per operation, in order: the new ETag, `None` for a delete.
@@ -258,17 +234,11 @@ impl TableClient {
 /// A transaction's answer is 202 whatever came of it: only the inner ones tell.
 fn outcome(transaction: &Transaction, answer: &Answer) -> Result<Vec<Option<String>>, Error> {
     let content_type = answer.header("content-type").unwrap_or_default();
-    let inner =
-        multipart::parse(content_type, &answer.body).map_err(|what| answer.protocol(what))?;
-    if let Some(failed) = inner
-        .iter()
-        .find(|inner| !(200..300).contains(&inner.status))
-    {
+    let inner = multipart::parse(content_type, &answer.body).map_err(|what| answer.protocol(what))?;
+    if let Some(failed) = inner.iter().find(|inner| !(200..300).contains(&inner.status)) {
         let (code, message) = json::decode_error(&failed.body);
         return Err(Error::Transaction {
-            index: message
-                .and_then(|message| failing_index(&message))
-                .filter(|index| *index < transaction.len()),
+            index: message.and_then(|message| failing_index(&message)).filter(|index| *index < transaction.len()),
             status: failed.status,
             code: code.and_then(|code| token(&code)),
             request_id: answer.request_id(),
@@ -282,13 +252,11 @@ fn outcome(transaction: &Transaction, answer: &Answer) -> Result<Vec<Option<Stri
     inner
         .into_iter()
         .enumerate()
-        .map(
-            |(index, inner)| match (transaction.leaves_row(index), inner.etag) {
-                (true, None) => Err(answer.protocol("the inner answer of a write has no ETag")),
-                (true, etag) => Ok(etag),
-                (false, _) => Ok(None),
-            },
-        )
+        .map(|(index, inner)| match (transaction.leaves_row(index), inner.etag) {
+            (true, None) => Err(answer.protocol("the inner answer of a write has no ETag")),
+            (true, etag) => Ok(etag),
+            (false, _) => Ok(None),
+        })
         .collect()
 }
 

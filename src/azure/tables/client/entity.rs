@@ -103,11 +103,7 @@ pub(crate) struct Entity {
 impl Entity {
     /// An entity without properties.
     pub(crate) fn new(partition_key: impl Into<String>, row_key: impl Into<String>) -> Self {
-        Self {
-            partition_key: partition_key.into(),
-            row_key: row_key.into(),
-            ..Self::default()
-        }
+        Self { partition_key: partition_key.into(), row_key: row_key.into(), ..Self::default() }
     }
 
     /// Sets a property.

@@ -129,20 +129,12 @@ pub(crate) struct Violation {
 impl Violation {
     /// A violation outside a transaction.
     pub(crate) fn new(rule: Rule, limit: usize, actual: usize) -> Self {
-        Self {
-            rule,
-            limit: limit as u64,
-            actual: actual as u64,
-            operation: None,
-        }
+        Self { rule, limit: limit as u64, actual: actual as u64, operation: None }
     }
 
     /// The same, of operation `index` of a transaction.
     pub(crate) fn at(self, index: usize) -> Self {
-        Self {
-            operation: Some(index),
-            ..self
-        }
+        Self { operation: Some(index), ..self }
     }
 }
 
@@ -219,9 +211,9 @@ impl Error {
     /// HTTP status of the answer (of the inner one, for a refused transaction).
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
-            Self::Service { status, .. }
-            | Self::Transaction { status, .. }
-            | Self::Protocol { status, .. } => Some(*status),
+            Self::Service { status, .. } | Self::Transaction { status, .. } | Self::Protocol { status, .. } => {
+                Some(*status)
+            }
             _ => None,
         }
     }
@@ -249,9 +241,7 @@ impl Error {
     /// How long the service asks to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Service { retry_after, .. } | Self::Transaction { retry_after, .. } => {
-                *retry_after
-            }
+            Self::Service { retry_after, .. } | Self::Transaction { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -302,66 +292,28 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(violation) => write!(f, "refused before sending: {violation}"),
-            Self::Service {
-                operation,
-                status,
-                code,
-                request_id,
-                attempts,
-                ..
-            } => write!(
-                f,
-                "{operation}: {status} {} (request {}, attempts {attempts})",
-                Or(code),
-                Or(request_id)
-            ),
-            Self::Transaction {
-                index,
-                status,
-                code,
-                request_id,
-                attempts,
-                ..
-            } => {
+            Self::Service { operation, status, code, request_id, attempts, .. } => {
+                write!(f, "{operation}: {status} {} (request {}, attempts {attempts})", Or(code), Or(request_id))
+            }
+            Self::Transaction { index, status, code, request_id, attempts, .. } => {
                 write!(f, "transaction refused: {status} {}", Or(code))?;
                 if let Some(index) = index {
                     write!(f, " at operation {index}")?;
                 }
                 write!(f, " (request {}, attempts {attempts})", Or(request_id))
             }
-            Self::Transport {
-                operation,
-                never_sent,
-                attempts,
-                io,
-            } => {
-                let sent = if *never_sent {
-                    "never sent"
-                } else {
-                    "outcome open"
-                };
+            Self::Transport { operation, never_sent, attempts, io } => {
+                let sent = if *never_sent { "never sent" } else { "outcome open" };
                 write!(f, "{operation}: no answer, {sent}, attempts {attempts}")?;
                 match io {
                     Some(kind) => write!(f, " ({kind})"),
                     None => Ok(()),
                 }
             }
-            Self::Credential {
-                operation,
-                attempts,
-            } => {
-                write!(
-                    f,
-                    "{operation}: the credential yielded no token, attempts {attempts}"
-                )
+            Self::Credential { operation, attempts } => {
+                write!(f, "{operation}: the credential yielded no token, attempts {attempts}")
             }
-            Self::Protocol {
-                operation,
-                what,
-                status,
-                request_id,
-                attempts,
-            } => write!(
+            Self::Protocol { operation, what, status, request_id, attempts } => write!(
                 f,
                 "{operation}: unintelligible answer: {what} (status {status}, request {}, attempts {attempts})",
                 Or(request_id)

@@ -66,11 +66,7 @@ pub(super) fn table_name(name: &str) -> Result<(), Violation> {
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric());
     if !shape || name.eq_ignore_ascii_case("tables") {
-        return Err(Violation::new(
-            Rule::TableName,
-            limit::TABLE_NAME,
-            name.chars().count(),
-        ));
+        return Err(Violation::new(Rule::TableName, limit::TABLE_NAME, name.chars().count()));
     }
     Ok(())
 }
@@ -90,9 +86,7 @@ pub(super) fn if_match(condition: &IfMatch) -> Result<(), Violation> {
         return Ok(());
     };
     let opaque = tag.strip_prefix("W/").unwrap_or(tag);
-    let inner = opaque
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
+    let inner = opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match inner {
         Some(inner) if inner.bytes().all(|b| b.is_ascii_graphic() && b != b'"') => Ok(()),
         _ => Err(Violation::new(Rule::ETag, 0, tag.len())),
@@ -106,9 +100,7 @@ pub(super) fn property_name(name: &str) -> Result<(), Violation> {
         return Err(Violation::new(Rule::PropertyNameLength, 1, 0));
     }
     at_most(Rule::PropertyNameLength, limit::PROPERTY_NAME, length)?;
-    let legal = |(position, c): (usize, char)| {
-        c == '_' || c.is_alphabetic() || (position > 0 && c.is_ascii_digit())
-    };
+    let legal = |(position, c): (usize, char)| c == '_' || c.is_alphabetic() || (position > 0 && c.is_ascii_digit());
     if let Some(position) = name.chars().enumerate().position(|at| !legal(at)) {
         return Err(Violation::new(Rule::PropertyName, 0, position));
     }
@@ -129,11 +121,7 @@ pub(super) fn select(names: &[String]) -> Result<(), Violation> {
 /// Everything about an entity that can be known without the service.
 pub(super) fn entity(entity: &Entity) -> Result<(), Violation> {
     keys(&entity.partition_key, &entity.row_key)?;
-    at_most(
-        Rule::PropertyCount,
-        limit::PROPERTIES,
-        entity.properties.len(),
-    )?;
+    at_most(Rule::PropertyCount, limit::PROPERTIES, entity.properties.len())?;
     for (name, value) in &entity.properties {
         property_name(name)?;
         property(value)?;
@@ -146,9 +134,7 @@ fn property(value: &Value) -> Result<(), Violation> {
     match value {
         Value::String(text) => at_most(Rule::StringLength, limit::STRING, units(text)),
         Value::Binary(bytes) => at_most(Rule::BinaryLength, limit::BINARY, bytes.len()),
-        Value::DateTime(text) if !is_date_time(text) => {
-            Err(Violation::new(Rule::DateTime, 28, text.len()))
-        }
+        Value::DateTime(text) if !is_date_time(text) => Err(Violation::new(Rule::DateTime, 28, text.len())),
         Value::Guid(text) if !is_guid(text) => Err(Violation::new(Rule::Guid, 36, text.len())),
         _ => Ok(()),
     }
@@ -156,9 +142,7 @@ fn property(value: &Value) -> Result<(), Violation> {
 
 fn is_date_time(text: &str) -> bool {
     use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-    let fraction = text
-        .split_once('.')
-        .map_or(0, |(_, rest)| rest.len().saturating_sub(1));
+    let fraction = text.split_once('.').map_or(0, |(_, rest)| rest.len().saturating_sub(1));
     text.ends_with('Z')
         && text.as_bytes().get(10) == Some(&b'T')
         && fraction <= 7
@@ -184,9 +168,6 @@ fn entity_size(partition_key: &str, row_key: &str, properties: &BTreeMap<String,
         Value::Bool(_) => 1,
         Value::Guid(_) => 16,
     };
-    let own: usize = properties
-        .iter()
-        .map(|(name, v)| 8 + 2 * units(name) + value(v))
-        .sum();
+    let own: usize = properties.iter().map(|(name, v)| 8 + 2 * units(name) + value(v)).sum();
     4 + 2 * (units(partition_key) + units(row_key)) + own
 }

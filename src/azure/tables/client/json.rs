@@ -89,10 +89,7 @@ fn string(out: &mut String, text: &str) {
 pub(super) type Malformed = &'static str;
 
 /// One entity. `keys` stand in where the answer leaves them out.
-pub(super) fn decode(
-    object: Map<String, Json>,
-    keys: Option<(&str, &str)>,
-) -> Result<Entity, Malformed> {
+pub(super) fn decode(object: Map<String, Json>, keys: Option<(&str, &str)>) -> Result<Entity, Malformed> {
     let mut entity = Entity::default();
     let (mut partition_key, mut row_key) = (None, None);
     for (name, json) in &object {
@@ -120,12 +117,9 @@ pub(super) fn decode(
             }
         }
     }
-    entity.partition_key = partition_key
-        .or_else(|| keys.map(|(key, _)| key.to_owned()))
-        .ok_or("an entity has no PartitionKey")?;
-    entity.row_key = row_key
-        .or_else(|| keys.map(|(_, key)| key.to_owned()))
-        .ok_or("an entity has no RowKey")?;
+    entity.partition_key =
+        partition_key.or_else(|| keys.map(|(key, _)| key.to_owned())).ok_or("an entity has no PartitionKey")?;
+    entity.row_key = row_key.or_else(|| keys.map(|(_, key)| key.to_owned())).ok_or("an entity has no RowKey")?;
     Ok(entity)
 }
 
@@ -180,10 +174,7 @@ pub(super) fn decode_page(body: &[u8]) -> Result<Vec<Entity>, Malformed> {
         value: Vec<Map<String, Json>>,
     }
     let page: Page = serde_json::from_slice(body).map_err(|_| "the body is no page of entities")?;
-    page.value
-        .into_iter()
-        .map(|object| decode(object, None))
-        .collect()
+    page.value.into_iter().map(|object| decode(object, None)).collect()
 }
 
 /// Error code and message of `{"odata.error":{"code","message":{"value"}}}`, or the code of the XML form that answers use
@@ -195,12 +186,10 @@ pub(super) fn decode_error(body: &[u8]) -> (Option<String>, Option<String>) {
         return (text(&error["code"]), text(&error["message"]["value"]));
     }
     let text = String::from_utf8_lossy(body);
-    let code = [("<code>", "</code>"), ("<Code>", "</Code>")]
-        .iter()
-        .find_map(|(open, close)| {
-            let (_, rest) = text.split_once(open)?;
-            Some(rest.split_once(close)?.0.to_owned())
-        });
+    let code = [("<code>", "</code>"), ("<Code>", "</Code>")].iter().find_map(|(open, close)| {
+        let (_, rest) = text.split_once(open)?;
+        Some(rest.split_once(close)?.0.to_owned())
+    });
     (code, None)
 }
 
@@ -225,12 +214,9 @@ mod tests {
     }
 
     fn entity() -> impl Strategy<Value = Entity> {
-        let properties =
-            prop::collection::btree_map("[A-Za-z_äλ][A-Za-z0-9_]{0,20}", value(), 0..12);
-        (any::<String>(), any::<String>(), properties).prop_map(|(pk, rk, properties)| Entity {
-            properties,
-            ..Entity::new(pk, rk)
-        })
+        let properties = prop::collection::btree_map("[A-Za-z_äλ][A-Za-z0-9_]{0,20}", value(), 0..12);
+        (any::<String>(), any::<String>(), properties)
+            .prop_map(|(pk, rk, properties)| Entity { properties, ..Entity::new(pk, rk) })
     }
 
     proptest! {
@@ -324,10 +310,7 @@ mod tests {
     #[test]
     fn error_codes_are_found_in_both_forms() {
         let json = br#"{"odata.error":{"code":"A","message":{"lang":"en","value":"1:text"}}}"#;
-        assert_eq!(
-            decode_error(json),
-            (Some("A".into()), Some("1:text".into()))
-        );
+        assert_eq!(decode_error(json), (Some("A".into()), Some("1:text".into())));
         let xml = b"<?xml version=\"1.0\"?><error><code>B</code><message/></error>";
         assert_eq!(decode_error(xml), (Some("B".into()), None));
         assert_eq!(decode_error(b"gateway"), (None, None));

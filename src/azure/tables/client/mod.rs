@@ -24,10 +24,7 @@
 //!
 //! **Deadlines are the caller's**: wrap a call in a timeout. Dropping the future of a write leaves its outcome open; the
 //! service may still apply it for up to 30 s (REST: "Setting timeouts for Table service operations").
-#![allow(
-    dead_code,
-    reason = "the client of a service is whole; the program around it uses a part"
-)]
+#![allow(dead_code, reason = "the client of a service is whole; the program around it uses a part")]
 
 mod auth;
 mod clients;
@@ -42,10 +39,7 @@ mod tests;
 mod transaction;
 mod wire;
 
-#[allow(
-    unused_imports,
-    reason = "the whole surface, as a crate would export it"
-)]
+#[allow(unused_imports, reason = "the whole surface, as a crate would export it")]
 pub(crate) use self::{
     auth::TablesCredential,
     clients::{TableClient, TablesClient, TablesClientOptions},

@@ -39,8 +39,7 @@ fn boundary(content_type: &str) -> Option<&str> {
     let essence = parameters.next()?.to_ascii_lowercase();
     let value = parameters.find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.eq_ignore_ascii_case("boundary")
-            .then(|| value.trim_matches('"'))
+        name.eq_ignore_ascii_case("boundary").then(|| value.trim_matches('"'))
     })?;
     (essence.starts_with("multipart/") && !value.is_empty()).then_some(value)
 }
@@ -52,10 +51,7 @@ fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, Malformed>
     for line in body.split_inclusive(|&b| b == b'\n') {
         let end = position;
         position += line.len();
-        let Some(rest) = line
-            .strip_prefix(b"--")
-            .and_then(|rest| rest.strip_prefix(boundary.as_bytes()))
-        else {
+        let Some(rest) = line.strip_prefix(b"--").and_then(|rest| rest.strip_prefix(boundary.as_bytes())) else {
             continue;
         };
         let closing = match rest.trim_ascii_end() {
@@ -103,9 +99,7 @@ fn line(text: &[u8]) -> Result<(&str, &[u8]), Malformed> {
 }
 
 fn header<'a>(headers: &Headers<'a>, name: &str) -> Option<&'a str> {
-    let found = headers
-        .iter()
-        .find(|(other, _)| other.eq_ignore_ascii_case(name));
+    let found = headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
     found.map(|(_, value)| *value)
 }
 
@@ -120,9 +114,5 @@ fn http(message: &[u8]) -> Result<Inner, Malformed> {
         _ => return Err("an inner answer has no status line"),
     };
     let (headers, body) = head(rest)?;
-    Ok(Inner {
-        status,
-        etag: header(&headers, "etag").map(str::to_owned),
-        body: body.trim_ascii().to_vec(),
-    })
+    Ok(Inner { status, etag: header(&headers, "etag").map(str::to_owned), body: body.trim_ascii().to_vec() })
 }

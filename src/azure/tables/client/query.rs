@@ -96,10 +96,7 @@ impl Query {
 
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Query")
-            .field("select", &self.select)
-            .field("top", &self.top)
-            .finish_non_exhaustive()
+        f.debug_struct("Query").field("select", &self.select).field("top", &self.top).finish_non_exhaustive()
     }
 }
 

@@ -39,9 +39,7 @@ enum Write {
 impl Write {
     fn row_key(&self) -> &str {
         match self {
-            Self::Insert(entity) | Self::Replace(entity, _) | Self::Merge(entity, _) => {
-                &entity.row_key
-            }
+            Self::Insert(entity) | Self::Replace(entity, _) | Self::Merge(entity, _) => &entity.row_key,
             Self::Delete(row_key, _) => row_key,
         }
     }
@@ -49,17 +47,13 @@ impl Write {
     fn condition(&self) -> Option<&IfMatch> {
         match self {
             Self::Insert(_) => None,
-            Self::Replace(_, condition)
-            | Self::Merge(_, condition)
-            | Self::Delete(_, condition) => Some(condition),
+            Self::Replace(_, condition) | Self::Merge(_, condition) | Self::Delete(_, condition) => Some(condition),
         }
     }
 
     fn entity(&self) -> Option<&Entity> {
         match self {
-            Self::Insert(entity) | Self::Replace(entity, _) | Self::Merge(entity, _) => {
-                Some(entity)
-            }
+            Self::Insert(entity) | Self::Replace(entity, _) | Self::Merge(entity, _) => Some(entity),
             Self::Delete(..) => None,
         }
     }
@@ -90,10 +84,7 @@ impl Write {
 impl Transaction {
     /// An empty transaction on a partition.
     pub(crate) fn new(partition_key: impl Into<String>) -> Self {
-        Self {
-            partition_key: partition_key.into(),
-            operations: Vec::new(),
-        }
+        Self { partition_key: partition_key.into(), operations: Vec::new() }
     }
 
     /// The row must not exist.
@@ -145,18 +136,12 @@ impl Transaction {
             return Err(Violation::new(Rule::TransactionEmpty, 1, 0));
         }
         if self.len() > limit::TRANSACTION_OPERATIONS {
-            return Err(Violation::new(
-                Rule::TransactionOperations,
-                limit::TRANSACTION_OPERATIONS,
-                self.len(),
-            ));
+            return Err(Violation::new(Rule::TransactionOperations, limit::TRANSACTION_OPERATIONS, self.len()));
         }
         guard::key(&self.partition_key)?;
         let mut rows = HashSet::new();
         for (index, write) in self.operations.iter().enumerate() {
-            write
-                .check(&self.partition_key)
-                .map_err(|violation| violation.at(index))?;
+            write.check(&self.partition_key).map_err(|violation| violation.at(index))?;
             if !rows.insert(write.row_key()) {
                 return Err(Violation::new(Rule::TransactionRepeatedRow, 1, 2).at(index));
             }
@@ -167,18 +152,13 @@ impl Transaction {
     /// Checked against every limit and encoded: one batch of one change set, its inner requests naming `table_url`.
     pub(super) fn encode(&self, table_url: &str) -> Result<Vec<u8>, Violation> {
         self.check()?;
-        let mut out =
-            format!("--{BATCH}\r\nContent-Type: multipart/mixed; boundary={CHANGESET}\r\n\r\n");
+        let mut out = format!("--{BATCH}\r\nContent-Type: multipart/mixed; boundary={CHANGESET}\r\n\r\n");
         for write in &self.operations {
             self.inner(&mut out, table_url, write);
         }
         let _infallible = write!(out, "--{CHANGESET}--\r\n--{BATCH}--\r\n");
         if out.len() > limit::TRANSACTION_BODY {
-            return Err(Violation::new(
-                Rule::TransactionBody,
-                limit::TRANSACTION_BODY,
-                out.len(),
-            ));
+            return Err(Violation::new(Rule::TransactionBody, limit::TRANSACTION_BODY, out.len()));
         }
         Ok(out.into_bytes())
     }
@@ -193,10 +173,9 @@ impl Transaction {
             None => String::new(),
         };
         let (content, body) = match write.entity() {
-            Some(entity) => (
-                format!("Content-Type: {JSON}\r\n"),
-                String::from_utf8_lossy(&json::encode(entity)).into_owned(),
-            ),
+            Some(entity) => {
+                (format!("Content-Type: {JSON}\r\n"), String::from_utf8_lossy(&json::encode(entity)).into_owned())
+            }
             None => (String::new(), String::new()),
         };
         let _infallible = write!(

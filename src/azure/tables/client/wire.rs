@@ -15,8 +15,8 @@ use azure_core::{
     Error as CoreError,
     error::ErrorKind,
     http::{
-        AsyncRawResponse, ClientOptions, Context, Method, Pipeline, PipelineSendOptions, Request,
-        RetryOptions, Transport, Url,
+        AsyncRawResponse, ClientOptions, Context, Method, Pipeline, PipelineSendOptions, Request, RetryOptions,
+        Transport, Url,
         headers::{HeaderName, Headers},
         policies::{Policy, PolicyResult},
         response::ResponseBody,
@@ -57,11 +57,7 @@ pub(super) fn percent_encode(text: &str) -> String {
 /// `(PartitionKey='…',RowKey='…')`, quotes doubled, then percent-encoded.
 pub(super) fn key_path(partition_key: &str, row_key: &str) -> String {
     let literal = |key: &str| percent_encode(&key.replace('\'', "''"));
-    format!(
-        "(PartitionKey='{}',RowKey='{}')",
-        literal(partition_key),
-        literal(row_key)
-    )
+    format!("(PartitionKey='{}',RowKey='{}')", literal(partition_key), literal(row_key))
 }
 
 /// One operation, before it has a URL.
@@ -81,15 +77,7 @@ pub(super) struct Outgoing<'a> {
 
 impl<'a> Outgoing<'a> {
     pub(super) fn new(operation: Operation, method: Method, resource: &'a str) -> Self {
-        Self {
-            operation,
-            method,
-            resource,
-            keys: String::new(),
-            query: Vec::new(),
-            if_match: None,
-            body: None,
-        }
+        Self { operation, method, resource, keys: String::new(), query: Vec::new(), if_match: None, body: None }
     }
 }
 
@@ -112,12 +100,7 @@ struct Exchange(Transport);
 
 #[async_trait]
 impl Policy for Exchange {
-    async fn send(
-        &self,
-        ctx: &Context,
-        request: &mut Request,
-        _next: &[Arc<dyn Policy>],
-    ) -> PolicyResult {
+    async fn send(&self, ctx: &Context, request: &mut Request, _next: &[Arc<dyn Policy>]) -> PolicyResult {
         let mut request = request.clone();
         if let Some(call) = ctx.value::<Call>() {
             call.attempts.fetch_add(1, Ordering::Relaxed);
@@ -129,10 +112,7 @@ impl Policy for Exchange {
             let body = body.collect().await?;
             Ok(AsyncRawResponse::from_bytes(status, headers, body))
         };
-        exchange
-            .with_subscriber(Dispatch::none())
-            .await
-            .map_err(redacted)
+        exchange.with_subscriber(Dispatch::none()).await.map_err(redacted)
     }
 }
 
@@ -198,12 +178,7 @@ impl Wire {
         let reads = pipeline(options.clone());
         options.retry = RetryOptions::none();
         let writes = pipeline(options);
-        Ok(Self {
-            endpoint,
-            credential,
-            reads,
-            writes,
-        })
+        Ok(Self { endpoint, credential, reads, writes })
     }
 
     /// The URL of `path` without signature: what a transaction's inner requests name.
@@ -218,11 +193,7 @@ impl Wire {
     }
 
     /// Sends it and returns any answer; only the lack of one is an error.
-    pub(super) async fn send(
-        &self,
-        ctx: &Context<'_>,
-        outgoing: Outgoing<'_>,
-    ) -> Result<Answer, Error> {
+    pub(super) async fn send(&self, ctx: &Context<'_>, outgoing: Outgoing<'_>) -> Result<Answer, Error> {
         let operation = outgoing.operation;
         let mut visible = self.endpoint.clone();
         visible.set_path(&self.path(outgoing.resource));
@@ -254,39 +225,22 @@ impl Wire {
         }
 
         let attempts = Arc::new(AtomicU32::new(0));
-        let ctx = ctx.to_borrowed().with_value(Call {
-            url,
-            attempts: attempts.clone(),
-        });
-        let options = PipelineSendOptions {
-            skip_checks: true,
-            ..PipelineSendOptions::default()
-        };
+        let ctx = ctx.to_borrowed().with_value(Call { url, attempts: attempts.clone() });
+        let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
         let pipeline = match operation.is_read() {
             true => &self.reads,
             false => &self.writes,
         };
         let result = pipeline.send(&ctx, &mut request, Some(options)).await;
         let attempts = attempts.load(Ordering::Relaxed);
-        let (status, headers, body) = result
-            .map_err(|error| failure(operation, attempts, &error))?
-            .deconstruct();
-        Ok(Answer {
-            operation,
-            status: status.into(),
-            headers,
-            body,
-            attempts,
-        })
+        let (status, headers, body) = result.map_err(|error| failure(operation, attempts, &error))?.deconstruct();
+        Ok(Answer { operation, status: status.into(), headers, body, attempts })
     }
 }
 
 fn failure(operation: Operation, attempts: u32, error: &CoreError) -> Error {
     match error.kind() {
-        ErrorKind::Credential => Error::Credential {
-            operation,
-            attempts,
-        },
+        ErrorKind::Credential => Error::Credential { operation, attempts },
         kind => Error::Transport {
             operation,
             never_sent: attempts == 0 || (attempts == 1 && *kind == ErrorKind::Connection),
@@ -307,8 +261,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn header(&self, name: &'static str) -> Option<&str> {
-        self.headers
-            .get_optional_str(&HeaderName::from_static(name))
+        self.headers.get_optional_str(&HeaderName::from_static(name))
     }
 
     /// Itself, if its status is 2xx; else the error it stands for.
@@ -351,9 +304,7 @@ impl Answer {
     /// Error code: of the header, else of the body.
     pub(super) fn code(&self) -> Option<String> {
         let header = self.header("x-ms-error-code").map(str::to_owned);
-        header
-            .or_else(|| json::decode_error(&self.body).0)
-            .and_then(|code| token(&code))
+        header.or_else(|| json::decode_error(&self.body).0).and_then(|code| token(&code))
     }
 
     pub(super) fn request_id(&self) -> Option<String> {
@@ -363,16 +314,14 @@ impl Answer {
     /// `x-ms-retry-after-ms`, `retry-after-ms`, or `Retry-After` in seconds or as a date.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let milliseconds = |name| self.header(name)?.parse().ok().map(Duration::from_millis);
-        milliseconds("x-ms-retry-after-ms")
-            .or_else(|| milliseconds("retry-after-ms"))
-            .or_else(|| {
-                let text = self.header("retry-after")?;
-                if let Ok(seconds) = text.parse() {
-                    return Some(Duration::from_secs(seconds));
-                }
-                let wait = parse_rfc7231(text).ok()? - OffsetDateTime::now_utc();
-                Some(wait.try_into().unwrap_or(Duration::ZERO))
-            })
+        milliseconds("x-ms-retry-after-ms").or_else(|| milliseconds("retry-after-ms")).or_else(|| {
+            let text = self.header("retry-after")?;
+            if let Ok(seconds) = text.parse() {
+                return Some(Duration::from_secs(seconds));
+            }
+            let wait = parse_rfc7231(text).ok()? - OffsetDateTime::now_utc();
+            Some(wait.try_into().unwrap_or(Duration::ZERO))
+        })
     }
 }
 

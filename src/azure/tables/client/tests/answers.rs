@@ -9,10 +9,7 @@ async fn get(script: &Script) -> Result<Option<Entity>, Error> {
 }
 
 async fn insert(script: &Script) -> Result<String, Error> {
-    script
-        .table()
-        .insert(&Context::new(), &Entity::new("p", "r"))
-        .await
+    script.table().insert(&Context::new(), &Entity::new("p", "r")).await
 }
 
 #[tokio::test]
@@ -22,10 +19,7 @@ async fn a_missing_row_is_none_and_a_missing_table_an_error() {
     script.answer(404, &[], &odata_error("TableNotFound", "gone"));
     script.answer(404, &[], "a proxy's page");
     assert_eq!(get(&script).await, Ok(None));
-    assert_eq!(
-        get(&script).await.unwrap_err().code(),
-        Some(code::TABLE_NOT_FOUND)
-    );
+    assert_eq!(get(&script).await.unwrap_err().code(), Some(code::TABLE_NOT_FOUND));
     assert_eq!(get(&script).await.unwrap_err().status(), Some(404));
 }
 
@@ -35,11 +29,7 @@ async fn an_empty_page_may_continue() {
     let empty = r#"{"value":[]}"#;
     script.answer(200, &[("x-ms-continuation-nextpartitionkey", "p1")], empty);
     script.answer(200, &[("x-ms-continuation-nextrowkey", "r1")], empty);
-    script.answer(
-        200,
-        &[],
-        r#"{"value":[{"PartitionKey":"p","RowKey":"r","odata.etag":"W/\"1\""}]}"#,
-    );
+    script.answer(200, &[], r#"{"value":[{"PartitionKey":"p","RowKey":"r","odata.etag":"W/\"1\""}]}"#);
     let (table, ctx) = (script.table(), Context::new());
     let mut query = Query::partition("p");
     let mut rows = Vec::new();
@@ -54,22 +44,12 @@ async fn an_empty_page_may_continue() {
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].etag.as_deref(), Some("W/\"1\""));
     let urls: Vec<String> = script.seen().into_iter().map(|seen| seen.url).collect();
-    assert!(
-        urls[1].ends_with("&NextPartitionKey=p1"),
-        "no row key came, so none is sent"
-    );
+    assert!(urls[1].ends_with("&NextPartitionKey=p1"), "no row key came, so none is sent");
     assert!(urls[2].ends_with("&NextRowKey=r1"));
 }
 
 /// Status, headers, body; code, wait, whether the outcome is open.
-type Case = (
-    u16,
-    &'static [(&'static str, &'static str)],
-    String,
-    Option<&'static str>,
-    Option<Wait>,
-    bool,
-);
+type Case = (u16, &'static [(&'static str, &'static str)], String, Option<&'static str>, Option<Wait>, bool);
 
 #[tokio::test]
 async fn service_errors_keep_code_request_and_wait() {
@@ -114,30 +94,9 @@ async fn service_errors_keep_code_request_and_wait() {
             Some(Wait::from_secs(2)),
             false,
         ),
-        (
-            503,
-            &[("retry-after", "Sat, 01 Jan 2000 00:00:00 GMT")],
-            String::new(),
-            None,
-            Some(Wait::ZERO),
-            true,
-        ),
-        (
-            500,
-            &[],
-            odata_error("OperationTimedOut", "x"),
-            Some("OperationTimedOut"),
-            None,
-            true,
-        ),
-        (
-            502,
-            &[("x-ms-error-code", "a text, with spaces")],
-            "<html>".into(),
-            None,
-            None,
-            true,
-        ),
+        (503, &[("retry-after", "Sat, 01 Jan 2000 00:00:00 GMT")], String::new(), None, Some(Wait::ZERO), true),
+        (500, &[], odata_error("OperationTimedOut", "x"), Some("OperationTimedOut"), None, true),
+        (502, &[("x-ms-error-code", "a text, with spaces")], "<html>".into(), None, None, true),
     ];
     for (status, headers, body, code, wait, open) in rows {
         let script = Script::default();
@@ -162,29 +121,13 @@ async fn service_errors_keep_code_request_and_wait() {
 #[tokio::test]
 async fn reads_are_retried_and_attempts_counted() {
     let script = Script::default();
-    script
-        .fail(ErrorKind::Io)
-        .answer(503, &[], "")
-        .answer(200, &[], "{}");
+    script.fail(ErrorKind::Io).answer(503, &[], "").answer(200, &[], "{}");
     assert!(get(&script).await.unwrap().is_some());
-    script
-        .answer(500, &[], "")
-        .answer(500, &[], "")
-        .answer(500, &[], "");
+    script.answer(500, &[], "").answer(500, &[], "").answer(500, &[], "");
     assert_eq!(get(&script).await.unwrap_err().attempts(), 3);
-    script
-        .fail(ErrorKind::Connection)
-        .fail(ErrorKind::Connection)
-        .fail(ErrorKind::Connection);
+    script.fail(ErrorKind::Connection).fail(ErrorKind::Connection).fail(ErrorKind::Connection);
     let error = get(&script).await.unwrap_err();
-    assert!(matches!(
-        error,
-        Error::Transport {
-            never_sent: false,
-            attempts: 3,
-            ..
-        }
-    ));
+    assert!(matches!(error, Error::Transport { never_sent: false, attempts: 3, .. }));
 }
 
 #[tokio::test]
@@ -208,34 +151,17 @@ async fn only_a_refused_connection_is_never_sent() {
 #[tokio::test]
 async fn unintelligible_answers_are_protocol_errors() {
     let script = Script::default();
-    script
-        .answer(200, &[], "<html>")
-        .answer(200, &[], r#"{"x":[]}"#);
+    script.answer(200, &[], "<html>").answer(200, &[], r#"{"x":[]}"#);
     for _ in 0..2 {
-        assert!(matches!(
-            get(&script).await,
-            Err(Error::Protocol { status: 200, .. })
-        ));
+        assert!(matches!(get(&script).await, Err(Error::Protocol { status: 200, .. })));
     }
     script.answer(204, &[], "");
     let error = insert(&script).await.unwrap_err();
-    assert!(matches!(
-        error,
-        Error::Protocol {
-            operation: Operation::Insert,
-            ..
-        }
-    ));
+    assert!(matches!(error, Error::Protocol { operation: Operation::Insert, .. }));
     assert!(error.outcome_is_open());
     script.answer(200, &[], r#"{"value":7}"#);
     let page = script.table().query(&Context::new(), &Query::new()).await;
-    assert!(matches!(
-        page,
-        Err(Error::Protocol {
-            operation: Operation::Query,
-            ..
-        })
-    ));
+    assert!(matches!(page, Err(Error::Protocol { operation: Operation::Query, .. })));
 }
 
 #[tokio::test]
@@ -243,9 +169,6 @@ async fn an_existing_table_is_told_apart() {
     let script = Script::default();
     script.answer(409, &[], &odata_error("TableAlreadyExists", "x"));
     let client = script.client(shared_key(), script.options());
-    let error = client
-        .create_table(&Context::new(), "things")
-        .await
-        .unwrap_err();
+    let error = client.create_table(&Context::new(), "things").await.unwrap_err();
     assert_eq!(error.code(), Some(code::TABLE_ALREADY_EXISTS));
 }

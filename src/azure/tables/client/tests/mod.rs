@@ -12,8 +12,8 @@ use azure_core::{
     credentials::Secret,
     error::ErrorKind,
     http::{
-        AsyncRawResponse, Body, ClientOptions, FixedRetryOptions, HttpClient, Request,
-        RetryOptions, Transport, Url, headers::Headers,
+        AsyncRawResponse, Body, ClientOptions, FixedRetryOptions, HttpClient, Request, RetryOptions, Transport, Url,
+        headers::Headers,
     },
     time::Duration,
 };
@@ -43,12 +43,7 @@ impl Seen {
     fn golden(&self) -> String {
         let mut out = format!("{} {}\n", self.method, self.url);
         for (name, value) in &self.headers {
-            let volatile = [
-                "authorization",
-                "user-agent",
-                "x-ms-client-request-id",
-                "x-ms-date",
-            ];
+            let volatile = ["authorization", "user-agent", "x-ms-client-request-id", "x-ms-date"];
             if !volatile.contains(&name.as_str()) {
                 out.push_str(&format!("{name}: {value}\n"));
             }
@@ -84,13 +79,7 @@ impl HttpClient for Script {
             headers: request.headers().iter().map(header).collect(),
             body,
         });
-        match self
-            .replies
-            .lock()
-            .unwrap()
-            .pop_front()
-            .expect("a reply is scripted")
-        {
+        match self.replies.lock().unwrap().pop_front().expect("a reply is scripted") {
             Reply::Answer(status, pairs, body) => {
                 let mut headers = Headers::new();
                 for (name, value) in pairs {
@@ -148,24 +137,17 @@ impl Script {
     }
 
     fn table(&self) -> TableClient {
-        self.client(shared_key(), self.options())
-            .table("things")
-            .unwrap()
+        self.client(shared_key(), self.options()).table("things").unwrap()
     }
 }
 
 const KEY: &str = "c2VjcmV0LW1hcms=";
 
 fn shared_key() -> TablesCredential {
-    TablesCredential::SharedKey {
-        account: "acct".into(),
-        key: Secret::new(KEY),
-    }
+    TablesCredential::SharedKey { account: "acct".into(), key: Secret::new(KEY) }
 }
 
 /// `{"odata.error": …}`.
 fn odata_error(code: &str, message: &str) -> String {
-    format!(
-        r#"{{"odata.error":{{"code":"{code}","message":{{"lang":"en-US","value":"{message}"}}}}}}"#
-    )
+    format!(r#"{{"odata.error":{{"code":"{code}","message":{{"lang":"en-US","value":"{message}"}}}}}}"#)
 }

@@ -19,20 +19,9 @@ fn row() -> Entity {
 async fn get_names_the_row_and_selects() {
     let script = Script::default();
     script.answer(200, &[ETAG], r#"{"odata.etag":"W/\"2\"","Name":"x"}"#);
-    let row = script
-        .table()
-        .get(&Context::new(), "a b", "it's%", &["Name", "Timestamp"])
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (row.partition_key.as_str(), row.row_key.as_str()),
-        ("a b", "it's%")
-    );
-    assert_eq!(
-        (row.etag.as_deref(), row.string("Name")),
-        (Some("W/\"2\""), Some("x"))
-    );
+    let row = script.table().get(&Context::new(), "a b", "it's%", &["Name", "Timestamp"]).await.unwrap().unwrap();
+    assert_eq!((row.partition_key.as_str(), row.row_key.as_str()), ("a b", "it's%"));
+    assert_eq!((row.etag.as_deref(), row.string("Name")), (Some("W/\"2\""), Some("x")));
     assert_eq!(
         script.last().golden(),
         "GET http://127.0.0.1:10002/acct/things(PartitionKey='a%20b',RowKey='it%27%27s%25')\
@@ -48,10 +37,7 @@ async fn insert_posts_the_row() {
     let script = Script::default();
     script.answer(204, &[ETAG], "");
     let row = Entity::new("p", "☃").with("Count", 5_i64);
-    assert_eq!(
-        script.table().insert(&Context::new(), &row).await.unwrap(),
-        "W/\"2\""
-    );
+    assert_eq!(script.table().insert(&Context::new(), &row).await.unwrap(), "W/\"2\"");
     assert_eq!(
         script.last().golden(),
         "POST http://127.0.0.1:10002/acct/things\n\
@@ -67,10 +53,7 @@ async fn insert_posts_the_row() {
 #[tokio::test]
 async fn changes_carry_their_condition() {
     let script = Script::default();
-    script
-        .answer(204, &[ETAG], "")
-        .answer(204, &[ETAG], "")
-        .answer(204, &[], "");
+    script.answer(204, &[ETAG], "").answer(204, &[ETAG], "").answer(204, &[], "");
     let (table, ctx) = (script.table(), Context::new());
     let row = Entity::new("p", "r").with("On", true);
     let tag = IfMatch::ETag("W/\"datetime'2026%3A'\"".into());
@@ -93,15 +76,10 @@ async fn changes_carry_their_condition() {
 #[tokio::test]
 async fn queries_encode_filter_top_and_continuation() {
     let script = Script::default();
-    let more = [
-        ("x-ms-continuation-nextpartitionkey", "1!8!cA--"),
-        ("x-ms-continuation-nextrowkey", "a/b+c="),
-    ];
+    let more = [("x-ms-continuation-nextpartitionkey", "1!8!cA--"), ("x-ms-continuation-nextrowkey", "a/b+c=")];
     script.answer(200, &more, r#"{"value":[]}"#);
     script.answer(200, &[], r#"{"value":[]}"#);
-    let query = Query::rows("o'p", "a b", "a;")
-        .with_select(&["RowKey", "Name"])
-        .with_top(1000);
+    let query = Query::rows("o'p", "a b", "a;").with_select(&["RowKey", "Name"]).with_top(1000);
     let page = script.table().query(&Context::new(), &query).await.unwrap();
     let next = query.after(page.continuation.unwrap());
     script.table().query(&Context::new(), &next).await.unwrap();
@@ -110,10 +88,7 @@ async fn queries_encode_filter_top_and_continuation() {
         &$select=PartitionKey%2CRowKey%2CName&$top=1000";
     let urls: Vec<String> = script.seen().into_iter().map(|seen| seen.url).collect();
     assert_eq!(urls[0], first);
-    assert_eq!(
-        urls[1],
-        format!("{first}&NextPartitionKey=1%218%21cA--&NextRowKey=a%2Fb%2Bc%3D")
-    );
+    assert_eq!(urls[1], format!("{first}&NextPartitionKey=1%218%21cA--&NextRowKey=a%2Fb%2Bc%3D"));
 }
 
 #[tokio::test]
@@ -121,10 +96,7 @@ async fn create_table_posts_its_name() {
     let script = Script::default();
     script.answer(204, &[], "");
     let client = script.client(shared_key(), script.options());
-    client
-        .create_table(&Context::new(), "things")
-        .await
-        .unwrap();
+    client.create_table(&Context::new(), "things").await.unwrap();
     let seen = script.last();
     assert_eq!(seen.url, "http://127.0.0.1:10002/acct/Tables");
     assert_eq!(seen.body, r#"{"TableName":"things"}"#);
@@ -133,71 +105,32 @@ async fn create_table_posts_its_name() {
 #[tokio::test]
 async fn every_try_is_signed_over_its_true_url() {
     let script = Script::default();
-    script
-        .answer(500, &[], "")
-        .answer(200, &[], r#"{"PartitionKey":"p","RowKey":"r"}"#);
-    script
-        .table()
-        .get(&Context::new(), "p", "r", &[])
-        .await
-        .unwrap();
+    script.answer(500, &[], "").answer(200, &[], r#"{"PartitionKey":"p","RowKey":"r"}"#);
+    script.table().get(&Context::new(), "p", "r", &[]).await.unwrap();
     assert_eq!(script.seen().len(), 2);
     for seen in script.seen() {
-        let text = format!(
-            "{}\n/acct/acct/things(PartitionKey='p',RowKey='r')",
-            seen.headers["x-ms-date"]
-        );
+        let text = format!("{}\n/acct/acct/things(PartitionKey='p',RowKey='r')", seen.headers["x-ms-date"]);
         let signature = hmac_sha256(&text, &Secret::new(KEY)).unwrap();
-        assert_eq!(
-            seen.headers["authorization"],
-            format!("SharedKeyLite acct:{signature}")
-        );
+        assert_eq!(seen.headers["authorization"], format!("SharedKeyLite acct:{signature}"));
     }
 }
 
 #[tokio::test]
 async fn a_sas_ends_every_url_but_no_inner_one() {
     let script = Script::default();
-    script
-        .answer(204, &[ETAG], "")
-        .answer(200, &[], r#"{"value":[]}"#)
-        .answer(400, &[], "");
+    script.answer(204, &[ETAG], "").answer(200, &[], r#"{"value":[]}"#).answer(400, &[], "");
     let sas = TablesCredential::Sas(Secret::new("?sv=2022&sig=a%2Bb%3D"));
-    let table = script
-        .client(sas, script.options())
-        .table("things")
-        .unwrap();
-    table
-        .insert(&Context::new(), &Entity::new("p", "r"))
-        .await
-        .unwrap();
-    table
-        .query(&Context::new(), &Query::new().with_top(1))
-        .await
-        .unwrap();
+    let table = script.client(sas, script.options()).table("things").unwrap();
+    table.insert(&Context::new(), &Entity::new("p", "r")).await.unwrap();
+    table.query(&Context::new(), &Query::new().with_top(1)).await.unwrap();
     let transaction = Transaction::new("p").delete("r", IfMatch::Any);
-    table
-        .execute(&Context::new(), &transaction)
-        .await
-        .unwrap_err();
+    table.execute(&Context::new(), &transaction).await.unwrap_err();
     let seen = script.seen();
-    assert_eq!(
-        seen[0].url,
-        "http://127.0.0.1:10002/acct/things?sv=2022&sig=a%2Bb%3D"
-    );
-    assert_eq!(
-        seen[1].url,
-        "http://127.0.0.1:10002/acct/things()?$top=1&sv=2022&sig=a%2Bb%3D"
-    );
-    assert_eq!(
-        seen[2].url,
-        "http://127.0.0.1:10002/acct/$batch?sv=2022&sig=a%2Bb%3D"
-    );
+    assert_eq!(seen[0].url, "http://127.0.0.1:10002/acct/things?sv=2022&sig=a%2Bb%3D");
+    assert_eq!(seen[1].url, "http://127.0.0.1:10002/acct/things()?$top=1&sv=2022&sig=a%2Bb%3D");
+    assert_eq!(seen[2].url, "http://127.0.0.1:10002/acct/$batch?sv=2022&sig=a%2Bb%3D");
     assert!(!seen[2].body.contains("sig"));
-    assert!(
-        seen.iter()
-            .all(|seen| !seen.headers.contains_key("authorization"))
-    );
+    assert!(seen.iter().all(|seen| !seen.headers.contains_key("authorization")));
 }
 
 /// A meter: reads its own value from the context, and sees no key.
@@ -208,12 +141,7 @@ type Tries = Arc<Mutex<Vec<String>>>;
 
 #[async_trait]
 impl Policy for Meter {
-    async fn send(
-        &self,
-        ctx: &Context,
-        request: &mut Request,
-        next: &[Arc<dyn Policy>],
-    ) -> PolicyResult {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         let tries = ctx.value::<Tries>().expect("the caller's value");
         tries.lock().unwrap().push(request.url().to_string());
         next[0].send(ctx, request, &next[1..]).await
@@ -225,15 +153,10 @@ async fn callers_policies_see_each_try_and_the_callers_context() {
     let script = Script::default();
     let mut options = script.options();
     options.per_try_policies.push(Arc::new(Meter));
-    let table = script
-        .client(shared_key(), options)
-        .table("things")
-        .unwrap();
+    let table = script.client(shared_key(), options).table("things").unwrap();
     let tries = Tries::default();
     let ctx = Context::new().with_value(tries.clone());
-    script
-        .answer(503, &[], "")
-        .answer(200, &[], r#"{"PartitionKey":"p","RowKey":"r"}"#);
+    script.answer(503, &[], "").answer(200, &[], r#"{"PartitionKey":"p","RowKey":"r"}"#);
     table.get(&ctx, "p", "r", &[]).await.unwrap();
     script.answer(503, &[], "");
     table.insert(&ctx, &row_without_slash()).await.unwrap_err();
@@ -242,10 +165,7 @@ async fn callers_policies_see_each_try_and_the_callers_context() {
 }
 
 fn row_without_slash() -> Entity {
-    Entity {
-        row_key: "r".into(),
-        ..row()
-    }
+    Entity { row_key: "r".into(), ..row() }
 }
 
 #[test]

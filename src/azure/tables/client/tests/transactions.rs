@@ -6,16 +6,13 @@ use azure_core::http::Context;
 const MULTIPART: (&str, &str) = ("content-type", "multipart/mixed; boundary=batchresponse_x");
 
 fn inner(status: &str, etag: Option<&str>, body: &str) -> String {
-    let etag = etag
-        .map(|etag| format!("ETag: {etag}\r\n"))
-        .unwrap_or_default();
+    let etag = etag.map(|etag| format!("ETag: {etag}\r\n")).unwrap_or_default();
     format!("HTTP/1.1 {status}\r\nDataServiceVersion: 3.0;\r\n{etag}\r\n{body}")
 }
 
 fn answer(inner: &[String]) -> String {
-    let mut out = String::from(
-        "--batchresponse_x\r\nContent-Type: multipart/mixed; boundary=changesetresponse_x\r\n\r\n",
-    );
+    let mut out =
+        String::from("--batchresponse_x\r\nContent-Type: multipart/mixed; boundary=changesetresponse_x\r\n\r\n");
     for inner in inner {
         out += "--changesetresponse_x\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n";
         out += &format!("{inner}\r\n");
@@ -25,10 +22,7 @@ fn answer(inner: &[String]) -> String {
 
 fn three() -> Transaction {
     let row = |key: &str| Entity::new("p", key).with("N", 1);
-    Transaction::new("p")
-        .insert(row("a"))
-        .merge(row("b'"), IfMatch::ETag("W/\"1\"".into()))
-        .delete("c", IfMatch::Any)
+    Transaction::new("p").insert(row("a")).merge(row("b'"), IfMatch::ETag("W/\"1\"".into())).delete("c", IfMatch::Any)
 }
 
 async fn execute(script: &Script) -> Result<Vec<Option<String>>, Error> {
@@ -41,12 +35,10 @@ async fn a_transaction_is_one_change_set() {
     script.answer(400, &[], "");
     execute(&script).await.unwrap_err();
     let seen = script.last();
-    assert_eq!(
-        seen.headers["content-type"],
-        "multipart/mixed; boundary=batch_tables"
-    );
+    assert_eq!(seen.headers["content-type"], "multipart/mixed; boundary=batch_tables");
     let part = "--changeset_tables\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n";
-    let common = "Accept: application/json;odata=minimalmetadata\r\nDataServiceVersion: 3.0\r\nPrefer: return-no-content\r\n";
+    let common =
+        "Accept: application/json;odata=minimalmetadata\r\nDataServiceVersion: 3.0\r\nPrefer: return-no-content\r\n";
     let table = "http://127.0.0.1:10002/acct/things";
     let body = format!(
         "--batch_tables\r\nContent-Type: multipart/mixed; boundary=changeset_tables\r\n\r\n\
@@ -73,12 +65,9 @@ async fn success_is_one_etag_per_row_that_is_left() {
 
 #[tokio::test]
 async fn a_refused_operation_is_never_success() {
-    for (message, index) in [
-        ("1:The update condition", Some(1)),
-        ("2:x", Some(2)),
-        ("3:beyond", None),
-        ("no index", None),
-    ] {
+    for (message, index) in
+        [("1:The update condition", Some(1)), ("2:x", Some(2)), ("3:beyond", None), ("no index", None)]
+    {
         let script = Script::default();
         let error = odata_error("UpdateConditionNotSatisfied", message);
         let body = answer(&[inner("412 Precondition Failed", None, &error)]);
@@ -102,19 +91,11 @@ async fn the_refusal_counts_wherever_it_stands() {
     let busy = inner("503 Busy", None, &odata_error("ServerBusy", "busy"));
     script.answer(202, &[MULTIPART], &answer(&[ok(), ok(), busy.clone()]));
     let error = execute(&script).await.unwrap_err();
-    assert_eq!(
-        (error.status(), error.outcome_is_open()),
-        (Some(503), false)
-    );
+    assert_eq!((error.status(), error.outcome_is_open()), (Some(503), false));
     // Without a change set around it.
-    let bare = format!(
-        "--batchresponse_x\r\nContent-Type: application/http\r\n\r\n{busy}\r\n--batchresponse_x--"
-    );
+    let bare = format!("--batchresponse_x\r\nContent-Type: application/http\r\n\r\n{busy}\r\n--batchresponse_x--");
     script.answer(202, &[MULTIPART], &bare);
-    assert_eq!(
-        execute(&script).await.unwrap_err().code(),
-        Some("ServerBusy")
-    );
+    assert_eq!(execute(&script).await.unwrap_err().code(), Some("ServerBusy"));
 }
 
 #[tokio::test]
@@ -122,14 +103,7 @@ async fn a_refused_request_is_a_service_error() {
     let script = Script::default();
     script.answer(413, &[], &odata_error("RequestBodyTooLarge", "x"));
     let error = execute(&script).await.unwrap_err();
-    assert!(matches!(
-        error,
-        Error::Service {
-            operation: Operation::Transaction,
-            status: 413,
-            ..
-        }
-    ));
+    assert!(matches!(error, Error::Service { operation: Operation::Transaction, status: 413, .. }));
 }
 
 #[tokio::test]
@@ -139,26 +113,16 @@ async fn malformed_answers_are_protocol_errors() {
     // What an emulator answers to 101 operations: a stray line before the status line.
     let stray = answer(&[format!(
         "changesetresponse_x\r\n{}",
-        inner(
-            "400 Bad Request",
-            None,
-            &odata_error("InvalidInput", "0:too many")
-        )
+        inner("400 Bad Request", None, &odata_error("InvalidInput", "0:too many"))
     )]);
     let cases = [
         (vec![MULTIPART], stray),
         (vec![MULTIPART], answer(&[ok(), ok()])),
         (vec![MULTIPART], answer(&[ok(), ok(), ok(), ok()])),
         (vec![MULTIPART], answer(&[])),
-        (
-            vec![MULTIPART],
-            answer(&[ok(), inner("204 No Content", None, ""), ok()]),
-        ),
+        (vec![MULTIPART], answer(&[ok(), inner("204 No Content", None, ""), ok()])),
         (vec![MULTIPART], whole[..whole.len() - 30].to_owned()),
-        (
-            vec![MULTIPART],
-            whole.replace("HTTP/1.1 204", "HTTP/1.1 many"),
-        ),
+        (vec![MULTIPART], whole.replace("HTTP/1.1 204", "HTTP/1.1 many")),
         (vec![MULTIPART], whole.replace("ETag:", "ETag")),
         (vec![MULTIPART], String::new()),
         (vec![], whole.clone()),
@@ -168,10 +132,7 @@ async fn malformed_answers_are_protocol_errors() {
         let script = Script::default();
         script.answer(202, &headers, &body);
         let error = execute(&script).await.unwrap_err();
-        assert!(
-            matches!(error, Error::Protocol { status: 202, .. }),
-            "{error}: {body}"
-        );
+        assert!(matches!(error, Error::Protocol { status: 202, .. }), "{error}: {body}");
         assert!(error.outcome_is_open());
     }
 }
@@ -203,9 +164,7 @@ fn no_answer_panics() {
 }
 
 fn inserts(count: usize) -> Transaction {
-    (0..count).fold(Transaction::new("p"), |transaction, index| {
-        transaction.insert(Entity::new("p", index.to_string()))
-    })
+    (0..count).fold(Transaction::new("p"), |transaction, index| transaction.insert(Entity::new("p", index.to_string())))
 }
 
 #[tokio::test]
@@ -213,13 +172,8 @@ async fn transactions_keep_their_limits() {
     let script = Script::default();
     let (table, ctx) = (script.table(), Context::new());
     assert!(table.encoded_len(&inserts(100)).is_ok());
-    let other = Transaction::new("p")
-        .insert(Entity::new("p", "r"))
-        .insert(Entity::new("q", "s"));
-    let twice = Transaction::new("p")
-        .insert(Entity::new("p", "r"))
-        .delete("s", IfMatch::Any)
-        .delete("r", IfMatch::Any);
+    let other = Transaction::new("p").insert(Entity::new("p", "r")).insert(Entity::new("q", "s"));
+    let twice = Transaction::new("p").insert(Entity::new("p", "r")).delete("s", IfMatch::Any).delete("r", IfMatch::Any);
     let number = Violation::new;
     for (transaction, violation) in [
         (Transaction::new("p"), number(Rule::TransactionEmpty, 1, 0)),
@@ -227,10 +181,7 @@ async fn transactions_keep_their_limits() {
         (other, number(Rule::TransactionPartition, 1, 2).at(1)),
         (twice, number(Rule::TransactionRepeatedRow, 1, 2).at(2)),
     ] {
-        assert_eq!(
-            table.execute(&ctx, &transaction).await,
-            Err(violation.into())
-        );
+        assert_eq!(table.execute(&ctx, &transaction).await, Err(violation.into()));
     }
     assert!(script.seen().is_empty());
 }
@@ -248,9 +199,8 @@ async fn transaction_bodies_end_at_4_mib_encoded() {
             }
             transaction = transaction.insert(row);
         }
-        let row = (0..last / 32_768).fold(Entity::new("p", "last"), |row, property| {
-            row.with(format!("U{property:02}"), "x".repeat(32_768))
-        });
+        let row = (0..last / 32_768)
+            .fold(Entity::new("p", "last"), |row, property| row.with(format!("U{property:02}"), "x".repeat(32_768)));
         transaction.insert(row.with("Z", "x".repeat(last % 32_768)))
     };
     let probe = 7 * 32_768;
@@ -259,9 +209,6 @@ async fn transaction_bodies_end_at_4_mib_encoded() {
     assert_eq!(table.encoded_len(&sized(probe + room)), Ok(4_194_304));
     let expected = Violation::new(Rule::TransactionBody, 4_194_304, 4_194_305);
     let beyond = sized(probe + room + 1);
-    assert_eq!(
-        table.execute(&Context::new(), &beyond).await,
-        Err(expected.into())
-    );
+    assert_eq!(table.execute(&Context::new(), &beyond).await, Err(expected.into()));
     assert!(script.seen().is_empty());
 }

@@ -1,0 +1,173 @@
+//! Reads: ranges of one block size, one after the other, all of the version that the first one met.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::time::Duration;
+
+use azure_core::http::Etag;
+use azure_core::http::headers::{HeaderName, Headers};
+use azure_core::http::response::AsyncResponseBody;
+use azure_storage_blob::models::BlobClientDownloadOptions;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use tokio::time::timeout;
+
+use super::Target;
+use super::errors::{Failure, Verdict};
+use crate::backend::BlobReader;
+use crate::contract::StoreError;
+
+const CONTENT_RANGE: HeaderName = HeaderName::from_static("content-range");
+
+/// Times that a body may break before it has yielded another byte.
+const MAX_RESUMES: u32 = 5;
+
+/// The time for the answer to each further range, retries included, and for each wait for bytes of a body. The call's
+/// deadline covers [`open`] alone, so that a long download is not cut short.
+const CHUNK_TIME: Duration = Duration::from_secs(30);
+
+/// Opens a blob, or a range of it. The first request asks for the first bytes, and learns length and version.
+pub(super) async fn open(
+    target: Target,
+    block_size: u64,
+    range: Option<Range<u64>>,
+) -> Result<Option<BlobReader>, StoreError> {
+    let wanted = range.clone().unwrap_or(0..u64::MAX);
+    if wanted.is_empty() {
+        return Err(StoreError::invalid("range", "it is empty"));
+    }
+    let first = wanted.start..wanted.end.min(wanted.start.saturating_add(block_size));
+    let part = match fetch(&target, first, None).await {
+        Ok(part) => part,
+        Err(failure) if failure.verdict == Verdict::Missing => return Ok(None),
+        Err(failure) => return Err(failure.into_error()),
+    };
+    let length = part.total;
+    if range.is_some_and(|range| range.end > length) {
+        return Err(StoreError::invalid("range", "it ends past the payload"));
+    }
+    let etag =
+        part.etag.ok_or_else(|| StoreError::integrity("the version of a payload, which the service left out"))?;
+    let download = Download {
+        version: Version { target, etag, length, block_size },
+        next: wanted.start,
+        end: wanted.end.min(length),
+        part: Some((part.body, part.range.end)),
+        resumes: 0,
+    };
+    let body = stream::try_unfold(download, |mut download| async move {
+        Ok(download.advance().await?.map(|bytes| (bytes, download)))
+    });
+    Ok(Some(BlobReader { length, body: body.boxed() }))
+}
+
+/// One ranged answer, its body not read yet.
+struct Part {
+    body: AsyncResponseBody,
+    range: Range<u64>,
+    total: u64,
+    etag: Option<Etag>,
+}
+
+/// One GET, or two of an empty blob, which has no range (416): the SDK then asks for the whole.
+async fn fetch(target: &Target, range: Range<u64>, if_match: Option<Etag>) -> Result<Part, Failure> {
+    let request = target.request("get");
+    let options = BlobClientDownloadOptions {
+        range: Some(range.clone().into()),
+        if_match,
+        parallel: Some(NonZeroUsize::MIN),
+        partition_size: Some(NonZeroUsize::MAX),
+        method_options: request.options(),
+        ..BlobClientDownloadOptions::default()
+    };
+    let answer = request.send(target.client.download(Some(options))).await?;
+    let (got, total) = match content_range(&answer.headers) {
+        Some((got, total)) => (got, total),
+        None => {
+            let length = answer.properties.content_length.unwrap_or_default();
+            (0..length, length)
+        }
+    };
+    if got.start != range.start && total > 0 {
+        return Err(Failure::unreadable());
+    }
+    Ok(Part { body: answer.body, range: got, total, etag: answer.properties.etag })
+}
+
+/// `bytes first-last/total` of a ranged answer (RFC 9110, 14.4).
+fn content_range(headers: &Headers) -> Option<(Range<u64>, u64)> {
+    let (range, total) = headers.get_optional_str(&CONTENT_RANGE)?.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let end = last.parse::<u64>().ok()?.checked_add(1)?;
+    Some((first.parse().ok()?..end, total.parse().ok()?))
+}
+
+/// The version of a blob that a read holds on to.
+struct Version {
+    target: Target,
+    etag: Etag,
+    length: u64,
+    block_size: u64,
+}
+
+impl Version {
+    /// Asks for bytes from `next` on: a body and where it ends.
+    async fn from(&self, next: u64, end: u64) -> Result<(AsyncResponseBody, u64), StoreError> {
+        let range = next..end.min(next.saturating_add(self.block_size));
+        let replaced =
+            || StoreError::integrity("the version of a payload: it was replaced or removed while it was read");
+        let answer = timeout(CHUNK_TIME, fetch(&self.target, range, Some(self.etag.clone()))).await;
+        match answer.unwrap_or_else(|_| Err(Failure::timeout(Verdict::Open))) {
+            Ok(part) if part.total != self.length => Err(replaced()),
+            Ok(part) => Ok((part.body, part.range.end)),
+            Err(failure) if matches!(failure.verdict, Verdict::Precondition | Verdict::Missing) => Err(replaced()),
+            Err(failure) => Err(failure.into_error()),
+        }
+    }
+}
+
+/// A blob being read, from `next` up to `end`.
+struct Download {
+    version: Version,
+    next: u64,
+    end: u64,
+    /// The body under way and where it ends.
+    part: Option<(AsyncResponseBody, u64)>,
+    resumes: u32,
+}
+
+impl Download {
+    /// The next bytes; `None` at the end. Exactly the range is yielded, or an error.
+    async fn advance(&mut self) -> Result<Option<Bytes>, StoreError> {
+        while self.next < self.end {
+            let (body, end) = match &mut self.part {
+                Some(part) => part,
+                None => self.part.insert(self.version.from(self.next, self.end).await?),
+            };
+            let broken = match timeout(CHUNK_TIME, body.next()).await {
+                Ok(Some(Ok(bytes))) if bytes.is_empty() => continue,
+                Ok(Some(Ok(bytes))) => {
+                    let left = self.end.min(*end).saturating_sub(self.next);
+                    if bytes.len() as u64 > left {
+                        return Err(StoreError::integrity("the length of a payload: more bytes than asked for"));
+                    }
+                    self.next += bytes.len() as u64;
+                    self.resumes = 0;
+                    if self.next == *end {
+                        self.part = None;
+                    }
+                    return Ok(Some(bytes));
+                }
+                Ok(Some(Err(_))) => StoreError::unavailable().with_cause("the payload's body kept breaking"),
+                Ok(None) => StoreError::integrity("the length of a payload: fewer bytes than asked for"),
+                Err(_) => StoreError::timeout().with_cause("the payload's body stalled"),
+            };
+            self.part = None;
+            self.resumes += 1;
+            if self.resumes > MAX_RESUMES {
+                return Err(broken);
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,227 @@
+//! The backend against a scripted service.
+
+mod download;
+mod listing;
+mod upload;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::error::{Error, ErrorKind as SdkErrorKind};
+use azure_core::http::headers::Headers;
+use azure_core::http::{
+    AsyncRawResponse, Body, ClientOptions, ExponentialRetryOptions, HttpClient, Method, Request, RetryOptions,
+    StatusCode, Transport, Url,
+};
+use azure_core::time::Duration as SdkDuration;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use md5::{Digest as _, Md5};
+use sha2::Sha256;
+
+use super::{AzureBlobs, BlobTuning};
+use crate::backend::{BlobArea, BlobBackend as _, BlobName, BlobReader, CallContext};
+use crate::contract::{ErrorKind, Freshness, MediaBody, Outcome, StoreError, system_clock};
+
+const URL: &str = "https://acct.blob.core.windows.net/?sig=MARK-sas";
+const PATH: &str = "kitchen/home/000102030405060708090a0b0c0d0e0f";
+
+/// What the service does with one request.
+#[derive(Debug)]
+enum Answer {
+    Reply { status: u16, headers: Vec<(&'static str, String)>, body: Vec<Result<Bytes, ()>> },
+    Fail(SdkErrorKind),
+    Hang,
+}
+
+impl Answer {
+    fn new(status: u16) -> Self {
+        Self::Reply { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    fn code(status: u16, code: &str) -> Self {
+        Self::new(status).with("x-ms-error-code", code)
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        if let Self::Reply { headers, .. } = &mut self {
+            headers.push((name, value.into()));
+        }
+        self
+    }
+
+    fn body(mut self, chunk: impl Into<Bytes>) -> Self {
+        if let Self::Reply { body, .. } = &mut self {
+            body.push(Ok(chunk.into()));
+        }
+        self
+    }
+
+    fn broken(mut self) -> Self {
+        if let Self::Reply { body, .. } = &mut self {
+            body.push(Err(()));
+        }
+        self
+    }
+}
+
+/// One request as it was sent.
+#[derive(Debug, Clone)]
+struct Seen {
+    method: Method,
+    url: Url,
+    headers: Headers,
+    body: Bytes,
+}
+
+impl Seen {
+    fn header(&self, name: &'static str) -> Option<&str> {
+        self.headers.get_optional_str(&name.into())
+    }
+
+    fn query(&self, name: &str) -> Option<String> {
+        self.url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// Method and `comp`, such as `PUT block`.
+    fn verb(&self) -> String {
+        format!("{} {}", self.method.as_str(), self.query("comp").unwrap_or_default()).trim_end().to_owned()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    answers: Mutex<VecDeque<Answer>>,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Script {
+    fn of(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
+        Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), seen: Mutex::default() })
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        assert!(self.answers.lock().unwrap().is_empty(), "not every answer was asked for");
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn verbs(&self) -> Vec<String> {
+        self.seen().iter().map(Seen::verb).collect()
+    }
+}
+
+#[async_trait]
+impl HttpClient for Script {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let body = match request.body() {
+            Body::Bytes(bytes) => bytes.clone(),
+            Body::SeekableStream(_) => panic!("bodies are sent from memory"),
+        };
+        self.seen.lock().unwrap().push(Seen {
+            method: request.method(),
+            url: request.url().clone(),
+            headers: request.headers().clone(),
+            body,
+        });
+        let answer = self.answers.lock().unwrap().pop_front().expect("one request more than answers");
+        match answer {
+            Answer::Hang => futures::future::pending().await,
+            Answer::Fail(kind) => Err(Error::with_message(kind, "MARK of the transport")),
+            Answer::Reply { status, headers, body } => {
+                let mut all = Headers::new();
+                for (name, value) in headers {
+                    all.insert(name, value);
+                }
+                let broken = |_| Error::with_message(SdkErrorKind::Io, "MARK of the body");
+                let body = futures::stream::iter(body).map(move |chunk| chunk.map_err(broken));
+                Ok(AsyncRawResponse::new(StatusCode::from(status), all, body.boxed()))
+            }
+        }
+    }
+}
+
+const TUNING: BlobTuning = BlobTuning { block_size: 4, parallelism: 2 };
+
+fn blobs_retrying(script: &Arc<Script>, max_retries: u32) -> AzureBlobs {
+    let retry = RetryOptions::exponential(ExponentialRetryOptions {
+        initial_delay: SdkDuration::milliseconds(100),
+        max_retries,
+        max_total_elapsed: SdkDuration::seconds(10),
+        max_delay: SdkDuration::seconds(1),
+    });
+    let transport = Transport::new(Arc::clone(script) as Arc<dyn HttpClient>);
+    let options = ClientOptions { transport: Some(transport), retry, ..ClientOptions::default() };
+    let containers = [(BlobArea::Media, "xmedia".to_owned()), (BlobArea::Backups, "xbackups".to_owned())];
+    let url = URL.parse().unwrap();
+    AzureBlobs::with_client_options(url, None, Vec::new(), containers, TUNING, options).unwrap()
+}
+
+fn blobs(script: &Arc<Script>) -> AzureBlobs {
+    blobs_retrying(script, 0)
+}
+
+fn call() -> CallContext {
+    CallContext::new("test", [7; 16], Duration::from_secs(30), Freshness::Session, system_clock())
+}
+
+fn name() -> BlobName {
+    BlobName::listed(BlobArea::Media, PATH).unwrap()
+}
+
+fn md5(bytes: &[u8]) -> String {
+    STANDARD.encode(Md5::digest(bytes))
+}
+
+fn counts(cx: &CallContext) -> Vec<(&'static str, u32, u32)> {
+    cx.meter().snapshot().iter().map(|count| (count.kind, count.requests, count.attempts)).collect()
+}
+
+async fn drain(reader: BlobReader) -> Result<Vec<u8>, StoreError> {
+    let mut body = reader.body;
+    let mut all = Vec::new();
+    while let Some(chunk) = body.next().await {
+        all.extend_from_slice(&chunk?);
+    }
+    Ok(all)
+}
+
+#[test]
+fn tuning_and_endpoint_are_checked() {
+    let build = |url: &str, block_size, parallelism| {
+        let tuning = BlobTuning { block_size, parallelism };
+        AzureBlobs::new(url.parse().unwrap(), None, Vec::new(), [], tuning)
+    };
+    for (block_size, parallelism) in [(0, 1), (1, 0), (4_000 * 1024 * 1024 + 1, 1)] {
+        assert_eq!(build(URL, block_size, parallelism).unwrap_err().kind().name(), "invalid");
+    }
+    assert_eq!(build("data:,x", 1, 1).unwrap_err().kind().name(), "invalid");
+    assert_eq!(BlobTuning::default(), BlobTuning { block_size: 8 * 1024 * 1024, parallelism: 4 });
+}
+
+#[test]
+fn debug_shows_neither_url_nor_sas() {
+    let text = format!("{:?}", blobs(&Script::of([])));
+    assert!(text.contains("xmedia") && !text.contains("MARK") && !text.contains("windows"), "{text}");
+}
+
+#[tokio::test]
+async fn an_area_without_a_container_is_refused_before_sending() {
+    let script = Script::of([]);
+    let name = BlobName::listed(BlobArea::Content, PATH).unwrap();
+    let error = blobs(&script).head(&call(), &name).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error:?}");
+    assert!(script.seen().is_empty());
+}
+
+#[test]
+fn dot_segments_never_become_the_containers_url() {
+    let blobs = blobs(&Script::of([]));
+    for path in [".", "..", "a/../b", "a//b", "", "a/"] {
+        assert!(blobs.target_at(&call(), BlobArea::Media, path).is_err(), "{path}");
+    }
+    assert_eq!(blobs.target(&call(), &name()).unwrap().client.url().path().matches('/').count(), 2);
+}

@@ -1,0 +1,302 @@
+use super::*;
+
+fn created(bytes: &[u8]) -> Answer {
+    Answer::new(201).with("etag", "\"0x1\"").with("content-md5", md5(bytes))
+}
+
+/// The answer to a HEAD of a blob with these bytes.
+fn there(bytes: &[u8]) -> Answer {
+    Answer::new(200).with("content-length", bytes.len().to_string()).with("content-md5", md5(bytes))
+}
+
+fn missing() -> Answer {
+    Answer::code(404, "BlobNotFound")
+}
+
+async fn put(
+    script: &Arc<Script>,
+    bytes: &'static [u8],
+) -> (Result<crate::backend::BlobDigest, StoreError>, CallContext) {
+    let cx = call();
+    let result = blobs(script).put(&cx, &name(), MediaBody::from(bytes)).await;
+    (result, cx)
+}
+
+#[tokio::test]
+async fn a_body_of_at_most_one_block_is_one_create_only_request() {
+    for bytes in [b"".as_slice(), b"a", b"abcd"] {
+        let script = Script::of([created(bytes)]);
+        let (digest, cx) = put(&script, bytes).await;
+        let digest = digest.unwrap();
+        assert_eq!((digest.length, digest.sha256), (bytes.len() as u64, Sha256::digest(bytes).into()));
+        let seen = &script.seen()[0];
+        assert_eq!(seen.verb(), "PUT");
+        assert_eq!(seen.url.path(), format!("/xmedia/{}", PATH.replace('/', "%2F")));
+        assert_eq!(seen.query("sig").as_deref(), Some("MARK-sas"));
+        assert_eq!(seen.header("if-none-match"), Some("*"));
+        assert_eq!(seen.header("x-ms-blob-type"), Some("BlockBlob"));
+        assert_eq!(seen.header("content-length"), Some(bytes.len().to_string().as_str()));
+        assert_eq!(seen.body, bytes);
+        assert_eq!(counts(&cx), [("put", 1, 1)]);
+        let count = cx.meter().snapshot()[0];
+        assert!(count.bytes_sent > bytes.len() as u64 && count.bytes_received > 0);
+        assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown, "an applied write is remembered");
+    }
+}
+
+#[tokio::test]
+async fn chunks_of_a_stream_are_gathered_into_blocks() {
+    let script = Script::of([created(b"abcd")]);
+    let chunks = [b"a".as_slice(), b"", b"bc", b"d", b""].map(|chunk| Ok(Bytes::from_static(chunk)));
+    let body = MediaBody::stream(futures::stream::iter(chunks));
+    assert_eq!(blobs(&script).put(&call(), &name(), body).await.unwrap().length, 4);
+    assert_eq!(script.verbs(), ["PUT"]);
+}
+
+#[tokio::test]
+async fn an_upload_stored_damaged_is_removed_and_reported() {
+    for (delete, outcome) in [
+        (Answer::new(202), Outcome::NotApplied),
+        (missing(), Outcome::NotApplied),
+        (Answer::code(500, "InternalError"), Outcome::Unknown),
+    ] {
+        let script = Script::of([created(b"abcx"), delete]);
+        let error = put(&script, b"abcd").await.0.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Integrity { .. }), "{error:?}");
+        assert_eq!(error.outcome(), outcome);
+        assert_eq!(script.seen()[1].verb(), "DELETE");
+        assert_eq!(script.seen()[1].header("if-match"), Some("\"0x1\""));
+    }
+}
+
+#[tokio::test]
+async fn a_larger_body_is_staged_and_committed_under_the_condition() {
+    let bytes = b"abcdefghi";
+    let script = Script::of([Answer::new(201), Answer::new(201), Answer::new(201), Answer::new(201)]);
+    let (digest, cx) = put(&script, bytes).await;
+    let digest = digest.unwrap();
+    assert_eq!((digest.length, digest.sha256), (9, Sha256::digest(bytes).into()));
+    let seen = script.seen();
+    let blocks = [b"abcd".as_slice(), b"efgh", b"i"];
+    let mut list = String::new();
+    for (request, block) in seen.iter().zip(blocks) {
+        assert_eq!(request.verb(), "PUT block");
+        assert_eq!(request.body, block);
+        assert_eq!(request.header("content-md5"), Some(md5(block).as_str()));
+        assert_eq!(request.header("if-none-match"), None, "staging takes no condition");
+        let id = request.query("blockid").unwrap();
+        assert_eq!(STANDARD.decode(&id).unwrap().len(), 20);
+        list.push_str(&format!("<Latest>{id}</Latest>"));
+    }
+    let commit = &seen[3];
+    assert_eq!(commit.verb(), "PUT blocklist");
+    assert_eq!(commit.header("if-none-match"), Some("*"));
+    assert_eq!(commit.header("x-ms-blob-content-md5"), Some(md5(bytes).as_str()));
+    let xml = String::from_utf8(commit.body.to_vec()).unwrap();
+    assert!(xml.contains(&list), "{xml} holds the blocks in order");
+    assert_eq!(counts(&cx), [("block", 3, 3), ("commit", 1, 1)]);
+}
+
+#[tokio::test]
+async fn no_more_blocks_are_read_than_are_on_their_way() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let read = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&read);
+    let chunks = futures::stream::repeat_with(move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Ok(Bytes::from_static(b"abcd"))
+    });
+    let script = Script::of([Answer::Hang, Answer::Hang]);
+    let blobs = blobs(&script);
+    let (cx, name) = (call(), name());
+    let put = blobs.put(&cx, &name, MediaBody::stream(chunks.take(10)));
+    assert!(futures::poll!(std::pin::pin!(put)).is_pending());
+    assert_eq!(script.seen().len(), TUNING.parallelism);
+    assert_eq!(read.load(Ordering::SeqCst), TUNING.parallelism);
+}
+
+#[tokio::test]
+async fn a_failed_body_writes_nothing_readable() {
+    for before in 0..8 {
+        let chunk =
+            move |n| if n < before { Ok(Bytes::from_static(b"abcd")) } else { Err(std::io::Error::other("MARK")) };
+        let script = Script::of((0..before).map(|_| Answer::new(201)));
+        let body = MediaBody::stream(futures::stream::iter((0..=before).map(chunk)));
+        let error = blobs(&script).put(&call(), &name(), body).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "body"), "{error:?}");
+        assert_eq!(error.outcome(), Outcome::NotApplied);
+        assert!(script.seen.lock().unwrap().iter().all(|seen| seen.verb() == "PUT block"));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_block_ends_the_upload_unapplied() {
+    let script = Script::of([Answer::code(400, "Md5Mismatch"), Answer::new(201)]);
+    let (result, cx) = put(&script, b"abcdefghi").await;
+    let error = result.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Integrity { .. }), "{error:?}");
+    assert_eq!((error.outcome(), cx.outcome_if_abandoned()), (Outcome::NotApplied, Outcome::NotApplied));
+}
+
+#[tokio::test]
+async fn an_open_try_of_a_block_leaves_nothing_open() {
+    let script = Script::of([Answer::Fail(SdkErrorKind::Io), Answer::new(201)]);
+    let error = put(&script, b"abcdefghi").await.0.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unavailable { .. }), "{error:?}");
+    assert_eq!(error.outcome(), Outcome::NotApplied);
+}
+
+/// First answers to the last request of an upload that may hide its own success.
+fn unclear() -> Vec<Answer> {
+    vec![
+        Answer::Fail(SdkErrorKind::Io),
+        Answer::code(500, "OperationTimedOut"),
+        Answer::code(500, "InternalError"),
+        Answer::code(409, "BlobAlreadyExists"),
+        Answer::code(412, "ConditionNotMet"),
+    ]
+}
+
+#[tokio::test]
+async fn ones_own_write_is_recognised_when_its_answer_was_lost() {
+    for answer in unclear() {
+        let script = Script::of([answer, there(b"abcd")]);
+        let (result, cx) = put(&script, b"abcd").await;
+        assert_eq!(result.unwrap().length, 4);
+        assert_eq!(script.verbs(), ["PUT", "HEAD"]);
+        assert_eq!(counts(&cx), [("put", 1, 1), ("head", 1, 1)]);
+    }
+    for answer in unclear() {
+        let script = Script::of([Answer::new(201), Answer::new(201), answer, there(b"abcde")]);
+        assert_eq!(put(&script, b"abcde").await.0.unwrap().length, 5);
+        assert_eq!(script.verbs()[2..], ["PUT blocklist", "HEAD"]);
+    }
+}
+
+#[tokio::test]
+async fn a_name_taken_by_other_bytes_is_refused() {
+    for found in [there(b"abcx"), there(b"abcde"), missing(), Answer::new(200).with("content-length", "4")] {
+        for code in ["BlobAlreadyExists", "ConditionNotMet"] {
+            let found = match &found {
+                Answer::Reply { status, headers, .. } => {
+                    Answer::Reply { status: *status, headers: headers.clone(), body: Vec::new() }
+                }
+                other => panic!("{other:?}"),
+            };
+            let script = Script::of([Answer::code(409, code), found]);
+            let (result, cx) = put(&script, b"abcd").await;
+            let error = result.unwrap_err();
+            assert_eq!((error.kind(), error.outcome()), (&ErrorKind::AlreadyExists, Outcome::NotApplied));
+            assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_open_write_that_is_not_there_yet_is_unknown() {
+    for (answer, kind) in [
+        (Answer::Fail(SdkErrorKind::Io), "unavailable"),
+        (Answer::code(500, "InternalError"), "unavailable"),
+        (Answer::code(500, "OperationTimedOut"), "timeout"),
+    ] {
+        for head in [missing(), Answer::code(500, "InternalError"), Answer::Fail(SdkErrorKind::Connection)] {
+            let script = Script::of([
+                match &answer {
+                    Answer::Fail(kind) => Answer::Fail(kind.clone()),
+                    Answer::Reply { headers, .. } => Answer::code(500, &headers[0].1),
+                    Answer::Hang => Answer::Hang,
+                },
+                head,
+            ]);
+            let (result, cx) = put(&script, b"abcd").await;
+            let error = result.unwrap_err();
+            assert_eq!((error.kind().name(), error.outcome()), (kind, Outcome::Unknown));
+            assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
+        }
+    }
+    let script = Script::of([Answer::Fail(SdkErrorKind::Io), there(b"abcx")]);
+    let error = put(&script, b"abcd").await.0.unwrap_err();
+    assert_eq!((error.kind().name(), error.outcome()), ("integrity", Outcome::Unknown));
+}
+
+#[tokio::test]
+async fn a_definite_refusal_is_not_read_back() {
+    for (answer, kind) in [
+        (Answer::Fail(SdkErrorKind::Connection), "unavailable"),
+        (Answer::code(503, "ServerBusy"), "throttled"),
+        (Answer::code(403, "AuthorizationPermissionMismatch"), "denied"),
+        (Answer::code(404, "ContainerNotFound"), "denied"),
+        (Answer::code(409, "ContainerBeingDeleted"), "unavailable"),
+    ] {
+        let script = Script::of([answer]);
+        let (result, cx) = put(&script, b"abcd").await;
+        let error = result.unwrap_err();
+        assert_eq!((error.kind().name(), error.outcome()), (kind, Outcome::NotApplied));
+        assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
+        assert_eq!(script.verbs(), ["PUT"]);
+        assert!(!format!("{error:?} {error}").contains("MARK"), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_an_open_try_is_read_back() {
+    for refusal in [Answer::code(409, "BlobAlreadyExists"), Answer::code(403, "AuthenticationFailed")] {
+        let script = Script::of([Answer::Fail(SdkErrorKind::Io), refusal, there(b"abcd")]);
+        let cx = call();
+        let result = blobs_retrying(&script, 3).put(&cx, &name(), MediaBody::from(b"abcd".as_slice())).await;
+        assert_eq!(result.unwrap().length, 4);
+        assert_eq!(script.verbs(), ["PUT", "PUT", "HEAD"]);
+        assert_eq!(counts(&cx), [("put", 1, 2), ("head", 1, 1)]);
+    }
+    for (refusal, kind) in
+        [(Answer::code(409, "BlobAlreadyExists"), "unavailable"), (Answer::code(403, "AuthenticationFailed"), "denied")]
+    {
+        let script = Script::of([Answer::code(500, "InternalError"), refusal, missing()]);
+        let result = blobs_retrying(&script, 3).put(&call(), &name(), MediaBody::from(b"abcd".as_slice())).await;
+        let error = result.unwrap_err();
+        assert_eq!((error.kind().name(), error.outcome()), (kind, Outcome::Unknown));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_that_were_never_executed_leave_nothing_open() {
+    let script = Script::of([
+        Answer::Fail(SdkErrorKind::Connection),
+        Answer::code(503, "ServerBusy"),
+        Answer::Fail(SdkErrorKind::Connection),
+    ]);
+    let cx = call();
+    let result = blobs_retrying(&script, 2).put(&cx, &name(), MediaBody::from(b"abcd".as_slice())).await;
+    let error = result.unwrap_err();
+    assert_eq!((error.kind().name(), error.outcome()), ("unavailable", Outcome::NotApplied));
+    assert_eq!(counts(&cx), [("put", 1, 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_write_is_read_back_before_the_deadline() {
+    let script = Script::of([Answer::Hang, there(b"abcd")]);
+    assert_eq!(put(&script, b"abcd").await.0.unwrap().length, 4);
+    let script = Script::of([Answer::Hang, missing()]);
+    let error = put(&script, b"abcd").await.0.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::Unknown));
+    let script = Script::of([Answer::Hang, Answer::Hang]);
+    let error = put(&script, b"abcd").await.0.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::Unknown));
+}
+
+#[tokio::test]
+async fn one_block_too_many_is_refused_with_the_numbers() {
+    use super::super::blocks::Blocks;
+    use super::super::errors::MAX_BLOCKS;
+    let body = MediaBody::from(vec![0; MAX_BLOCKS as usize + 1]);
+    let limit = ErrorKind::LimitExceeded { field: "body (bytes)".into(), limit: 50_000, actual: 50_001 };
+    assert_eq!(Blocks::new(body, 1).err().unwrap().kind(), &limit, "known at once, nothing is sent");
+    assert!(Blocks::new(MediaBody::from(vec![0; MAX_BLOCKS as usize]), 1).is_ok());
+
+    let bytes = futures::stream::repeat_with(|| Ok(Bytes::from_static(b"x")));
+    let mut blocks = Blocks::new(MediaBody::stream(bytes), 1).unwrap();
+    for _ in 0..MAX_BLOCKS {
+        assert_eq!(blocks.next().await.unwrap().unwrap(), "x");
+    }
+    assert_eq!(blocks.next().await.unwrap_err().kind(), &limit);
+}

@@ -1,0 +1,134 @@
+//! Opening the container, with early failure where settings don't fit, and the health probe.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::credentials::{Secret, TokenCredential};
+use azure_data_cosmos::models::TimeToLive;
+use azure_data_cosmos::options::Region;
+use azure_data_cosmos::{
+    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosError, CosmosRuntime, RoutingStrategy,
+};
+use serde_json::json;
+
+use super::CosmosBackend;
+use super::document::PARTITION_KEY_PATH;
+use super::errors::Failure;
+use crate::backend::CallContext;
+use crate::contract::{ErrorKind, StoreError};
+
+/// The longest time to open the container.
+const OPEN_TIME: Duration = Duration::from_secs(30);
+/// An item that never exists, in a partition of its own.
+const PROBE: &str = "!probe";
+
+const ENDPOINT: &str = "AZURE_COSMOS_ENDPOINT";
+const DATABASE: &str = "AZURE_COSMOS_DATABASE_NAME";
+const CONTAINER: &str = "AZURE_COSMOS_CONTAINER_NAME";
+const REGION: &str = "AZURE_COSMOS_REGION";
+
+/// How requests are authorized.
+#[derive(Clone)]
+pub(crate) enum CosmosCredential {
+    /// An account key.
+    Key(Secret),
+    /// Entra ID tokens.
+    Token(Arc<dyn TokenCredential>),
+}
+
+impl fmt::Debug for CosmosCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key(..)",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
+
+fn refused(error: &CosmosError) -> StoreError {
+    Failure::new(error, 0).error()
+}
+
+impl CosmosBackend {
+    /// Connects to an existing container and checks that it fits: partition key path `/pk`, default time to live -1.
+    /// `regions` are all regions of the account, nearest first. Creates nothing.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the setting, when it is malformed, or names nothing that exists, or names a container with
+    /// other properties; `Denied` when the credential is refused; `Unavailable` or `Timeout` when the account can't be
+    /// reached within 30 s.
+    pub(crate) async fn connect(
+        endpoint: &str,
+        credential: CosmosCredential,
+        database: &str,
+        container: &str,
+        regions: &[String],
+    ) -> Result<Self, StoreError> {
+        let nearest = regions.first().ok_or_else(|| StoreError::invalid(REGION, "it names no region"))?;
+        let malformed = || StoreError::invalid(ENDPOINT, "it is not an account endpoint");
+        let endpoint: AccountEndpoint = endpoint.parse().map_err(|_| malformed())?;
+        let account = match credential {
+            CosmosCredential::Key(key) => AccountReference::with_authentication_key(endpoint, key),
+            CosmosCredential::Token(token) => AccountReference::with_credential(endpoint, token),
+        };
+        let open = async {
+            // The SDK's shared runtime would keep connections that die with the tokio runtime that first used it.
+            let runtime = CosmosRuntime::builder().build().await.map_err(|error| refused(&error))?;
+            let routing = RoutingStrategy::ProximityTo(Region::new(nearest.clone()));
+            let client = CosmosClientBuilder::new().with_runtime(runtime).build(account, routing).await;
+            let client = client.map_err(|error| match refused(&error) {
+                refused if matches!(refused.kind(), ErrorKind::Invalid { .. }) => malformed(),
+                refused => refused,
+            })?;
+            Self::open(&client, database, container, regions).await
+        };
+        tokio::time::timeout(OPEN_TIME, open).await.unwrap_or_else(|_| Err(StoreError::timeout()))
+    }
+
+    /// Opens an existing container of a connected account and checks that it fits.
+    pub(super) async fn open(
+        client: &CosmosClient,
+        database: &str,
+        container: &str,
+        regions: &[String],
+    ) -> Result<Self, StoreError> {
+        let missing = |error: CosmosError| {
+            let failure = Failure::new(&error, 0);
+            match (failure.status, failure.sub_status) {
+                // The owner does not exist.
+                (404, 1003) => StoreError::invalid(DATABASE, "the database does not exist"),
+                (404, 0) => {
+                    let reason = "there is no such container, or no such database as AZURE_COSMOS_DATABASE_NAME says";
+                    StoreError::invalid(CONTAINER, reason)
+                }
+                _ => failure.error(),
+            }
+        };
+        let client = client.database_client(database.to_owned());
+        let client = client.container_client(container.to_owned(), None).await.map_err(missing)?;
+        let properties = client.read(None).await.and_then(|response| response.into_model()).map_err(missing)?;
+        let paths = properties.partition_key.paths();
+        if paths.len() != 1 || paths[0] != PARTITION_KEY_PATH {
+            return Err(StoreError::invalid(CONTAINER, "the container's partition key path is not /pk"));
+        }
+        if properties.default_ttl != TimeToLive::NoDefault {
+            let reason = "the container's default time to live is not -1, so that deletions would never expire";
+            return Err(StoreError::invalid(CONTAINER, reason));
+        }
+        Ok(Self::new(client, regions))
+    }
+
+    /// Reads an item that does not exist and replaces it under a tag: both must be refused.
+    pub(super) async fn probe_container(&self, cx: &CallContext) -> Result<(), StoreError> {
+        self.requests.read(cx, PROBE, PROBE).await.map_err(|failure| failure.error())?;
+        let document = json!({ "id": PROBE, "pk": PROBE });
+        match self.requests.replace(cx, PROBE, PROBE, &document, "\"probe\"").await {
+            Err(failure) if failure.is_missing_item() || failure.status == 412 => Ok(()),
+            Err(failure) => Err(failure.error()),
+            Ok(_) => Err(StoreError::new(ErrorKind::Unsupported {
+                what: "an account that ignores the conditions of writes".into(),
+            })),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The document of a record: the envelope's fields as top-level properties, so that an operator reads them in the
+//! portal. Optional fields are left out when they are absent.
+//!
+//! Parsing is strict: a property that is missing or malformed makes the record `Corrupt`, never something else.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::backend::{Envelope, Owner, Record};
+use crate::contract::{OpTrail, StoreError, Timestamp};
+
+/// The container's partition key path.
+pub(crate) const PARTITION_KEY_PATH: &str = "/pk";
+
+/// How long a tombstone stays, in seconds: 30 days. The change feed shows deletions for as long, and Bicep uses the same
+/// number.
+pub(crate) const TOMBSTONE_TTL_SECONDS: u32 = 2_592_000;
+
+/// The most top-level properties of a document: each costs request units when it is written.
+#[cfg(test)]
+pub(crate) const MAX_PROPERTIES: usize = 18;
+
+/// The longest time to live that the service takes ("Time to live in Azure Cosmos DB"), in seconds.
+const MAX_TTL_SECONDS: i64 = 2_147_483_647;
+
+/// Keys that begin with this character belong to the backend, not to records.
+pub(super) const RESERVED: char = '!';
+
+/// The document of an envelope. `now` is the instant that a relative time to live counts from.
+pub(super) fn encode(partition: &str, key: &str, envelope: &Envelope, now: Timestamp) -> Value {
+    let mut doc = Map::new();
+    doc.insert("id".into(), key.into());
+    doc.insert("pk".into(), partition.into());
+    let owner = &envelope.owner;
+    let optional =
+        [("account", &owner.account), ("loop", &owner.loop_id), ("device", &owner.device), ("person", &owner.person)];
+    for (name, text) in optional {
+        if let Some(text) = text {
+            doc.insert(name.into(), text.as_str().into());
+        }
+    }
+    if envelope.tombstone {
+        doc.insert("tombstone".into(), true.into());
+        doc.insert("ttl".into(), TOMBSTONE_TTL_SECONDS.into());
+    } else {
+        doc.insert("type".into(), envelope.record_type.as_ref().into());
+        doc.insert("key".into(), envelope.record_key.as_str().into());
+        doc.insert("value".into(), envelope.value.clone());
+        if let Some(expiry) = envelope.expiry {
+            doc.insert("expiry".into(), expiry.to_string().into());
+            doc.insert("ttl".into(), ttl(expiry, now).into());
+        }
+    }
+    doc.insert("schema".into(), envelope.schema_version.into());
+    doc.insert("created".into(), envelope.created.to_string().into());
+    doc.insert("updated".into(), envelope.updated.to_string().into());
+    // Cosmos keeps numbers as IEEE-754 doubles ("Azure Cosmos DB service quotas"), which are exact up to 2^53 only.
+    doc.insert("number".into(), envelope.number.to_string().into());
+    let ops: Vec<String> = envelope.ops.as_slice().iter().map(|op| format!("{op:016x}")).collect();
+    doc.insert("ops".into(), json!(ops));
+    Value::Object(doc)
+}
+
+/// Whole seconds until the instant, rounded up; an instant that has passed is one second away.
+fn ttl(expiry: Timestamp, now: Timestamp) -> i64 {
+    let micros = expiry.as_micros().saturating_sub(now.as_micros());
+    micros.saturating_add(999_999).div_euclid(1_000_000).clamp(1, MAX_TTL_SECONDS)
+}
+
+/// The record or tombstone of a document, with its tag.
+pub(super) fn decode(doc: Value) -> Result<Record, StoreError> {
+    match doc {
+        Value::Object(mut fields) => {
+            parse(&mut fields).map_err(|reason| StoreError::corrupt(describe(&fields), reason))
+        }
+        _ => Err(StoreError::corrupt("record", "the document is not an object")),
+    }
+}
+
+/// The record by type and by the digest of its key. Both may be what is damaged.
+fn describe(fields: &Map<String, Value>) -> String {
+    let known = |name: &&str| {
+        name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
+    };
+    let record_type = fields.get("type").and_then(Value::as_str).filter(known).unwrap_or("record");
+    let key = fields.get("id").and_then(Value::as_str).unwrap_or_default();
+    let digest: String = Sha256::digest(key.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{record_type} {digest}")
+}
+
+fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {
+    match fields.get(name) {
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(format!("{name} is not text")),
+        None => Err(format!("{name} is missing")),
+    }
+}
+
+fn optional_text(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+    if fields.contains_key(name) { text(fields, name).map(|text| Some(text.to_owned())) } else { Ok(None) }
+}
+
+fn instant(fields: &Map<String, Value>, name: &str) -> Result<Timestamp, String> {
+    text(fields, name)?.parse().map_err(|_| format!("{name} is not an RFC 3339 instant"))
+}
+
+/// Decimal digits as they are written: no sign, no leading zero.
+fn number(fields: &Map<String, Value>) -> Result<u64, String> {
+    let digits = text(fields, "number")?;
+    match digits.parse::<u64>() {
+        Ok(number) if number.to_string() == digits => Ok(number),
+        _ => Err("number is not a decimal number of 64 bits".into()),
+    }
+}
+
+fn ops(fields: &Map<String, Value>) -> Result<OpTrail, String> {
+    let op = |value: &Value| {
+        let digits = value.as_str()?;
+        let hex = digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if hex { u64::from_str_radix(digits, 16).ok() } else { None }
+    };
+    let malformed = || String::from("ops is not a list of up to four 16-digit hex texts");
+    let list = fields.get("ops").ok_or("ops is missing")?.as_array().ok_or_else(malformed)?;
+    if list.len() > OpTrail::CAPACITY {
+        return Err(malformed());
+    }
+    list.iter().map(op).collect::<Option<OpTrail>>().ok_or_else(malformed)
+}
+
+fn parse(fields: &mut Map<String, Value>) -> Result<Record, String> {
+    let tombstone = match fields.get("tombstone") {
+        None | Some(Value::Bool(false)) => false,
+        Some(Value::Bool(true)) => true,
+        Some(_) => return Err("tombstone is not a Boolean".into()),
+    };
+    let schema = fields.get("schema").ok_or("schema is missing")?;
+    let schema_version =
+        schema.as_u64().and_then(|version| u32::try_from(version).ok()).ok_or("schema is not a 32-bit number")?;
+    let mut envelope = Envelope {
+        owner: Owner {
+            account: optional_text(fields, "account")?,
+            loop_id: optional_text(fields, "loop")?,
+            device: optional_text(fields, "device")?,
+            person: optional_text(fields, "person")?,
+        },
+        record_type: "".into(),
+        record_key: String::new(),
+        value: Value::Null,
+        schema_version,
+        created: instant(fields, "created")?,
+        updated: instant(fields, "updated")?,
+        number: number(fields)?,
+        ops: ops(fields)?,
+        expiry: if fields.contains_key("expiry") { Some(instant(fields, "expiry")?) } else { None },
+        tombstone,
+    };
+    let key = text(fields, "id")?.to_owned();
+    let tag = text(fields, "_etag")?.to_owned();
+    if !tombstone {
+        envelope.record_type = text(fields, "type")?.to_owned().into();
+        envelope.record_key = text(fields, "key")?.to_owned();
+        envelope.value = fields.get_mut("value").map(Value::take).ok_or("value is missing")?;
+    }
+    Ok(Record { key, envelope, tag })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::ErrorKind;
+
+    fn envelope() -> Envelope {
+        Envelope {
+            owner: Owner {
+                account: Some("a".into()),
+                loop_id: Some("l".into()),
+                device: Some("d".into()),
+                person: Some("p".into()),
+            },
+            record_type: "member".into(),
+            record_key: "Full Key".into(),
+            value: json!({"name": "x", "list": [1, null, 2.5]}),
+            schema_version: 7,
+            created: Timestamp::from_micros(1),
+            updated: Timestamp::from_micros(1_772_352_000_000_123),
+            number: u64::MAX,
+            ops: [u64::MAX, 0, 1, 2].into_iter().collect(),
+            expiry: Some(Timestamp::from_micros(1_772_352_010_000_000)),
+            tombstone: false,
+        }
+    }
+
+    fn stored(envelope: &Envelope) -> Value {
+        let mut doc = encode("l:a:l", "member:k", envelope, Timestamp::from_micros(1_772_352_000_000_123));
+        doc["_etag"] = "\"tag\"".into();
+        doc
+    }
+
+    #[test]
+    fn a_record_round_trips_with_numbers_above_2_to_the_53() {
+        let record = decode(stored(&envelope())).unwrap();
+        assert_eq!(record, Record { key: "member:k".into(), envelope: envelope(), tag: "\"tag\"".into() });
+    }
+
+    #[test]
+    fn a_document_has_at_most_eighteen_top_level_properties() {
+        let now = Timestamp::from_micros(0);
+        let live = encode("p", "k", &envelope(), now);
+        let tombstone = encode("p", "k", &Envelope { tombstone: true, ..envelope() }, now);
+        for doc in [live, tombstone] {
+            assert!(doc.as_object().unwrap().len() <= MAX_PROPERTIES);
+        }
+    }
+
+    #[test]
+    fn absent_fields_are_left_out() {
+        let doc = stored(&Envelope { owner: Owner::default(), expiry: None, ..envelope() });
+        for name in ["account", "loop", "device", "person", "expiry", "ttl", "tombstone"] {
+            assert!(doc.get(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tombstone_holds_no_value_and_lives_thirty_days() {
+        let doc = stored(&Envelope { tombstone: true, ..envelope() });
+        for name in ["value", "key", "type", "expiry"] {
+            assert!(doc.get(name).is_none(), "{name}");
+        }
+        assert_eq!(doc["ttl"], 2_592_000);
+        assert!(decode(doc).unwrap().envelope.tombstone);
+    }
+
+    #[test]
+    fn time_to_live_is_rounded_up_and_at_least_a_second() {
+        let at = Timestamp::from_micros;
+        assert_eq!(ttl(at(10_000_001), at(0)), 11);
+        assert_eq!(ttl(at(10_000_000), at(0)), 10);
+        assert_eq!(ttl(at(0), at(5)), 1);
+        assert_eq!(ttl(at(i64::MAX), at(i64::MIN)), MAX_TTL_SECONDS);
+    }
+
+    #[test]
+    fn a_missing_or_malformed_property_is_named_and_the_key_is_not() {
+        let names = ["type", "key", "value", "schema", "created", "updated", "number", "ops", "_etag"];
+        for name in names {
+            let mut doc = stored(&envelope());
+            doc.as_object_mut().unwrap().remove(name);
+            assert_corrupt(doc, name);
+        }
+        let bad = [
+            ("type", json!(1)),
+            ("key", json!(null)),
+            ("schema", json!(1.5)),
+            ("created", json!("yesterday")),
+            ("updated", json!(5)),
+            ("number", json!("007")),
+            ("number", json!("-1")),
+            ("number", json!(7)),
+            ("ops", json!("x")),
+            ("ops", json!(["00"])),
+            ("ops", json!(["+00000000000000f"])),
+            ("ops", json!(vec!["0000000000000000"; 5])),
+            ("account", json!(1)),
+            ("expiry", json!(false)),
+            ("tombstone", json!("yes")),
+        ];
+        for (name, value) in bad {
+            let mut doc = stored(&envelope());
+            doc[name] = value;
+            assert_corrupt(doc, name);
+        }
+    }
+
+    fn assert_corrupt(doc: Value, property: &str) {
+        let error = decode(doc).unwrap_err();
+        let ErrorKind::Corrupt { record, reason } = error.kind() else { panic!("{error}") };
+        assert!(reason.starts_with(property), "{reason}");
+        assert!(!record.contains("member:k") && record.len() >= 8, "{record}");
+    }
+
+    #[test]
+    fn a_damaged_type_is_not_shown() {
+        let mut doc = stored(&envelope());
+        doc["type"] = "Ann's secret".into();
+        doc["number"] = 1.into();
+        assert!(!decode(doc).unwrap_err().to_string().contains("secret"));
+        assert!(decode(json!([1])).is_err());
+    }
+}

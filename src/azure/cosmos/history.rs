@@ -1,0 +1,252 @@
+//! Change history, the list of partitions, and erasure.
+//!
+//! The history is the service's change feed of the partition in latest-version mode: each record once, at its last
+//! change; tombstones show deletions for 30 days. Items deleted for good don't appear in it, so an erasure leaves no
+//! trace of a key there. It leaves the floor: one item of the backend's own, whose text every cursor carries, so that
+//! cursors from before the erasure are told from later ones without comparing clocks.
+
+use azure_data_cosmos::options::{BatchDeleteOptions, Precondition};
+use azure_data_cosmos::{FeedScope, TransactionalBatch};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::CosmosBackend;
+use super::document::{RESERVED, TOMBSTONE_TTL_SECONDS};
+use super::errors::{Ending, Failure};
+use super::queries;
+use crate::backend::outcome::Answer;
+use crate::backend::{
+    CallContext, ChangeCursor, ChangeEntry, ChangePage, KeyRange, PartitionPage, RecordBackend, next_number,
+};
+use crate::contract::{ErrorKind, Outcome, StoreError};
+
+/// The layout of a cursor's position: `<partition>:<floor>:<continuation>`.
+const LAYOUT: u32 = 1;
+/// A cursor is good for as long as tombstones stay, in microseconds.
+const RETENTION_MICROS: i64 = TOMBSTONE_TTL_SECONDS as i64 * 1_000_000;
+/// How far clocks may differ, in microseconds.
+const AHEAD_MICROS: i64 = 5 * 60 * 1_000_000;
+/// The key of the floor. No record's key begins with this character.
+const FLOOR: &str = "!floor";
+
+/// The floor's text and its item's tag.
+struct Floor {
+    number: u64,
+    tag: String,
+}
+
+/// Binds a position to its partition without showing the partition's name.
+fn partition_mark(partition: &str) -> String {
+    Sha256::digest(partition.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl CosmosBackend {
+    async fn floor(&self, cx: &CallContext, partition: &str) -> Result<Option<Floor>, StoreError> {
+        let document = self.requests.read(&cx.latest(), partition, FLOOR).await.map_err(|failure| failure.error())?;
+        let Some(document) = document else { return Ok(None) };
+        let text = |name: &str| document.get(name).and_then(Value::as_str);
+        let floor = || Some(Floor { number: text("number")?.parse().ok()?, tag: text("_etag")?.to_owned() });
+        floor().map(Some).ok_or_else(|| StoreError::corrupt("floor", "number is missing or malformed"))
+    }
+
+    /// Two requests: the floor, then the feed, in this order, so that an erasure between them outdates the cursor.
+    pub(super) async fn changes_since(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage, StoreError> {
+        let now = cx.now();
+        let outdated = || StoreError::new(ErrorKind::SnapshotRequired);
+        let foreign = || StoreError::invalid("cursor", "it is damaged or belongs to another partition");
+        let mut continuation = None;
+        let mut bound = None;
+        if let Some(cursor) = since {
+            let age = now.as_micros().saturating_sub(cursor.at.as_micros());
+            if cursor.layout != LAYOUT || !(-AHEAD_MICROS..=RETENTION_MICROS).contains(&age) {
+                return Err(outdated());
+            }
+            let (mark, rest) = cursor.position.split_once(':').ok_or_else(foreign)?;
+            let (floor, position) = rest.split_once(':').ok_or_else(foreign)?;
+            if mark != partition_mark(partition) {
+                return Err(foreign());
+            }
+            continuation = Some(position);
+            bound = Some(floor.parse::<u64>().map_err(|_| foreign())?);
+        }
+        let floor = self.floor(cx, partition).await?.map(|floor| floor.number);
+        // A floor that has expired is older than every cursor that is still good.
+        if let (Some(bound), Some(floor)) = (bound, floor)
+            && bound != floor
+        {
+            return Err(outdated());
+        }
+        let limit = limit.clamp(1, self.limits().page);
+        let feed = self.requests.changes(cx, partition, continuation, limit).await;
+        let (documents, position) = feed.map_err(|failure| match failure.status {
+            400 if since.is_some() => foreign(),
+            _ => failure.error(),
+        })?;
+        let position = format!("{}:{}:{position}", partition_mark(partition), floor.or(bound).unwrap_or(0));
+        let changes = documents.iter().filter_map(entry).collect();
+        Ok(ChangePage { changes, next: ChangeCursor { layout: LAYOUT, position, at: now } })
+    }
+
+    /// Costs a read of what lies after the cursor: for operators, not for requests. Memory is one page.
+    pub(super) async fn partition_names(
+        &self,
+        cx: &CallContext,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<PartitionPage, StoreError> {
+        let limit = limit.clamp(1, self.limits().page);
+        let parameters = [("@after", Value::from(after.unwrap_or_default()))];
+        let scope = FeedScope::full_container();
+        let pages = self.requests.query(cx, scope, queries::PARTITIONS.text, &parameters, limit).await;
+        let mut pages = pages.map_err(|failure| failure.error())?;
+        let mut partitions: Vec<String> = Vec::new();
+        while let Some(names) = pages.next(cx).await.map_err(|failure| failure.error())? {
+            for name in names {
+                if partitions.len() == limit {
+                    return Ok(PartitionPage { next: partitions.last().cloned(), partitions });
+                }
+                partitions.extend(name.as_str().map(str::to_owned));
+            }
+        }
+        Ok(PartitionPage { partitions, next: None })
+    }
+
+    /// Deletes items for good, tombstones and damaged ones too, in batches under their tags, until all ranges are
+    /// empty in one pass; then writes the floor. A record whose deletion was not answered may be missing in the count.
+    pub(super) async fn erase_ranges(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+    ) -> Result<u64, StoreError> {
+        let mut erased = 0;
+        // Nothing is undone, so once something was deleted a failure is not 'nothing was written'.
+        let mut touched = false;
+        let begun =
+            |error: StoreError, touched: bool| if touched { error.with_outcome(Outcome::Unknown) } else { error };
+        loop {
+            let mut found = false;
+            for range in ranges {
+                loop {
+                    let items = self.erasable(cx, partition, range).await.map_err(|error| begun(error, touched))?;
+                    if items.is_empty() {
+                        break;
+                    }
+                    found = true;
+                    let pending = cx.write_sent();
+                    match self.delete_items(cx, partition, &items).await {
+                        Ok(()) => {
+                            pending.settle(true);
+                            touched = true;
+                            erased += items.iter().filter(|item| item.live).count() as u64;
+                        }
+                        Err(failure) => match failure.ending() {
+                            // Another writer, or this one's lost answer: the next scan shows what is left.
+                            Ending::Asks(Answer::Refused { attempts }) => {
+                                pending.settle(attempts != Some(1));
+                                touched |= attempts != Some(1);
+                            }
+                            Ending::NotApplied => {
+                                pending.settle(false);
+                                return Err(begun(failure.error(), touched));
+                            }
+                            Ending::Asks(Answer::Open) => return Err(failure.unknown()),
+                        },
+                    }
+                }
+            }
+            if !found {
+                break;
+            }
+        }
+        self.raise_floor(cx, partition).await.map_err(|error| begun(error, touched))?;
+        Ok(erased)
+    }
+
+    /// The first items of a range, as many as a batch takes.
+    async fn erasable(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Item>, StoreError> {
+        let page = self.limits().operations_per_commit;
+        let pages = self.range(&cx.latest(), partition, range, page).await;
+        let mut pages = pages.map_err(|failure| failure.error())?;
+        while let Some(documents) = pages.next(cx).await.map_err(|failure| failure.error())? {
+            let items: Vec<Item> = documents.iter().filter_map(Item::of).take(page).collect();
+            if !items.is_empty() {
+                return Ok(items);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn delete_items(&self, cx: &CallContext, partition: &str, items: &[Item]) -> Result<(), Failure> {
+        if let [item] = items {
+            return self.requests.delete(cx, partition, &item.key, &item.tag).await;
+        }
+        let mut batch = TransactionalBatch::new(partition.to_owned());
+        for item in items {
+            let condition = Precondition::if_match(item.tag.clone());
+            let options = BatchDeleteOptions::default().with_precondition(condition);
+            batch = batch.delete_item(item.key.clone(), Some(options));
+        }
+        self.requests.batch(cx, batch, 0).await.map(|_| ()).map_err(|(failure, _)| failure)
+    }
+
+    /// Whoever wins a race writes a floor that is later than both erasures.
+    async fn raise_floor(&self, cx: &CallContext, partition: &str) -> Result<(), StoreError> {
+        loop {
+            let floor = self.floor(cx, partition).await?;
+            let number = next_number(floor.as_ref().map_or(0, |floor| floor.number), cx.now()).to_string();
+            // Marked as a tombstone, so that it does not make an empty partition look inhabited.
+            let document = json!({
+                "id": FLOOR, "pk": partition, "number": number, "tombstone": true, "ttl": TOMBSTONE_TTL_SECONDS,
+            });
+            let pending = cx.write_sent();
+            let written = match &floor {
+                None => self.requests.create(cx, partition, FLOOR, &document).await,
+                Some(floor) => self.requests.replace(cx, partition, FLOOR, &document, &floor.tag).await,
+            };
+            let Err(failure) = written else {
+                pending.settle(true);
+                return Ok(());
+            };
+            match failure.ending() {
+                Ending::Asks(Answer::Refused { .. }) => pending.settle(false),
+                Ending::NotApplied => {
+                    pending.settle(false);
+                    return Err(failure.error());
+                }
+                Ending::Asks(Answer::Open) => return Err(failure.unknown()),
+            }
+        }
+    }
+}
+
+/// An item to delete for good. Nothing else of it needs to be readable.
+struct Item {
+    key: String,
+    tag: String,
+    live: bool,
+}
+
+impl Item {
+    fn of(document: &Value) -> Option<Self> {
+        let text = |name: &str| document.get(name).and_then(Value::as_str);
+        let key = text("id").filter(|key| !key.starts_with(RESERVED))?.to_owned();
+        let live = document.get("tombstone") != Some(&Value::Bool(true));
+        Some(Self { key, tag: text("_etag")?.to_owned(), live })
+    }
+}
+
+/// The change that a document of the feed stands for. One that can't be read as a record is reported all the same: the
+/// reader takes the record and gets the error.
+fn entry(document: &Value) -> Option<ChangeEntry> {
+    let text = |name: &str| document.get(name).and_then(Value::as_str);
+    let key = text("id").filter(|key| !key.starts_with(RESERVED))?.to_owned();
+    let deleted = document.get("tombstone") == Some(&Value::Bool(true));
+    Some(ChangeEntry { key, number: text("number").and_then(|number| number.parse().ok()), deleted })
+}

@@ -1,0 +1,118 @@
+//! Cosmos DB for NoSQL behind the record port.
+//!
+//! One container; the partition key is `/pk`, an item's `id` is the record's key. Nothing is ever created here but
+//! items: database and container belong to the deployment.
+
+mod commit;
+mod connect;
+mod document;
+mod errors;
+mod history;
+pub(crate) mod queries;
+mod read;
+mod requests;
+mod settle;
+#[cfg(all(test, feature = "emulator"))]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_data_cosmos::ContainerClient;
+
+pub(crate) use connect::CosmosCredential;
+pub(crate) use document::{PARTITION_KEY_PATH, TOMBSTONE_TTL_SECONDS};
+
+use crate::backend::{
+    CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
+    ScanPage, Written,
+};
+use crate::contract::{Service, StoreError};
+
+/// Records as items of one Cosmos DB container.
+pub(crate) struct CosmosBackend {
+    requests: requests::Requests,
+}
+
+impl CosmosBackend {
+    /// A backend over a container that is known to fit. `regions` are all regions of the account, nearest first.
+    pub(crate) fn new(container: ContainerClient, regions: &[String]) -> Self {
+        Self { requests: requests::Requests::new(container, regions) }
+    }
+}
+
+impl fmt::Debug for CosmosBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CosmosBackend").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl RecordBackend for CosmosBackend {
+    fn service(&self) -> Service {
+        Service::Cosmos
+    }
+
+    fn limits(&self) -> RecordLimits {
+        RecordLimits::COSMOS
+    }
+
+    async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        Ok(self.point(cx, partition, key).await?.filter(|record| !record.envelope.tombstone))
+    }
+
+    async fn scan(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ScanPage, StoreError> {
+        self.scan_range(cx, partition, range, after, limit).await
+    }
+
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+        self.load_range(cx, partition, range).await
+    }
+
+    async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
+        commit.check()?;
+        self.limits().check(&commit)?;
+        commit.check_build_time()?;
+        self.apply(cx, &commit).await
+    }
+
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
+        self.erase_ranges(cx, partition, ranges).await
+    }
+
+    async fn changes(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage, StoreError> {
+        self.changes_since(cx, partition, since, limit).await
+    }
+
+    async fn partitions(
+        &self,
+        cx: &CallContext,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<PartitionPage, StoreError> {
+        self.partition_names(cx, after, limit).await
+    }
+
+    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
+        self.probe_container(cx).await
+    }
+
+    async fn close(&self, _deadline: Duration) -> Result<(), StoreError> {
+        // Nothing is queued here.
+        Ok(())
+    }
+}

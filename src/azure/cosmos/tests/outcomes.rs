@@ -1,0 +1,157 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::harness::*;
+use crate::backend::{Commit, KeyRange, Precondition, RecordBackend, Written};
+use crate::contract::{ErrorKind, Outcome};
+
+#[tokio::test]
+async fn a_lost_answer_is_recognised_as_applied() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    for status in [503, 500, 408] {
+        let key = format!("k{status}");
+        account.fail(&[Fault::After(status)]);
+        let created = written(&backend, put(&key, json!(1), Precondition::Absent)).await;
+        let record = backend.get(&call(), PARTITION, &key).await.unwrap().unwrap();
+        assert_eq!(record.witness(), created);
+
+        account.fail(&[Fault::After(status)]);
+        let replaced = written(&backend, put(&key, json!(2), exact(&created))).await;
+        assert_eq!(backend.get(&call(), PARTITION, &key).await.unwrap().unwrap().witness(), replaced);
+
+        account.fail(&[Fault::After(status)]);
+        let batch =
+            vec![put(&format!("{key}b"), json!(3), Precondition::Absent), put(&key, json!(3), exact(&replaced))];
+        let answers = commit(&backend, batch).await.unwrap();
+        assert_eq!(backend.get(&call(), PARTITION, &key).await.unwrap().unwrap().witness(), witness(&answers[1]));
+
+        account.fail(&[Fault::After(status)]);
+        let deleted = commit(&backend, vec![delete(&key, exact(&witness(&answers[1])))]).await.unwrap();
+        assert_eq!(deleted, [Written::Deleted]);
+        assert_eq!(backend.get(&call(), PARTITION, &key).await.unwrap(), None);
+        assert!(account.has_failed());
+    }
+}
+
+#[tokio::test]
+async fn the_meter_counts_what_goes_over_the_wire() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let (cx, before) = (call(), account.sends());
+    let both = |expect: fn() -> Precondition| vec![put("a", json!(1), expect()), put("b", json!(1), expect())];
+    commit_in(&cx, &backend, both(|| Precondition::Absent)).await.unwrap();
+    commit_in(&cx, &backend, both(|| Precondition::Any)).await.unwrap();
+    commit_in(&cx, &backend, both(|| Precondition::Absent)).await.unwrap_err();
+    account.fail(&[Fault::After(503)]);
+    commit_in(&cx, &backend, vec![put("a", json!(2), Precondition::Any)]).await.unwrap();
+    backend.scan(&cx, PARTITION, &KeyRange::only("a"), None, 1).await.unwrap();
+    backend.load(&cx.latest(), PARTITION, &KeyRange::only("a")).await.unwrap();
+    backend.changes(&cx, PARTITION, None, 1).await.unwrap();
+    backend.probe(&cx).await.unwrap();
+    backend.erase(&cx, PARTITION, &[KeyRange { from: String::new(), to: "~".into() }]).await.unwrap();
+    let attempts: u32 = cx.meter().snapshot().iter().map(|count| count.attempts).sum();
+    assert_eq!(attempts, account.sends() - before);
+    assert_eq!(attempts, requests(&cx).1 + 1);
+}
+
+#[tokio::test]
+async fn every_attempt_is_metered() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    account.fail(&[Fault::Instead(429), Fault::Instead(429)]);
+    let cx = call();
+    commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap();
+    let counts = cx.meter().snapshot();
+    assert_eq!((counts[0].kind, counts[0].requests, counts[0].attempts), ("create", 1, 3));
+}
+
+#[tokio::test]
+async fn a_refusal_after_throttling_alone_is_a_definite_conflict() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let stale = written(&backend, put("k", json!(0), Precondition::Absent)).await;
+    let mut known = stale.clone();
+    for i in 1..6 {
+        known = written(&backend, put("k", json!(i), exact(&known))).await;
+    }
+    account.fail(&[Fault::Instead(429)]);
+    let error = commit(&backend, vec![put("k", json!(9), exact(&stale))]).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Conflict { current: Some(_) }), "{error}");
+}
+
+#[tokio::test]
+async fn a_retried_write_whose_history_is_gone_is_unknown() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let stale = written(&backend, put("k", json!(0), Precondition::Absent)).await;
+    let mut known = stale.clone();
+    for i in 1..6 {
+        known = written(&backend, put("k", json!(i), exact(&known))).await;
+    }
+    account.fail(&[Fault::Instead(503)]);
+    let error = commit(&backend, vec![put("k", json!(9), exact(&stale))]).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    assert!(!error.is_conflict());
+}
+
+#[tokio::test]
+async fn a_write_that_may_still_land_ends_unknown_after_one_read() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    account.fail(&[Fault::Instead(503); 40]);
+    let cx = call();
+    let error = commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    assert_eq!(requests(&cx).0, [("create", 1), ("get", 1)]);
+}
+
+#[tokio::test]
+async fn a_refusal_before_execution_is_not_applied() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    for (status, name) in [(400, "invalid"), (403, "denied"), (413, "limit_exceeded")] {
+        account.fail(&[Fault::Instead(status)]);
+        let cx = call();
+        let error = commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap_err();
+        assert_eq!((error.kind().name(), error.outcome()), (name, Outcome::NotApplied), "{error}");
+        assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
+        assert_eq!(requests(&cx).0, [("create", 1)]);
+    }
+}
+
+#[tokio::test]
+async fn a_value_replaced_before_it_was_confirmed_has_an_empty_tag() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let first = written(&backend, put("k", json!(1), Precondition::Absent)).await;
+    let cx = call();
+    let op = cx.next_op();
+    let operation = put("k", json!(2), exact(&first));
+    let applied = backend.commit(&cx, Commit::new(PARTITION, op, vec![operation.clone()])).await.unwrap();
+    written(&backend, put("k", json!(3), exact(&witness(&applied[0])))).await;
+    // The same commit once more is what the SDK's retry of a lost answer amounts to.
+    let again = witness(&backend.commit(&cx, Commit::new(PARTITION, op, vec![operation])).await.unwrap()[0]);
+    assert_eq!(again.tag, "");
+    assert_eq!(backend.get(&call(), PARTITION, "k").await.unwrap().unwrap().envelope.value, json!(3));
+}
+
+#[tokio::test]
+async fn the_deadline_ends_a_call_and_says_what_is_open() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let cx = call_for(Duration::ZERO);
+    let error = backend.get(&cx, PARTITION, "k").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::NotApplied));
+    let error = commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::NotApplied));
+    assert_eq!(requests(&cx).0, [("get", 1)]);
+
+    account.fail(&[Fault::Silence]);
+    let cx = call_for(Duration::from_millis(300));
+    let error = commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::Unknown));
+    assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
+    assert_eq!(requests(&cx).0, [("create", 1)]);
+}

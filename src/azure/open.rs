@@ -1,0 +1,115 @@
+//! Opening the stores on Azure: clients from the settings, and a look at whether the deployment fits.
+
+use std::sync::Arc;
+
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions};
+use azure_core::time::Duration;
+
+use super::blobs::{AzureBlobs, BlobTuning};
+use super::config::{AzureConfig, ConfigError, CosmosAuth, SharedKeyPolicy, StorageAuth};
+use super::cosmos::{CosmosBackend, CosmosCredential};
+use super::meter::MeterPolicy;
+use super::names;
+use super::tables::FencedTable;
+use super::tables::client::{TablesClient, TablesClientOptions, TablesCredential};
+use crate::backend::{Backends, BlobArea, BlobBackend as _, CallContext, RecordBackend as _};
+use crate::contract::{Freshness, IdSource as _, RandomIds, Result, StoreError, SystemClock, WRITE_DEADLINE};
+use crate::stores::Stores;
+
+impl From<ConfigError> for StoreError {
+    fn from(error: ConfigError) -> Self {
+        let names: Vec<&str> = error.problems().iter().map(|problem| problem.variable).collect();
+        StoreError::invalid(names.join(", "), "the settings do not fit").with_cause(error.to_string())
+    }
+}
+
+/// Retries of storage reads: three more tries within 20 s, from 200 ms.
+pub(super) fn read_retries() -> RetryOptions {
+    RetryOptions::exponential(ExponentialRetryOptions {
+        initial_delay: Duration::milliseconds(200),
+        max_retries: 3,
+        max_total_elapsed: Duration::seconds(20),
+        max_delay: Duration::seconds(5),
+    })
+}
+
+impl Stores {
+    /// Stores on Azure: Cosmos DB, Table Storage and Blob Storage.
+    ///
+    /// Creates nothing. Looks at the Cosmos container's settings and at one row or blob of each table and container, so
+    /// that a deployment that does not fit is found here and not in the first call. The handle must be used inside the
+    /// tokio runtime it was opened in.
+    ///
+    /// # Errors
+    /// `Invalid` naming the setting when a container, table or database is missing or has other settings than the code
+    /// expects; `Denied` naming the role that is missing; `Unavailable` or `Timeout` (30 s) when a service can't be
+    /// reached.
+    pub async fn azure(config: AzureConfig) -> Result<Self> {
+        open(&config).await.map_err(|error| error.in_operation("open"))
+    }
+}
+
+async fn open(config: &AzureConfig) -> Result<Stores> {
+    let tables = tables_client(config)?;
+    let table = |name: &str| -> Result<Arc<FencedTable>> {
+        let table = tables
+            .table(&config.table_name(name))
+            .map_err(|_| StoreError::invalid("OPENJIBO_STORE_PREFIX", "it does not make valid table names"))?;
+        Ok(Arc::new(FencedTable::new(table)))
+    };
+    let (memory, media, backups) = (table(names::MEMORY)?, table(names::MEDIA)?, table(names::BACKUPS)?);
+    let blobs = Arc::new(blob_backend(config)?);
+    let clock = Arc::new(SystemClock);
+    let cx = CallContext::new("open", RandomIds.next_id(), WRITE_DEADLINE, Freshness::Session, clock);
+    let identity = async { Ok::<_, StoreError>(Arc::new(cosmos(config).await?)) };
+    let work = async {
+        let (identity, ..) =
+            futures::try_join!(identity, memory.probe(&cx), media.probe(&cx), backups.probe(&cx), blobs.probe(&cx))?;
+        Ok(identity)
+    };
+    let identity = cx.within_deadline(work).await?;
+    Ok(Stores::over(Backends { identity, memory, media, backups, blobs }))
+}
+
+async fn cosmos(config: &AzureConfig) -> Result<CosmosBackend> {
+    let credential = match config.cosmos_auth() {
+        CosmosAuth::Key(key) => CosmosCredential::Key(key.clone()),
+        CosmosAuth::Entra => CosmosCredential::Token(config.token_credential()?),
+    };
+    let (database, container) = (config.cosmos_database(), config.cosmos_container());
+    CosmosBackend::connect(config.cosmos_endpoint().as_str(), credential, database, container, config.cosmos_regions())
+        .await
+}
+
+pub(super) fn tables_client(config: &AzureConfig) -> Result<TablesClient> {
+    let credential = match config.storage_auth() {
+        StorageAuth::SharedKey { account, key } => {
+            TablesCredential::SharedKey { account: account.clone(), key: key.clone() }
+        }
+        StorageAuth::Sas(sas) => TablesCredential::Sas(sas.clone()),
+        StorageAuth::Entra => TablesCredential::Token(config.token_credential()?),
+    };
+    let client_options = ClientOptions {
+        retry: read_retries(),
+        per_try_policies: vec![Arc::new(MeterPolicy)],
+        ..ClientOptions::default()
+    };
+    TablesClient::new(config.table_endpoint().clone(), credential, TablesClientOptions { client_options })
+        .map_err(|_| StoreError::invalid("AZURE_STORAGE_TABLE_ENDPOINT", "it can't be used with this credential"))
+}
+
+fn blob_backend(config: &AzureConfig) -> Result<AzureBlobs> {
+    let mut url = config.blob_endpoint().clone();
+    let (mut credential, mut signing) = (None, Vec::new());
+    match config.storage_auth() {
+        StorageAuth::SharedKey { account, key } => {
+            signing.push(Arc::new(SharedKeyPolicy::new(account.clone(), key.clone())) as _);
+        }
+        StorageAuth::Sas(sas) => url.set_query(Some(sas.secret())),
+        StorageAuth::Entra => credential = Some(config.token_credential()?),
+    }
+    let containers =
+        [BlobArea::Media, BlobArea::Backups, BlobArea::Content].map(|area| (area, config.container_name(area.name())));
+    let tuning = BlobTuning { block_size: config.blob_block_size(), parallelism: config.blob_parallelism() };
+    AzureBlobs::new(url, credential, signing, containers, tuning)
+}

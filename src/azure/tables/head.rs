@@ -1,0 +1,156 @@
+//! The head of a partition: its fence. Every commit replaces it under its ETag, so commits of one partition have an order.
+
+use super::client::{Entity, limit};
+use super::columns::{Columns, number};
+use crate::backend::OpId;
+use crate::contract::StoreError;
+
+/// The head's row key. `!` sorts before every key of a record.
+pub(super) const HEAD: &str = "!head";
+/// The row that is inserted together with the head and never touched again: a head that vanished is noticed by it.
+pub(super) const BORN: &str = "!born";
+/// The layout of a partition's rows that this code reads and writes.
+pub(super) const LAYOUT: u32 = 1;
+
+/// The head of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    /// How many commits the partition has had.
+    pub(super) seq: u64,
+    /// The number of the last commit.
+    pub(super) number: u64,
+    /// History up to this commit is gone, or about to be: cursors below it need a snapshot.
+    pub(super) floor: u64,
+    /// The last commit's id.
+    pub(super) commit: String,
+    /// The head's ETag; empty until it is written.
+    pub(super) tag: String,
+}
+
+impl Head {
+    /// The head after one more commit, raising the floor to that commit if asked.
+    pub(super) fn after(before: Option<&Self>, number: u64, op: OpId, raise_floor: bool) -> Self {
+        let seq = before.map_or(0, |head| head.seq).saturating_add(1);
+        let floor = if raise_floor { seq } else { before.map_or(0, |head| head.floor) };
+        Self { seq, number, floor, commit: op.to_string(), tag: String::new() }
+    }
+
+    pub(super) fn encode(&self, partition: &str) -> Result<Entity, StoreError> {
+        Ok(Entity::new(partition, HEAD)
+            .with("Layout", LAYOUT as i32)
+            .with("Seq", number("sequence number", self.seq)?)
+            .with("Number", number("number", self.number)?)
+            .with("Floor", number("floor", self.floor)?)
+            .with("Commit", self.commit.as_str()))
+    }
+
+    /// # Errors
+    /// `Corrupt` for the record `head`, naming the property; `Unsupported` for a newer layout.
+    pub(super) fn decode(entity: &Entity) -> Result<Self, StoreError> {
+        let columns = Columns::of(entity, "head");
+        let layout = columns.number("Layout")?;
+        if layout > u64::from(LAYOUT) {
+            return Err(StoreError::new(crate::contract::ErrorKind::Unsupported {
+                what: "a partition of a newer layout".into(),
+            }));
+        }
+        let head = Self {
+            seq: columns.number("Seq")?,
+            number: columns.number("Number")?,
+            floor: columns.number("Floor")?,
+            commit: columns.text("Commit")?.to_owned(),
+            tag: columns.tag()?,
+        };
+        let commit_is_hex = head.commit.len() == 32 && head.commit.bytes().all(|b| b.is_ascii_hexdigit());
+        match () {
+            () if layout == 0 => Err(columns.corrupt("Layout", "is 0")),
+            () if head.seq == 0 => Err(columns.corrupt("Seq", "is 0")),
+            () if head.floor > head.seq => Err(columns.corrupt("Floor", "is ahead of Seq")),
+            () if !commit_is_hex => Err(columns.corrupt("Commit", "is not 32 hex digits")),
+            () => Ok(head),
+        }
+    }
+}
+
+/// The birth row.
+pub(super) fn born(partition: &str) -> Entity {
+    Entity::new(partition, BORN).with("Layout", LAYOUT as i32)
+}
+
+/// That a head is missing although the partition was born: writes are refused.
+pub(super) fn born_without_head() -> StoreError {
+    StoreError::corrupt("head", "the row is missing although the partition was born")
+}
+
+/// Refuses keys that would touch the rows of the layout, or that the service would refuse.
+///
+/// # Errors
+/// `Invalid{key}`.
+pub(super) fn check_key(key: &str) -> Result<(), StoreError> {
+    if key.as_bytes().first().is_none_or(|&first| first <= b'!') {
+        return Err(StoreError::invalid("key", "it does not begin with a letter or digit"));
+    }
+    if key.encode_utf16().count() > limit::KEY {
+        return Err(StoreError::limit("key (UTF-16 units)", limit::KEY as u64, key.encode_utf16().count() as u64));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::azure::tables::client::Value;
+
+    fn head() -> Head {
+        let before = Head { seq: 6, number: 40, floor: 2, commit: String::new(), tag: String::new() };
+        Head::after(Some(&before), 41, OpId::derive(&[1; 16], 0), false)
+    }
+
+    fn stored() -> Entity {
+        Entity { etag: Some("W/\"1\"".into()), ..head().encode("p").unwrap() }
+    }
+
+    #[test]
+    fn a_head_survives_the_round_trip() {
+        let again = Head::decode(&stored()).unwrap();
+        assert_eq!(again, Head { tag: "W/\"1\"".into(), ..head() });
+        assert_eq!((again.seq, again.floor), (7, 2));
+    }
+
+    #[test]
+    fn the_floor_is_raised_to_the_commit_that_raises_it() {
+        let op = OpId::derive(&[1; 16], 0);
+        assert_eq!(Head::after(Some(&head()), 50, op, true).floor, 8);
+        assert_eq!(Head::after(None, 50, op, false).floor, 0);
+    }
+
+    #[test]
+    fn a_hand_edited_head_is_corrupt_and_names_the_property() {
+        for (column, value) in [
+            ("Layout", Some(Value::Int32(0))),
+            ("Seq", None),
+            ("Seq", Some(Value::Int64(0))),
+            ("Number", Some(Value::from("41"))),
+            ("Number", Some(Value::Int64(-1))),
+            ("Floor", Some(Value::Int64(8))),
+            ("Commit", Some(Value::from("zz"))),
+        ] {
+            let mut entity = stored();
+            match value {
+                Some(value) => entity.properties.insert(column.into(), value),
+                None => entity.properties.remove(column),
+            };
+            let text = Head::decode(&entity).unwrap_err().to_string();
+            assert!(text.starts_with(&format!("the stored head can't be read: {column} ")), "{text}");
+        }
+    }
+
+    #[test]
+    fn rows_of_the_layout_are_no_keys() {
+        for key in ["", "!head", "!c:00000000000000000001", " m"] {
+            assert!(check_key(key).is_err(), "{key}");
+        }
+        assert!(check_key("m:x:-:name").is_ok());
+        assert!(check_key("0000:x").is_ok());
+    }
+}

@@ -1,0 +1,250 @@
+//! The change history: one row a commit, with the keys it touched and **never a value**.
+
+use serde::{Deserialize, Serialize};
+
+use super::FencedTable;
+use super::client::{Entity, Query};
+use super::columns::{Columns, number, with_chunks};
+use super::head::{Head, LAYOUT};
+use crate::backend::{CallContext, ChangeCursor, ChangeEntry, ChangePage};
+use crate::contract::{ErrorKind, StoreError, Timestamp};
+
+/// What the row keys of change rows begin with.
+const PREFIX: &str = "!c:";
+/// The first key after them.
+const END: &str = "!c;";
+/// How long a cursor is good for: as long as deletions are remembered elsewhere.
+const RETENTION_MICROS: i64 = 30 * 24 * 3_600 * 1_000_000;
+
+/// The row key of a commit's change row.
+pub(super) fn row_key(seq: u64) -> String {
+    format!("{PREFIX}{seq:020}")
+}
+
+/// The commit that a change row belongs to.
+pub(super) fn seq_of(row_key: &str) -> Option<u64> {
+    row_key.strip_prefix(PREFIX)?.parse().ok()
+}
+
+/// What one commit changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    /// The commit's id.
+    pub(super) commit: String,
+    /// The commit's number.
+    pub(super) number: u64,
+    /// The calls that share the commit.
+    pub(super) calls: Vec<Call>,
+}
+
+/// What one call changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Call {
+    /// The call's op id.
+    pub(super) op: String,
+    /// The row keys: `+key` written, `-key` deleted. Empty once the keys were forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) rows: Vec<String>,
+}
+
+impl Change {
+    pub(super) fn encode(&self, partition: &str, seq: u64) -> Result<Entity, StoreError> {
+        let calls = serde_json::to_string(&self.calls)
+            .map_err(|_| StoreError::invalid("operations", "their keys have no JSON form"))?;
+        let row = Entity::new(partition, row_key(seq))
+            .with("Commit", self.commit.as_str())
+            .with("Number", number("number", self.number)?);
+        Ok(with_chunks(row, "Chunks", "C", &calls))
+    }
+
+    /// # Errors
+    /// `Corrupt`, naming the change row by its place, and the property.
+    pub(super) fn decode(entity: &Entity) -> Result<Self, StoreError> {
+        let columns = Columns::of(entity, format!("change row {}", seq_of(&entity.row_key).unwrap_or(0)));
+        let calls = serde_json::from_str(&columns.chunks("Chunks", "C")?);
+        Ok(Self {
+            commit: columns.text("Commit")?.to_owned(),
+            number: columns.number("Number")?,
+            calls: calls.map_err(|_| columns.corrupt("the text of C0 and on", "is not a list of calls"))?,
+        })
+    }
+
+    /// The same commit without keys: what is left when they are forgotten, so that a late retry finds its evidence.
+    pub(super) fn without_keys(mut self) -> Self {
+        self.calls.iter_mut().for_each(|call| call.rows.clear());
+        self
+    }
+
+    fn entries(self) -> impl Iterator<Item = ChangeEntry> {
+        let number = self.number;
+        self.calls.into_iter().flat_map(|call| call.rows).filter_map(move |row| {
+            let deleted = row.starts_with('-');
+            let key = row.strip_prefix(['+', '-'])?.to_owned();
+            Some(ChangeEntry { key, number: Some(number), deleted })
+        })
+    }
+}
+
+/// The change rows of the commits after `seq`.
+pub(super) fn rows_after(partition: &str, seq: u64) -> Query {
+    Query::rows(partition, &row_key(seq.saturating_add(1)), END)
+}
+
+/// The change rows of the commits before `seq`.
+pub(super) fn rows_before(partition: &str, seq: u64) -> Query {
+    Query::rows(partition, PREFIX, &row_key(seq))
+}
+
+/// The commit that a cursor stands behind.
+fn position(cursor: &ChangeCursor, now: Timestamp) -> Result<u64, StoreError> {
+    let age = now.as_micros().saturating_sub(cursor.at.as_micros());
+    if cursor.layout != LAYOUT || age > RETENTION_MICROS {
+        return Err(snapshot());
+    }
+    cursor.position.parse().map_err(|_| StoreError::invalid("cursor", "its position is not a number"))
+}
+
+fn snapshot() -> StoreError {
+    StoreError::new(ErrorKind::SnapshotRequired)
+}
+
+impl FencedTable {
+    /// Two requests, the head after the rows: a floor raised meanwhile is noticed. A page ends with a whole commit, so it
+    /// may hold up to 96 entries more than `limit`.
+    pub(super) async fn read_changes(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage, StoreError> {
+        let now = cx.now();
+        let since = since.map(|cursor| position(cursor, now)).transpose()?;
+        let query = rows_after(partition, since.unwrap_or(0)).with_top(super::rows_of_page(limit));
+        let rows = self.first_page(cx, query).await?.entities;
+        let Some(head) = self.read_head(cx, partition).await? else {
+            // A partition without a head has no history: nothing that a cursor could stand behind.
+            return match since {
+                None | Some(0) => Ok(page(Vec::new(), 0, now)),
+                Some(_) => Err(snapshot()),
+            };
+        };
+        collect(&rows, since, &head, limit, now)
+    }
+}
+
+fn page(changes: Vec<ChangeEntry>, seq: u64, now: Timestamp) -> ChangePage {
+    ChangePage { changes, next: ChangeCursor { layout: LAYOUT, position: seq.to_string(), at: now } }
+}
+
+/// The changes of these rows, which begin after `since`, under a head read after them.
+fn collect(
+    rows: &[Entity],
+    since: Option<u64>,
+    head: &Head,
+    limit: usize,
+    now: Timestamp,
+) -> Result<ChangePage, StoreError> {
+    if since.is_some_and(|seq| seq < head.floor || seq > head.seq) {
+        return Err(snapshot());
+    }
+    let mut seq = since.unwrap_or(head.floor);
+    let mut changes = Vec::new();
+    for row in rows {
+        let row_seq = seq_of(&row.row_key)
+            .ok_or_else(|| StoreError::corrupt("change row", "the row key is not that of a commit"))?;
+        // Up to the floor history is gone, whether or not its rows are.
+        if row_seq <= seq {
+            continue;
+        }
+        if changes.len() >= limit {
+            break;
+        }
+        if row_seq != seq + 1 {
+            return Err(snapshot());
+        }
+        changes.extend(Change::decode(row)?.entries());
+        seq = row_seq;
+    }
+    Ok(page(changes, seq, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_772_352_000_000_000);
+
+    fn change(rows: &[&str]) -> Change {
+        let rows = rows.iter().map(|&row| row.to_owned()).collect();
+        Change { commit: "ab".into(), number: 7, calls: vec![Call { op: "ab".into(), rows }] }
+    }
+
+    fn head(seq: u64, floor: u64) -> Head {
+        Head { seq, number: 9, floor, commit: String::new(), tag: String::new() }
+    }
+
+    fn row(seq: u64) -> Entity {
+        change(&[&format!("+k{seq}"), "-gone"]).encode("p", seq).unwrap()
+    }
+
+    fn keys(page: &ChangePage) -> Vec<&str> {
+        page.changes.iter().map(|entry| entry.key.as_str()).collect()
+    }
+
+    #[test]
+    fn ninety_seven_long_keys_survive_the_round_trip() {
+        let rows: Vec<String> = (0..97).map(|n| format!("+{n:0500}")).collect();
+        let long = Change { calls: vec![Call { op: "op".into(), rows }], ..change(&[]) };
+        let entity = long.encode("p", 1).unwrap();
+        assert!(entity.get("C1").is_some());
+        assert_eq!(Change::decode(&entity).unwrap(), long);
+        assert_eq!(seq_of(&entity.row_key), Some(1));
+    }
+
+    #[test]
+    fn forgetting_keys_keeps_commit_and_op_ids() {
+        let entity = change(&["+secret"]).without_keys().encode("p", 1).unwrap();
+        assert_eq!(entity.string("C0"), Some(r#"[{"op":"ab"}]"#));
+        assert_eq!(Change::decode(&entity).unwrap(), change(&[]));
+    }
+
+    #[test]
+    fn a_page_ends_with_a_whole_commit_and_the_next_goes_on() {
+        let rows: Vec<Entity> = (1..=3).map(row).collect();
+        let first = collect(&rows, None, &head(3, 0), 3, NOW).unwrap();
+        assert_eq!(keys(&first), ["k1", "gone", "k2", "gone"]);
+        assert!(first.changes[1].deleted && first.changes[0].number == Some(7));
+        assert_eq!(first.next.position, "2");
+        let rest = collect(&rows[2..], Some(2), &head(3, 0), 3, NOW).unwrap();
+        assert_eq!((keys(&rest), rest.next.position.as_str()), (vec!["k3", "gone"], "3"));
+        let none = collect(&[], Some(3), &head(3, 0), 3, NOW).unwrap();
+        assert_eq!((none.changes.len(), none.next.position.as_str()), (0, "3"));
+    }
+
+    #[test]
+    fn cursors_below_the_floor_ahead_or_over_a_gap_need_a_snapshot() {
+        let rows: Vec<Entity> = (1..=3).map(row).collect();
+        let kind = |since, head| collect(&rows, since, &head, 10, NOW).map_err(|error| error.kind().clone());
+        assert_eq!(kind(Some(1), head(3, 2)), Err(ErrorKind::SnapshotRequired));
+        assert_eq!(kind(Some(4), head(3, 0)), Err(ErrorKind::SnapshotRequired));
+        let gap = collect(&rows[1..], None, &head(3, 0), 10, NOW).unwrap_err();
+        assert_eq!(*gap.kind(), ErrorKind::SnapshotRequired);
+        // Rows up to the floor that are not deleted yet are history no more.
+        assert_eq!(keys(&collect(&rows, None, &head(3, 2), 10, NOW).unwrap()), ["k3", "gone"]);
+    }
+
+    #[test]
+    fn cursors_of_another_layout_or_too_old_need_a_snapshot() {
+        let cursor = |layout, age, position: &str| ChangeCursor {
+            layout,
+            position: position.into(),
+            at: Timestamp::from_micros(NOW.as_micros() - age),
+        };
+        assert_eq!(position(&cursor(1, RETENTION_MICROS, "12"), NOW).unwrap(), 12);
+        for cursor in [cursor(2, 0, "12"), cursor(1, RETENTION_MICROS + 1, "12")] {
+            assert_eq!(*position(&cursor, NOW).unwrap_err().kind(), ErrorKind::SnapshotRequired);
+        }
+        assert_eq!(position(&cursor(1, 0, "x"), NOW).unwrap_err().kind().name(), "invalid");
+    }
+}

@@ -1,0 +1,200 @@
+//! Records in Azure Table Storage: the fenced partition.
+//!
+//! | row | what it is |
+//! |---|---|
+//! | `!head` | the fence: every commit replaces it under its ETag |
+//! | `!born` | inserted with the first head, never touched again |
+//! | `!c:<seq>` | one change row a commit: its id, op ids, row keys, never a value |
+//! | any other | a record |
+//!
+//! A commit is one entity group transaction: head, change row, the first time `!born`, then records. The service reports
+//! the first operation that fails, so a failure at the fence says nothing of records, and one at a record is definite.
+//! Tombstones are not kept: a deleted record is a deleted row, and the change row tells of it.
+
+pub(crate) mod client;
+mod columns;
+mod commit;
+mod decide;
+mod erase;
+mod errors;
+mod fence;
+mod head;
+mod history;
+mod lane;
+mod load;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::client::{Entity, Error, IfMatch, Query, QueryPage, TableClient, limit, quote};
+use self::head::{HEAD, Head};
+use self::lane::Lanes;
+use self::load::LargeRanges;
+use crate::azure::meter::Metered;
+use crate::backend::{
+    CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
+    ScanPage, Written,
+};
+use crate::contract::{Service, StoreError};
+
+/// Partition and row of the probe; never written.
+const PROBE: &str = "!probe";
+/// An ETag that no row has.
+const PROBE_TAG: &str = "W/\"datetime'1601-01-01T00%3A00%3A00.0000000Z'\"";
+
+/// One table of fenced partitions.
+///
+/// The client's pipeline must carry [`MeterPolicy`](crate::azure::meter::MeterPolicy) per try: beside the meters, it tells
+/// whether a transaction had left when the deadline struck.
+#[derive(Debug)]
+pub(crate) struct FencedTable {
+    table: TableClient,
+    lanes: Lanes,
+    large: LargeRanges,
+}
+
+impl FencedTable {
+    /// The fenced partitions of this table, which must exist. Sends nothing.
+    pub(crate) fn new(table: TableClient) -> Self {
+        Self { table, lanes: Lanes::default(), large: LargeRanges::default() }
+    }
+
+    fn error(&self, error: &Error) -> StoreError {
+        errors::store_error(error, self.table.name())
+    }
+
+    /// Runs one read until the call's deadline.
+    async fn within<T>(&self, cx: &CallContext, read: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        cx.within_deadline(async { read.await.map_err(|error| self.error(&error)) }).await
+    }
+
+    async fn read_row(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        key: &str,
+        columns: &[&str],
+    ) -> Result<Option<Entity>, StoreError> {
+        let context = Metered::new(cx, Service::Tables, "get").context();
+        self.within(cx, self.table.get(&context, partition, key, columns)).await
+    }
+
+    async fn read_record(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        self.read_row(cx, partition, key, &[]).await?.as_ref().map(rows::decode).transpose()
+    }
+
+    async fn read_head(&self, cx: &CallContext, partition: &str) -> Result<Option<Head>, StoreError> {
+        self.read_row(cx, partition, HEAD, &[]).await?.as_ref().map(Head::decode).transpose()
+    }
+
+    async fn page(&self, cx: &CallContext, query: Query) -> Result<QueryPage, StoreError> {
+        let context = Metered::new(cx, Service::Tables, "query").context();
+        self.within(cx, self.table.query(&context, &query)).await
+    }
+
+    /// The first page that holds something, or the last one. The service may answer with empty pages before.
+    async fn first_page(&self, cx: &CallContext, query: Query) -> Result<QueryPage, StoreError> {
+        let mut page = self.page(cx, query.clone()).await?;
+        while page.entities.is_empty() {
+            let Some(continuation) = page.continuation else { break };
+            page = self.page(cx, query.clone().after(continuation)).await?;
+        }
+        Ok(page)
+    }
+}
+
+/// How many rows to ask for: a page of the service holds at most 1,000.
+fn rows_of_page(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(limit::TOP).clamp(1, limit::TOP)
+}
+
+#[async_trait]
+impl RecordBackend for FencedTable {
+    fn service(&self) -> Service {
+        Service::Tables
+    }
+
+    fn limits(&self) -> RecordLimits {
+        RecordLimits::TABLES
+    }
+
+    async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        head::check_key(key)?;
+        self.read_record(cx, partition, key).await
+    }
+
+    async fn scan(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ScanPage, StoreError> {
+        self.scan_range(cx, partition, range, after, limit).await
+    }
+
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+        self.load_range(cx, partition, range).await
+    }
+
+    async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
+        self.commit_records(cx, &commit).await
+    }
+
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
+        self.erase_ranges(cx, partition, ranges).await
+    }
+
+    async fn changes(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage, StoreError> {
+        self.read_changes(cx, partition, since, limit).await
+    }
+
+    /// A scan of the whole table: Table Storage has no index of its partitions. For operators.
+    async fn partitions(
+        &self,
+        cx: &CallContext,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<PartitionPage, StoreError> {
+        let filter = match after {
+            None => format!("RowKey eq {}", quote(HEAD)),
+            Some(after) => format!("PartitionKey gt {} and RowKey eq {}", quote(after), quote(HEAD)),
+        };
+        let query = Query::new().with_filter(filter).with_select(&["RowKey"]).with_top(rows_of_page(limit));
+        let page = self.first_page(cx, query).await?;
+        let partitions: Vec<String> = page.entities.into_iter().map(|head| head.partition_key).collect();
+        let next = partitions.last().filter(|_| page.continuation.is_some()).cloned();
+        Ok(PartitionPage { partitions, next })
+    }
+
+    /// Two requests: a point read, and a replace of a row that is not there.
+    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
+        self.read_row(cx, PROBE, PROBE, &["Layout"]).await?;
+        let context = Metered::new(cx, Service::Tables, "replace").context();
+        let (row, condition) = (Entity::new(PROBE, PROBE), IfMatch::ETag(PROBE_TAG.to_owned()));
+        let refused = async {
+            match self.table.replace(&context, &row, &condition).await {
+                Err(error) if decide::is_precondition(&error) => Ok(()),
+                Err(error) => Err(self.error(&error)),
+                Ok(_) => Err(StoreError::integrity("a conditional write of a missing row was accepted")),
+            }
+        };
+        cx.within_deadline(refused).await
+    }
+
+    async fn close(&self, deadline: Duration) -> Result<(), StoreError> {
+        self.lanes.drain(deadline).await
+    }
+}

@@ -1,0 +1,365 @@
+//! Commits: budgets, order of requests, conflicts, lost answers, damaged heads.
+
+use super::fake::{Fault, Reply, State};
+use super::*;
+use crate::contract::ErrorKind;
+use Precondition::{Absent, Any};
+
+#[tokio::test]
+async fn each_write_costs_its_budget() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    let (_, cold) = commit(&table, vec![put("m:a", 1, Absent)]).await;
+    assert_eq!(cold, 2);
+    assert_eq!(fake.log(), ["get !head", "commit P!head P!c:00000000000000000001 P!born Pm:a"]);
+    let (answer, known) = commit(&table, vec![put("m:b", 1, Absent)]).await;
+    assert_eq!(known, 1);
+    let (_, replace) = commit(&table, vec![put("m:b", 2, exact(&witness(&answer.unwrap()[0])))]).await;
+    assert_eq!(replace, 1);
+    assert_eq!(fake.log()[1], "commit P!head P!c:00000000000000000003 Pm:b");
+    let (_, any) = commit(&table, vec![put("m:a", 2, Any)]).await;
+    assert_eq!(any, 2);
+    let (_, any_cold) = commit(&on(&fake), vec![put("m:a", 3, Any)]).await;
+    assert_eq!(any_cold, 3);
+    // The first replica's head is out of date now.
+    let (_, moved) = commit(&table, vec![put("m:c", 1, Absent)]).await;
+    assert_eq!(moved, 3);
+    commit(&on(&fake), vec![put("m:c", 2, Any)]).await.0.unwrap();
+    let (_, moved_any) = commit(&table, vec![put("m:c", 3, Any)]).await;
+    assert_eq!(moved_any, 2 + 3);
+    assert_eq!(values(&table).await["m:c"], 3);
+}
+
+#[tokio::test]
+async fn a_moved_fence_is_read_and_built_again_and_is_no_conflict() {
+    let fake = Fake::default();
+    let (one, two) = (on(&fake), on(&fake));
+    let known = write(&one, "m:a", 1, Absent).await;
+    write(&two, "m:b", 1, Absent).await;
+    fake.log();
+    let (answer, _) = commit(&one, vec![put("m:a", 2, exact(&known))]).await;
+    let written = witness(&answer.unwrap()[0]);
+    let stale = "commit P!head refused 0";
+    assert_eq!(fake.log(), [stale, "get !head", "commit P!head P!c:00000000000000000003 Pm:a"]);
+    assert_eq!(written.ops.as_slice().len(), 2);
+    assert_eq!(written.created, known.created);
+    assert!(written.number > known.number);
+}
+
+#[tokio::test]
+async fn a_conflict_names_its_operation_and_what_is_there_and_changes_nothing() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    let first = write(&table, "m:a", 1, Absent).await;
+    let second = write(&table, "m:a", 2, exact(&first)).await;
+    let before = fake.dump();
+    let (answer, requests) = commit(&table, vec![put("m:x", 1, Absent), put("m:a", 9, exact(&first))]).await;
+    let error = answer.unwrap_err();
+    assert_eq!(requests, 2);
+    assert_eq!(kind(&error), ("conflict", Outcome::NotApplied, Some(1)));
+    let digest = crate::contract::RevisionDigest::new(second.number, &second.tag).to_string();
+    assert!(error.to_string().contains(&digest), "{error}");
+    let (answer, requests) = commit(&table, vec![put("m:a", 9, Absent)]).await;
+    assert_eq!((kind(&answer.unwrap_err()), requests), (("already_exists", Outcome::NotApplied, Some(0)), 1));
+    let (answer, _) = commit(&table, vec![delete("m:a", exact(&first))]).await;
+    assert!(answer.unwrap_err().is_conflict());
+    assert_eq!(fake.dump(), before);
+    // The fence held: the head is still known.
+    assert_eq!(commit(&table, vec![delete("m:a", exact(&second))]).await.1, 1);
+    let (answer, _) = commit(&table, vec![put("m:a", 1, exact(&second))]).await;
+    assert_eq!(answer.unwrap_err().to_string(), "the record expected is gone (operation 0 of the commit)");
+}
+
+#[tokio::test]
+async fn the_failing_index_counts_operations_of_the_commit_not_rows_sent() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    let operations = || vec![delete("m:gone", Any), put("m:b", 1, Any), put("m:a", 1, Absent)];
+    assert_eq!(kind(&commit(&table, operations()).await.0.unwrap_err()).2, Some(2));
+    let oversized =
+        vec![put("m:b", 1, Absent), put("m:c", "☃".repeat(40_000), Absent), put(&"m".repeat(600), 1, Absent)];
+    assert_eq!(kind(&commit(&table, oversized).await.0.unwrap_err()), ("limit_exceeded", Outcome::NotApplied, Some(2)));
+    let malformed = Witness { tag: "not an ETag".into(), ..read(&table, "m:a").await.unwrap().witness() };
+    let error = commit(&table, vec![put("m:b", 1, Absent), put("m:a", 1, exact(&malformed))]).await.0.unwrap_err();
+    assert_eq!(kind(&error), ("invalid", Outcome::NotApplied, Some(1)));
+}
+
+#[tokio::test]
+async fn any_never_conflicts_also_when_its_record_changed_behind_an_accepted_head() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    fake.log();
+    fake.intervene(2, |state| state.rewrite("m:a"));
+    let (answer, requests) = commit(&table, vec![delete("m:none", Any), put("m:a", 2, Any)]).await;
+    let written = answer.unwrap();
+    assert_eq!((&written[0], witness(&written[1]).ops.as_slice().len()), (&Written::Nothing, 2));
+    // The head is read once: it was accepted each time.
+    let round = ["get m:none", "get m:a"];
+    let refused = "commit P!head P!c:00000000000000000002 Pm:a refused 2";
+    let expected = [&round[..], &[refused], &round, &[refused], &round].concat();
+    assert_eq!((&fake.log()[..8], requests), (&expected[..], 9));
+}
+
+#[tokio::test]
+async fn deleting_any_finds_the_record_or_nothing() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    let (answer, requests) = commit(&table, vec![delete("m:none", Any)]).await;
+    assert_eq!((answer.unwrap(), requests), (vec![Written::Nothing], 1));
+    let (answer, requests) = commit(&table, vec![delete("m:a", Any)]).await;
+    assert_eq!((answer.unwrap(), requests), (vec![Written::Deleted], 2));
+    assert_eq!(values(&table).await.len(), 0);
+    // Beside another operation the records are read behind the head.
+    fake.log();
+    commit(&on(&fake), vec![delete("m:a", Any), put("m:b", 1, Absent)]).await.0.unwrap();
+    assert_eq!(fake.log()[..2], ["get !head", "get m:a"]);
+}
+
+#[tokio::test]
+async fn a_fence_that_moves_each_time_ends_as_contended() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    fake.intervene(usize::MAX, State::commit_of_another);
+    for expect in [Absent, Any] {
+        let cx = call_of(Duration::from_millis(50));
+        let answer = table.commit(&cx, Commit::new("p", cx.next_op(), vec![put("m:b", 1, expect)])).await;
+        let error = answer.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unavailable { contended: true });
+        assert_eq!(error.outcome(), Outcome::NotApplied);
+    }
+    assert_eq!(values(&table).await.len(), 1);
+}
+
+#[tokio::test]
+async fn present_replaces_and_deletes_beside_an_exact() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    let (answer, _) = commit(&table, vec![put("m:r", 1, Absent), put("m:b", 1, Absent), put("m:t", 1, Absent)]).await;
+    let written = answer.unwrap();
+    let record = witness(&written[0]);
+    assert_eq!(record.number, witness(&written[2]).number);
+    let operations = |record: &Witness| {
+        let (b, t) = (put("m:b", 2, Precondition::Present), delete("m:t", Precondition::Present));
+        vec![put("m:r", 2, exact(record)), b, t]
+    };
+    let (answer, requests) = commit(&table, operations(&record)).await;
+    let record = witness(&answer.unwrap()[0]);
+    assert_eq!((requests, values(&table).await.len()), (1, 2));
+    let (answer, _) = commit(&table, operations(&record)).await;
+    assert_eq!(kind(&answer.unwrap_err()), ("conflict", Outcome::NotApplied, Some(2)));
+}
+
+#[tokio::test]
+async fn an_empty_tag_matches_nothing_and_nothing_is_sent() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    let known = write(&table, "m:a", 1, Absent).await;
+    fake.log();
+    let (answer, _) = commit(&table, vec![put("m:a", 2, exact(&Witness { tag: String::new(), ..known }))]).await;
+    assert_eq!(kind(&answer.unwrap_err()), ("conflict", Outcome::NotApplied, Some(0)));
+    assert_eq!(fake.log(), ["get m:a"]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_in_the_own_change_row() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    fake.log();
+    fake.fault(true, None);
+    let (answer, _) = commit(&table, vec![put("m:a", 2, Any), put("m:b", 2, Absent)]).await;
+    let written = answer.unwrap();
+    assert_eq!(fake.log()[2..], ["get !c:00000000000000000002", "get m:a", "get m:b"]);
+    assert_eq!(witness(&written[0]), read(&table, "m:a").await.unwrap().witness());
+    assert_eq!(witness(&written[1]), read(&table, "m:b").await.unwrap().witness());
+    // The revision it answered with is good.
+    write(&table, "m:b", 3, exact(&witness(&written[1]))).await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_whose_value_was_replaced_since_has_an_empty_tag() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    fake.fault(
+        true,
+        Some(|state: &mut State| {
+            state.row("m:a").insert("Number".into(), json!("9007199254740993"));
+        }),
+    );
+    let (answer, _) = commit(&table, vec![put("m:a", 2, Any)]).await;
+    let written = witness(&answer.unwrap()[0]);
+    assert_eq!(written.tag, "");
+    assert_eq!(written.ops.as_slice().len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_row_of_another_means_not_applied_and_the_commit_is_built_again() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    fake.log();
+    fake.fault(false, Some(State::commit_of_another));
+    let (answer, _) = commit(&table, vec![put("m:b", 2, Absent)]).await;
+    answer.unwrap();
+    let log = fake.log();
+    assert_eq!(log[..3], ["commit lost", "get !c:00000000000000000002", "get !head"]);
+    assert_eq!(log[3], "commit P!head P!c:00000000000000000003 Pm:b");
+}
+
+#[tokio::test]
+async fn an_absent_change_row_is_unknown_whether_or_not_the_head_moved() {
+    for meanwhile in [None, Some(State::move_head as fn(&mut State))] {
+        let fake = Fake::default();
+        let table = on(&fake);
+        write(&table, "m:a", 1, Absent).await;
+        fake.log();
+        fake.fault(false, meanwhile);
+        let cx = call();
+        let answer = table.commit(&cx, Commit::new("p", cx.next_op(), vec![put("m:b", 2, Absent)])).await;
+        assert_eq!(kind(&answer.unwrap_err()), ("unavailable", Outcome::Unknown, None));
+        assert_eq!(fake.log(), ["commit lost", "get !c:00000000000000000002", "get !head"]);
+        assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
+        // The head is read again: a request that lands late must not go unnoticed.
+        assert_eq!(commit(&table, vec![put("m:c", 1, Absent)]).await.1, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_server_error_after_sending_is_investigated_and_a_refusal_is_not() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    for (status, code, applied, expected) in [
+        (500, "OperationTimedOut", true, None),
+        (500, "OperationTimedOut", false, Some(("unavailable", Outcome::Unknown))),
+        (503, "ServerBusy", false, Some(("throttled", Outcome::NotApplied))),
+        (403, "AuthorizationPermissionMismatch", false, Some(("denied", Outcome::NotApplied))),
+        (404, "TableNotFound", false, Some(("invalid", Outcome::NotApplied))),
+        (413, "RequestBodyTooLarge", false, Some(("limit_exceeded", Outcome::NotApplied))),
+    ] {
+        let answer = Reply::Error(status, code);
+        fake.state().faults.push_back(Fault { applied, meanwhile: None, answer });
+        let cx = call();
+        let answer = table.commit(&cx, Commit::new("p", cx.next_op(), vec![put("m:b", 1, Any)])).await;
+        assert_eq!(answer.err().map(|error| (kind(&error).0, kind(&error).1)), expected, "{status} {code}");
+        let settled = expected.is_some_and(|(_, outcome)| outcome == Outcome::NotApplied);
+        assert_eq!(cx.outcome_if_abandoned() == Outcome::NotApplied, settled);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_given_up_while_it_sends_leaves_no_stale_head_and_holds_no_one_up() {
+    for deadline in [Duration::from_secs(1), Duration::from_secs(100)] {
+        let fake = Fake::default();
+        let table = on(&fake);
+        write(&table, "m:a", 1, Absent).await;
+        fake.state().faults.push_back(Fault { applied: true, meanwhile: None, answer: Reply::Silence });
+        let cx = call_of(deadline);
+        let sending = table.commit(&cx, Commit::new("p", cx.next_op(), vec![put("m:b", 1, Absent)]));
+        match tokio::time::timeout(Duration::from_secs(2), sending).await {
+            Ok(answer) => assert_eq!(kind(&answer.unwrap_err()), ("timeout", Outcome::Unknown, None)),
+            Err(_dropped) => assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown),
+        }
+        assert_eq!(commit(&table, vec![put("m:c", 1, Absent)]).await.1, 2);
+        assert_eq!(values(&table).await.len(), 3);
+        table.close(Duration::ZERO).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_head_missing_beside_its_birth_row_is_corrupt_and_reads_go_on() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    let known = write(&table, "m:a", 1, Absent).await;
+    fake.state().remove("!head");
+    for remove_history in [false, true] {
+        if remove_history {
+            fake.state().remove("!c:00000000000000000001");
+        }
+        let before = fake.dump();
+        for table in [&table, &on(&fake)] {
+            let (answer, _) = commit(table, vec![put("m:a", 2, exact(&known))]).await;
+            let error = answer.unwrap_err();
+            assert_eq!(kind(&error), ("corrupt", Outcome::NotApplied, None));
+            assert!(error.to_string().contains("stored head"), "{error}");
+            let error = table.erase(&call(), "p", &[KeyRange::below("m")]).await.unwrap_err();
+            assert_eq!(kind(&error).0, "corrupt");
+        }
+        assert_eq!(fake.dump(), before);
+        assert_eq!(values(&table).await["m:a"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_hand_edited_head_is_corrupt_and_reads_go_on() {
+    for (column, value) in [("Seq", None), ("Number", Some(json!("many"))), ("Commit", Some(json!(7)))] {
+        let fake = Fake::default();
+        write(&on(&fake), "m:a", 1, Absent).await;
+        let mut head = fake.state().row("!head").clone();
+        head.remove(column);
+        head.remove(&format!("{column}@odata.type"));
+        value.map(|value| head.insert(column.into(), value));
+        *fake.state().row("!head") = head;
+        let before = fake.dump();
+        let table = on(&fake);
+        let error = commit(&table, vec![put("m:a", 2, Any)]).await.0.unwrap_err();
+        assert_eq!(kind(&error), ("corrupt", Outcome::NotApplied, None));
+        assert!(error.to_string().contains(&format!("stored head can't be read: {column} is")), "{error}");
+        assert_eq!(fake.dump(), before);
+        assert_eq!(read(&table, "m:a").await.unwrap().envelope.value, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_head_set_back_is_corrupt_and_does_not_loop() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    let old = fake.state().row("!head").clone();
+    write(&table, "m:b", 1, Absent).await;
+    *fake.state().row("!head") = old;
+    let error = commit(&on(&fake), vec![put("m:c", 1, Absent)]).await.0.unwrap_err();
+    assert_eq!(error.to_string(), "the stored head can't be read: Seq is behind the change rows");
+}
+
+#[tokio::test]
+async fn rows_of_the_layout_can_not_be_written() {
+    let table = on(&Fake::default());
+    for key in ["!head", "!c:00000000000000000001", ""] {
+        let (answer, requests) = commit(&table, vec![put("m:a", 1, Absent), put(key, 1, Absent)]).await;
+        assert_eq!((kind(&answer.unwrap_err()), requests), (("invalid", Outcome::NotApplied, Some(1)), 0));
+    }
+}
+
+#[tokio::test]
+async fn a_commit_is_not_built_after_its_time() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    let cx = call();
+    let mut late = Commit::new("p", cx.next_op(), vec![put("m:a", 1, Absent)]);
+    late.build_before = Some(tokio::time::Instant::now());
+    let error = table.commit(&cx, late).await.unwrap_err();
+    assert_eq!(kind(&error), ("unavailable", Outcome::NotApplied, None));
+    assert_eq!(fake.log(), ["get !head"]);
+}
+
+#[tokio::test]
+async fn concurrent_commits_of_two_replicas_lose_nothing() {
+    let fake = Fake::default();
+    let (one, two) = (on(&fake), on(&fake));
+    let writes = (0..40).map(|n| {
+        let table = if n % 2 == 0 { &one } else { &two };
+        async move { commit(table, vec![put(&format!("m:{n}"), n, Any), put("m:last", n, Any)]).await.0.unwrap() }
+    });
+    let written = futures::future::join_all(writes).await;
+    assert_eq!(values(&one).await.len(), 41);
+    let mut numbers: Vec<u64> = written.iter().map(|w| witness(&w[0]).number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 40);
+}

@@ -1,0 +1,117 @@
+//! The fenced partition against a table service in memory, request by request.
+
+mod commits;
+mod erasure;
+mod fake;
+mod live;
+mod reads;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use azure_core::credentials::Secret;
+use azure_core::http::{ClientOptions, HttpClient, RetryOptions, Transport, Url};
+use serde_json::{Value, json};
+
+use self::fake::Fake;
+use super::FencedTable;
+use super::client::{TablesClient, TablesClientOptions, TablesCredential};
+use crate::azure::meter::MeterPolicy;
+use crate::backend::{
+    CallContext, Commit, Draft, KeyRange, Operation, Owner, Precondition, Record, RecordBackend, Written,
+};
+use crate::contract::{Freshness, Outcome, StoreError, Witness, system_clock};
+
+/// A replica over this service.
+fn replica(transport: Arc<dyn HttpClient>, endpoint: &str, table: &str) -> FencedTable {
+    let client_options = ClientOptions {
+        transport: Some(Transport::new(transport)),
+        retry: RetryOptions::none(),
+        per_try_policies: vec![Arc::new(MeterPolicy)],
+        ..ClientOptions::default()
+    };
+    let credential = TablesCredential::SharedKey {
+        account: "devstoreaccount1".into(),
+        key: Secret::new("Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="),
+    };
+    let options = TablesClientOptions { client_options };
+    let client = TablesClient::new(Url::parse(endpoint).unwrap(), credential, options).unwrap();
+    FencedTable::new(client.table(table).unwrap())
+}
+
+fn on(fake: &Fake) -> FencedTable {
+    replica(Arc::new(fake.clone()), "http://127.0.0.1:10002/devstoreaccount1", "memory")
+}
+
+fn call() -> CallContext {
+    call_of(Duration::from_secs(20))
+}
+
+fn call_of(time: Duration) -> CallContext {
+    static CALLS: AtomicU8 = AtomicU8::new(0);
+    let id = [CALLS.fetch_add(1, Ordering::Relaxed); 16];
+    CallContext::new("test", id, time, Freshness::Session, system_clock())
+}
+
+fn draft(key: &str, value: Value) -> Draft {
+    let owner = Owner { account: Some("a".into()), loop_id: Some("l".into()), ..Owner::default() };
+    Draft {
+        key: key.into(),
+        owner,
+        record_type: "preference".into(),
+        record_key: key.into(),
+        value,
+        schema_version: 1,
+        expiry: None,
+    }
+}
+
+fn put(key: &str, value: impl Into<Value>, expect: Precondition) -> Operation {
+    Operation::Put { draft: draft(key, value.into()), expect }
+}
+
+fn delete(key: &str, expect: Precondition) -> Operation {
+    Operation::Delete { key: key.into(), expect }
+}
+
+fn exact(witness: &Witness) -> Precondition {
+    Precondition::Exact(Box::new(witness.clone()))
+}
+
+/// Commits in a call of its own; also the requests it took.
+async fn commit(table: &FencedTable, operations: Vec<Operation>) -> (Result<Vec<Written>, StoreError>, u32) {
+    let cx = call();
+    let answer = table.commit(&cx, Commit::new("p", cx.next_op(), operations)).await;
+    (answer, requests(&cx))
+}
+
+fn requests(cx: &CallContext) -> u32 {
+    cx.meter().snapshot().iter().map(|count| count.requests).sum()
+}
+
+/// One record written, which must work.
+async fn write(table: &FencedTable, key: &str, value: impl Into<Value>, expect: Precondition) -> Witness {
+    witness(&commit(table, vec![put(key, value, expect)]).await.0.unwrap()[0])
+}
+
+fn witness(written: &Written) -> Witness {
+    match written {
+        Written::Put { witness, .. } => witness.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn read(table: &FencedTable, key: &str) -> Option<Record> {
+    table.get(&call(), "p", key).await.unwrap()
+}
+
+async fn values(table: &FencedTable) -> BTreeMap<String, Value> {
+    let records = table.load(&call(), "p", &KeyRange::below("m")).await.unwrap();
+    records.into_iter().map(|record| (record.key, record.envelope.value)).collect()
+}
+
+fn kind(error: &StoreError) -> (&'static str, Outcome, Option<usize>) {
+    (error.kind().name(), error.outcome(), error.failed_operation())
+}

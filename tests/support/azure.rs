@@ -1,0 +1,71 @@
+//! Stores on the emulators, with what each call cost.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use openjibo_store::emulator::EmulatorSet;
+use openjibo_store::{
+    AccountId, AzureConfig, CallObserver, CallReport, DeviceId, IdSource as _, LoopId, LoopScope, MemoryScope,
+    RandomIds, Service, Stores,
+};
+
+/// The settings that reach a set's emulators.
+pub(crate) fn config(env: &BTreeMap<String, String>) -> AzureConfig {
+    AzureConfig::from_vars(|name| env.get(name).cloned()).expect("the emulators' variables are a configuration")
+}
+
+/// Stores on the emulators that this run shares.
+pub(crate) async fn stores() -> Stores {
+    let set = EmulatorSet::for_tests().await.expect("the emulators start");
+    Stores::azure(config(set.env())).await.expect("the emulators are provisioned")
+}
+
+/// A name that no other test uses.
+pub(crate) fn fresh(prefix: &str) -> String {
+    format!("{prefix}-{:032x}", u128::from_be_bytes(RandomIds.next_id()))
+}
+
+/// A household that no other test uses.
+pub(crate) fn household() -> LoopScope {
+    LoopScope::new(AccountId::new(fresh("usr")).unwrap(), LoopId::new(fresh("loop")).unwrap())
+}
+
+/// A robot's memory in a household that no other test uses.
+pub(crate) fn memory() -> MemoryScope {
+    household().household(DeviceId::new(fresh("robot")).unwrap())
+}
+
+/// Keeps the reports of all calls.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(Mutex<Vec<CallReport>>);
+
+impl Recorder {
+    /// Stores that report here.
+    pub(crate) fn watch(stores: &Stores) -> (Stores, Arc<Self>) {
+        let recorder = Arc::new(Self::default());
+        (stores.with_observer(recorder.clone()), recorder)
+    }
+
+    /// The reports since the last take.
+    pub(crate) fn take(&self) -> Vec<CallReport> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    /// The one report since the last take.
+    pub(crate) fn only(&self) -> CallReport {
+        let mut reports = self.take();
+        assert_eq!(reports.len(), 1, "one contract call is one report: {reports:?}");
+        reports.remove(0)
+    }
+}
+
+impl CallObserver for Recorder {
+    fn call_ended(&self, report: &CallReport) {
+        self.0.lock().unwrap().push(report.clone());
+    }
+}
+
+/// Requests of a report, by service, as a budget names them.
+pub(crate) fn requests(report: &CallReport) -> [u32; 3] {
+    [Service::Cosmos, Service::Tables, Service::Blobs].map(|service| report.requests_to(service))
+}

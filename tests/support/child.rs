@@ -1,0 +1,34 @@
+//! One test of this binary run alone in a child process, so that its memory can be measured.
+
+use std::process::Command;
+
+/// The process's peak resident memory so far, from Linux's `/proc`.
+pub(crate) fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse().unwrap()
+}
+
+/// What a child printed.
+pub(crate) struct Child(String);
+
+impl Child {
+    /// Runs the test `test` of the module `module` alone, with these variables set.
+    pub(crate) fn run(module: &str, test: &str, variables: &[(&str, &str)]) -> Self {
+        let module = module.split_once("::").map_or("", |(_, module)| module);
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("{module}::{test}"), "--nocapture", "--test-threads=1"])
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        Self(text)
+    }
+
+    /// The number printed behind `name`.
+    pub(crate) fn get(&self, name: &str) -> u64 {
+        let (_, rest) = self.0.split_once(name).unwrap_or_else(|| panic!("no {name} in {}", self.0));
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    }
+}
