@@ -8,17 +8,20 @@ pub(crate) const PARTITION_KEY_PATH: &str = "/pk";
 
 /// Default time to live of the Cosmos container, in seconds. `-1` switches expiry on and lets an item live for ever
 /// unless it carries its own `ttl` (Cosmos DB, "Time to live").
+#[cfg(test)]
 pub(crate) const DEFAULT_TTL_SECONDS: i32 = -1;
 
 /// How long a tombstone is kept, in seconds: 30 days. A reader that is further behind needs a snapshot, and two
 /// clocks may differ by less than this before a record's number could repeat.
 pub(crate) const TOMBSTONE_TTL_SECONDS: u32 = 30 * 24 * 60 * 60;
 
-/// Paths that the Cosmos container indexes: none. `id` and `_ts` are always indexed by the service, and scans filter
-/// and order on `id` alone.
-pub(crate) const INDEXING_INCLUDED_PATHS: &[&str] = &[];
+/// Paths that the Cosmos container indexes beside `id` and `_ts`, which the service always indexes. Scans filter and
+/// order on `id` alone; listing partitions needs `/pk/?`, which an excluded `/*` would leave out.
+#[cfg(test)]
+pub(crate) const INDEXING_INCLUDED_PATHS: &[&str] = &["/pk/?"];
 
 /// Paths that the Cosmos container does not index: everything.
+#[cfg(test)]
 pub(crate) const INDEXING_EXCLUDED_PATHS: &[&str] = &["/*"];
 
 /// Table of personal memory, before the prefix.
@@ -48,7 +51,7 @@ mod tests {
         assert_eq!(PARTITION_KEY_PATH, "/pk");
         assert_eq!(DEFAULT_TTL_SECONDS, -1);
         assert_eq!(TOMBSTONE_TTL_SECONDS, 2_592_000);
-        assert!(INDEXING_INCLUDED_PATHS.is_empty());
+        assert_eq!(INDEXING_INCLUDED_PATHS, ["/pk/?"]);
         assert_eq!(INDEXING_EXCLUDED_PATHS, ["/*"]);
         assert_eq!(TABLES, ["memory", "media", "backups"]);
         assert_eq!(BLOB_CONTAINERS, ["media", "backups", "content"]);

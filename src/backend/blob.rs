@@ -6,6 +6,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 
 use super::context::CallContext;
+use super::hex;
 use super::keys::segment;
 use crate::contract::{ByteStream, LoopScope, MediaBody, Service, StoreError, Timestamp};
 
@@ -102,7 +103,7 @@ pub struct BlobDigest {
 impl BlobDigest {
     /// The SHA-256 as 64 lower-case hex digits.
     pub fn sha256_hex(&self) -> String {
-        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.sha256)
     }
 }
 

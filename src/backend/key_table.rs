@@ -7,21 +7,21 @@ use crate::contract::{AccountId, DeviceId, LoopId, LoopScope, MemberId, PersonId
 const TABLE: &str = "\
 account          cosmos       a:usr_5fone                   account
 device link      cosmos       a:usr_5fone                   device:bojw-01
-loop             cosmos       a:usr_5fone                   loop:home_2031
-member           cosmos       l:usr_5fone:home_2031         member:mbr-7
-person           cosmos       l:usr_5fone:home_2031         person:zo_c3_ab
+loop             cosmos       a:usr_5fone                   loop:home_201
+member           cosmos       l:usr_5fone:home_201          member:mbr-7
+person           cosmos       l:usr_5fone:home_201          person:zo_c3_ab
 device           cosmos       d:bojw-01                     device
-name             memory       usr_5fone:home_2031           m:bojw-01:-:name
-birthday         memory       usr_5fone:home_2031           m:bojw-01:.zo_c3_ab:birthday
-preference       memory       usr_5fone:home_2031           m:bojw-01:.zo_c3_ab:pref:favorite_20food
-date             memory       usr_5fone:home_2031           m:bojw-01:-:date:anniversary
-affinity         memory       usr_5fone:home_2031           m:bojw-01:-:aff:jazz
-list item        memory       usr_5fone:home_2031           m:bojw-01:-:list:to_20do:call_20mom
-media record     media        usr_5fone:home_2031           r:a_2fb_2ejpg
-media time       media        usr_5fone:home_2031           t:4998227648000000:a_2fb_2ejpg
-media ledger     media        usr_5fone:home_2031           b:0000000000000000000000000000002a
-payload          blob media   usr_5fone/home_2031/0000000000000000000000000000002a
-long path        media        usr_5fone:home_2031           r:=UZwdkpeUZMwdQIHNNWPcm9EqOcCfnjGaSg0Z2tWWEVQ
+name             memory       usr_5fone:home_201            m:bojw-01:-:name
+birthday         memory       usr_5fone:home_201            m:bojw-01:.zo_c3_ab:birthday
+preference       memory       usr_5fone:home_201            m:bojw-01:.zo_c3_ab:pref:favorite_20food
+date             memory       usr_5fone:home_201            m:bojw-01:-:date:anniversary
+affinity         memory       usr_5fone:home_201            m:bojw-01:-:aff:jazz
+list item        memory       usr_5fone:home_201            m:bojw-01:-:list:to_20do:call_20mom
+media record     media        usr_5fone:home_201            r:a_2fb_2ejpg
+media time       media        usr_5fone:home_201            t:4998227648000000:a_2fb_2ejpg
+media ledger     media        usr_5fone:home_201            b:0000000000000000000000000000002a
+payload          blob media   usr_5fone/home_201/0000000000000000000000000000002a
+long path        media        usr_5fone:home_201            r:=Gajwfut_PQwLc3fjfXLszeFEzv60S-rJwyJxMaUmaI0
 ";
 
 #[test]

@@ -9,6 +9,7 @@ mod changes;
 mod commit;
 mod context;
 mod envelope;
+mod hex;
 #[cfg(test)]
 mod key_table;
 pub mod keys;
@@ -28,6 +29,7 @@ pub use commit::{Commit, Operation, Precondition, Written};
 pub use context::{CallContext, OpId, PendingWrite};
 pub(crate) use envelope::check_schema;
 pub use envelope::{Before, Draft, Envelope, Owner, Record, Stamp, next_number};
+pub(crate) use hex::{hex, record_name};
 pub use keys::KeyRange;
 pub use limits::{MAX_VALUE_BYTES, RecordLimits, json_bytes};
 pub use meter::{CallMeter, Cost};

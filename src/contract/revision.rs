@@ -84,9 +84,12 @@ pub struct Revision {
 }
 
 impl Revision {
-    pub(crate) fn seal(partition: &str, key: &str, witness: Witness) -> Self {
+    pub(crate) fn seal(partition: &str, key: &str, witness: Witness) -> Result<Self, StoreError> {
+        if witness.tag.len() > MAX_TAG_BYTES {
+            return Err(StoreError::corrupt("revision", "the backend's ETag is longer than 120 bytes"));
+        }
         let check = check_bytes(partition, key, &witness);
-        Self { witness, check }
+        Ok(Self { witness, check })
     }
 
     /// The witness inside, if this revision belongs to the record at this place.
@@ -312,7 +315,7 @@ mod tests {
         let ops = [u64::MAX; 4].into_iter().collect();
         let witness =
             Witness { tag: tag.into(), number: u64::MAX, created: Timestamp::from_micros(-5), ops, schema_version: 3 };
-        Revision::seal("a:one", "loop:x", witness)
+        Revision::seal("a:one", "loop:x", witness).unwrap()
     }
 
     #[test]

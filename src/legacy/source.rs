@@ -1,9 +1,9 @@
 //! The bytes under the parser: buffered, counted, hashed and bounded.
 
 use super::error::Position;
+use crate::backend::hex;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
-use std::fmt::Write as _;
 use std::io::{self, Read};
 
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -85,10 +85,7 @@ impl<'p, R: Read> Source<'p, R> {
 
     /// SHA-256 of everything read, lower hex: of the whole document once the parser has seen its end.
     pub(super) fn sha256_hex(self) -> String {
-        self.sha256.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&self.sha256.finalize())
     }
 
     /// Reads more behind `self.end`; false at the end of the source.

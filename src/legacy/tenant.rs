@@ -4,6 +4,7 @@ use super::document::Run;
 use super::error::SnapshotErrorKind;
 use super::memory::{LegacyAffinity, LegacyTenant, Rejection, shown};
 use super::shape::{Any, Leaf, Shape};
+use crate::backend::keys::fold;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 use std::collections::HashSet;
 
@@ -246,16 +247,4 @@ impl<'de> Shape<'de> for ListShape<'_, '_, '_> {
         }
         Ok(Some(texts))
     }
-}
-
-/// The form in which keys of one map are compared: trimmed, each `char` in lower case where that is one `char`.
-fn fold(key: &str) -> String {
-    let lower = |char: char| {
-        let mut mapped = char.to_lowercase();
-        match (mapped.next(), mapped.next()) {
-            (Some(one), None) => one,
-            _ => char,
-        }
-    };
-    key.trim().chars().map(lower).collect()
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Stores;
 use super::household::loop_owner;
 use super::record::{self, Place, RecordValue, check_key};
-use crate::backend::{BlobArea, BlobName, CallContext, KeyRange, RecordBackend, json_bytes, keys};
+use crate::backend::{BlobArea, BlobName, CallContext, KeyRange, RecordBackend, hex, json_bytes, keys};
 use crate::contract::{
     ByteStream, Expect, LoopScope, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow,
     NewMedia, Page, Paged, Result, StoreError, Stored,
@@ -85,7 +85,7 @@ fn verified(body: ByteStream, media: &Media) -> ByteStream {
                 }
                 Some(Err(error)) => Some((Err(error), (body, hash, seen, true))),
                 None => {
-                    let found: String = hash.finalize_reset().iter().map(|byte| format!("{byte:02x}")).collect();
+                    let found = hex(&hash.finalize_reset());
                     let error = (found != expected || seen != length)
                         .then(|| StoreError::integrity("the payload's SHA-256").in_operation("media.open"));
                     error.map(|error| (Err(error), (body, hash, seen, true)))

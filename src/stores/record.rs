@@ -1,17 +1,14 @@
 //! Typed records over the port: encoding, decoding, expectations, and the loops that every store shares.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use crate::backend::{
     CallContext, Commit, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend,
-    Written, check_schema, json_bytes,
+    Written, check_schema, json_bytes, record_name,
 };
 use crate::contract::{
-    ErrorKind, Expect, Freshness, MAX_KEY_BYTES, Page, PageToken, Paged, Result, Revision, StoreError, Stored,
+    ErrorKind, Expect, Freshness, MAX_KEY_BYTES, Outcome, Page, PageToken, Paged, Result, Revision, StoreError, Stored,
 };
 
 /// How often a read-modify-write goes again before it gives up.
@@ -33,15 +30,9 @@ pub(super) struct Place {
     pub(super) record_key: String,
 }
 
-fn named(record_type: &str, key: &str) -> Cow<'static, str> {
-    let hash = Sha256::digest(key.as_bytes());
-    let digest: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{record_type} record #{digest}").into()
-}
-
 /// Reads a record as a value of its type, checking that it is the record asked for.
 pub(super) fn decode<T: RecordValue>(place: &Place, record: &Record) -> Result<Stored<T>> {
-    let corrupt = |reason: &'static str| StoreError::corrupt(named(T::TYPE, &record.key), reason);
+    let corrupt = |reason: &'static str| StoreError::corrupt(record_name(T::TYPE, &record.key), reason);
     let envelope = &record.envelope;
     if envelope.record_type != T::TYPE {
         return Err(corrupt("its type is another"));
@@ -56,7 +47,7 @@ pub(super) fn decode<T: RecordValue>(place: &Place, record: &Record) -> Result<S
         return Err(corrupt("its schema version is 0"));
     }
     let value = T::deserialize(&envelope.value).map_err(|_| corrupt("its value does not have the type's fields"))?;
-    let revision = Revision::seal(&place.partition, &record.key, record.witness());
+    let revision = Revision::seal(&place.partition, &record.key, record.witness())?;
     Ok(Stored::new(value, revision, envelope.updated))
 }
 
@@ -137,10 +128,14 @@ pub(super) async fn put<T: RecordValue>(
 pub(super) fn stored<T>(place: &Place, value: T, written: Option<Written>) -> Result<Stored<T>> {
     match written {
         Some(Written::Put { witness, updated }) => {
-            Ok(Stored::new(value, Revision::seal(&place.partition, &place.key, witness), updated))
+            let sealed = Revision::seal(&place.partition, &place.key, witness);
+            let revision = sealed.map_err(|error| error.with_outcome(Outcome::Applied))?;
+            Ok(Stored::new(value, revision, updated))
         }
-        _ => Err(StoreError::integrity("the backend's answer does not say what was written")
-            .with_outcome(crate::contract::Outcome::Unknown)),
+        _ => {
+            Err(StoreError::integrity("the backend's answer does not say what was written")
+                .with_outcome(Outcome::Unknown))
+        }
     }
 }
 

@@ -7,5 +7,7 @@ mod emulators;
 mod legacy_memory;
 #[cfg(feature = "emulator")]
 mod media_memory;
+#[cfg(feature = "emulator")]
+mod opening;
 #[path = "../support/mod.rs"]
 mod support;

@@ -194,7 +194,8 @@ async fn publish<T>(
     if definite && !refused_by_name {
         return Err(failure.into_error());
     }
-    let found = read_back(target).await;
+    let read = timeout_at(target.cx.deadline(), read_back(target)).await;
+    let found = read.unwrap_or_else(|_| Err(Failure::timeout(Verdict::Open)));
     if matches!(found, Ok(Some(there)) if there == content) {
         return Ok(None);
     }

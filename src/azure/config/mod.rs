@@ -136,6 +136,7 @@ impl AzureConfig {
     }
 
     /// The storage account, where the settings name it; always with [`StorageAuth::SharedKey`].
+    #[cfg(test)]
     pub(crate) fn storage_account(&self) -> Option<&str> {
         self.storage.account.as_deref()
     }
@@ -155,6 +156,7 @@ impl AzureConfig {
     }
 
     /// The prefix of tables and blob containers, may be empty.
+    #[cfg(test)]
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }

@@ -62,7 +62,12 @@ impl Basis {
             }
             (Precondition::Exact(_), _) | (Precondition::Present, None) => conflict(),
             (Precondition::Present, Some(record)) => Ok(Self::State { witness: record.witness(), before: None }),
-            (Precondition::Any, Some(record)) => Ok(Self::live(&record.witness())),
+            (Precondition::Any, Some(record)) => {
+                if let Operation::Put { draft, .. } = operation {
+                    draft.check_over(record)?;
+                }
+                Ok(Self::live(&record.witness()))
+            }
             (Precondition::Any | Precondition::Absent, None) => Ok(match (operation, found) {
                 (Operation::Delete { .. }, _) => Self::Nothing,
                 (Operation::Put { .. }, None) => Self::Vacant,
@@ -291,7 +296,8 @@ impl CosmosBackend {
             };
             batch = added.map_err(|error| (Failure::new(&error, bytes), None))?;
         }
-        self.requests.batch(cx, batch, bytes).await
+        let sent = self.requests.batch(cx, batch, bytes).await;
+        sent.map_err(|(failure, failing)| (failure, failing.filter(|at| *at < writes.len())))
     }
 }
 

@@ -13,8 +13,8 @@ use azure_data_cosmos::{
 use serde_json::json;
 
 use super::CosmosBackend;
-use super::document::PARTITION_KEY_PATH;
 use super::errors::Failure;
+use crate::azure::names::PARTITION_KEY_PATH;
 use crate::backend::CallContext;
 use crate::contract::{ErrorKind, StoreError};
 

@@ -4,17 +4,10 @@
 //! Parsing is strict: a property that is missing or malformed makes the record `Corrupt`, never something else.
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::backend::{Envelope, Owner, Record};
+use crate::azure::names::TOMBSTONE_TTL_SECONDS;
+use crate::backend::{Envelope, Owner, Record, record_name};
 use crate::contract::{OpTrail, StoreError, Timestamp};
-
-/// The container's partition key path.
-pub(crate) const PARTITION_KEY_PATH: &str = "/pk";
-
-/// How long a tombstone stays, in seconds: 30 days. The change feed shows deletions for as long, and Bicep uses the same
-/// number.
-pub(crate) const TOMBSTONE_TTL_SECONDS: u32 = 2_592_000;
 
 /// The most top-level properties of a document: each costs request units when it is written.
 #[cfg(test)]
@@ -84,8 +77,7 @@ fn describe(fields: &Map<String, Value>) -> String {
     };
     let record_type = fields.get("type").and_then(Value::as_str).filter(known).unwrap_or("record");
     let key = fields.get("id").and_then(Value::as_str).unwrap_or_default();
-    let digest: String = Sha256::digest(key.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{record_type} {digest}")
+    record_name(record_type, key)
 }
 
 fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {

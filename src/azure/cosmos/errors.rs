@@ -67,18 +67,17 @@ impl Failure {
     }
 
     /// One operation of a batch that failed.
-    pub(super) fn of_operation(status: u16, sub_status: u16, diagnostics: &DiagnosticsContext, bytes: u64) -> Self {
+    pub(super) fn of_operation(
+        status: u16,
+        sub_status: u16,
+        retry_after: Option<Duration>,
+        diagnostics: &DiagnosticsContext,
+        bytes: u64,
+    ) -> Self {
         // The batch's own answer is 207, which counts as one execution.
         let earlier = executions(diagnostics).map(|count| count.saturating_sub(1));
-        let executions = earlier.map(|count| count + u32::from(!refused_before_execution(status)));
-        Self {
-            status,
-            sub_status,
-            retry_after: None,
-            executions,
-            bytes,
-            activity: diagnostics.activity_id().to_string(),
-        }
+        let executions = earlier.map(|count| count + u32::from(!refused_before_execution(status, sub_status)));
+        Self { status, sub_status, retry_after, executions, bytes, activity: diagnostics.activity_id().to_string() }
     }
 
     /// The deadline struck while the request was under way.
@@ -158,9 +157,9 @@ impl Failure {
     }
 }
 
-/// Refused before anything is executed.
-fn refused_before_execution(status: u16) -> bool {
-    matches!(status, 400 | 401 | 403 | 413 | 429 | 449)
+/// Refused before anything is executed. A 404 with a sub-status is about the container or the session, not the item.
+fn refused_before_execution(status: u16, sub_status: u16) -> bool {
+    matches!((status, sub_status), (400 | 401 | 403 | 413 | 429 | 449, _) | (404, 1..))
 }
 
 /// Sends to the service, retries and lost ones included.
@@ -177,7 +176,8 @@ fn executions(diagnostics: &DiagnosticsContext) -> Option<u32> {
     }
     let mut count = 0;
     for request in diagnostics.requests().iter().filter(|request| request.pipeline_type().is_data_plane()) {
-        let refused = refused_before_execution(u16::from(request.status().status_code()));
+        let sub_status = request.status().sub_status().map_or(0, |code| code.value());
+        let refused = refused_before_execution(u16::from(request.status().status_code()), sub_status);
         let sent = request.request_sent().may_have_been_sent() && !refused;
         let shards = request.failed_transport_shards();
         count +=
@@ -241,6 +241,18 @@ mod tests {
     fn what_was_refused_before_execution_or_never_sent_is_not_applied() {
         for status in [400, 401, 403, 413, 429, 449, 503] {
             assert_eq!(failure(status, 0, Some(0)).ending(), Ending::NotApplied, "{status}");
+        }
+    }
+
+    #[test]
+    fn refusals_before_execution_are_told_by_status_and_sub_status() {
+        for (status, sub_status) in
+            [(400, 0), (401, 0), (403, 0), (404, 1002), (404, 1003), (413, 0), (429, 3200), (449, 0)]
+        {
+            assert!(refused_before_execution(status, sub_status), "{status}/{sub_status}");
+        }
+        for status in [200, 404, 408, 409, 410, 412, 500, 503] {
+            assert!(!refused_before_execution(status, 0), "{status}");
         }
     }
 

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::CosmosBackend;
-use super::document::{RESERVED, TOMBSTONE_TTL_SECONDS};
+use super::document::RESERVED;
 use super::errors::{Ending, Failure};
 use super::queries;
+use crate::azure::names::TOMBSTONE_TTL_SECONDS;
 use crate::backend::outcome::Answer;
 use crate::backend::{
-    CallContext, ChangeCursor, ChangeEntry, ChangePage, KeyRange, PartitionPage, RecordBackend, next_number,
+    CallContext, ChangeCursor, ChangeEntry, ChangePage, KeyRange, PartitionPage, RecordBackend, hex, next_number,
 };
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
@@ -37,7 +38,7 @@ struct Floor {
 
 /// Binds a position to its partition without showing the partition's name.
 fn partition_mark(partition: &str) -> String {
-    Sha256::digest(partition.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(partition.as_bytes())[..8])
 }
 
 impl CosmosBackend {
@@ -103,7 +104,7 @@ impl CosmosBackend {
         let limit = limit.clamp(1, self.limits().page);
         let parameters = [("@after", Value::from(after.unwrap_or_default()))];
         let scope = FeedScope::full_container();
-        let pages = self.requests.query(cx, scope, queries::PARTITIONS.text, &parameters, limit).await;
+        let pages = self.requests.query(cx, scope, queries::PARTITIONS, &parameters, limit).await;
         let mut pages = pages.map_err(|failure| failure.error())?;
         let mut partitions: Vec<String> = Vec::new();
         while let Some(names) = pages.next(cx).await.map_err(|failure| failure.error())? {

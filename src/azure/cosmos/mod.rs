@@ -5,7 +5,7 @@
 
 mod commit;
 mod connect;
-mod document;
+pub(crate) mod document;
 mod errors;
 mod history;
 pub(crate) mod queries;
@@ -22,7 +22,6 @@ use async_trait::async_trait;
 use azure_data_cosmos::ContainerClient;
 
 pub(crate) use connect::CosmosCredential;
-pub(crate) use document::{PARTITION_KEY_PATH, TOMBSTONE_TTL_SECONDS};
 
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,

@@ -48,7 +48,7 @@ impl CosmosBackend {
             keys => {
                 let parameters = [("@keys", Value::from(keys))];
                 let scope = FeedScope::partition(partition.to_owned());
-                let pages = self.requests.query(cx, scope, queries::KEYS.text, &parameters, keys.len());
+                let pages = self.requests.query(cx, scope, queries::KEYS, &parameters, keys.len());
                 let mut pages = pages.await.map_err(|failure| failure.error())?;
                 while let Some(documents) = pages.next(cx).await.map_err(|failure| failure.error())? {
                     for document in documents {
@@ -71,7 +71,7 @@ impl CosmosBackend {
     ) -> Result<Pages, Failure> {
         let parameters = [("@from", Value::from(range.from.as_str())), ("@to", Value::from(range.to.as_str()))];
         let scope = FeedScope::partition(partition.to_owned());
-        self.requests.query(cx, scope, queries::RANGE.text, &parameters, page).await
+        self.requests.query(cx, scope, queries::RANGE, &parameters, page).await
     }
 
     pub(super) async fn scan_range(

@@ -190,11 +190,12 @@ impl Requests {
         let body: usize = results.iter().filter_map(|result| result.resource_body()).map(|body| body.get().len()).sum();
         received(cx, "batch", body);
         // Failed Dependency (424) marks the operations that only went down with the one that failed.
-        if let Some((index, result)) =
-            results.iter().enumerate().find(|(_, result)| !result.is_success() && result.status_code() != 424)
-        {
+        let failed = || results.iter().enumerate().filter(|(_, result)| !result.is_success());
+        if let Some((index, result)) = failed().find(|(_, result)| result.status_code() != 424).or(failed().next()) {
             let sub_status = result.substatus_code().and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
-            return Err((Failure::of_operation(result.status_code(), sub_status, &diagnostics, bytes), Some(index)));
+            let status = result.status_code();
+            let failure = Failure::of_operation(status, sub_status, result.retry_after(), &diagnostics, bytes);
+            return Err((failure, Some(index)));
         }
         Ok(results.iter().map(|result| result.etag().unwrap_or_default().to_owned()).collect())
     }

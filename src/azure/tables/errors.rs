@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::client::{Error, Operation, Rule, Violation, code, limit};
+use super::client::{Error, Rule, Violation, code, limit};
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
 const ROLE: &str = "Storage Table Data Contributor on the account";
@@ -101,6 +101,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::azure::tables::client::Operation;
 
     fn service(operation: Operation, status: u16, code: &str) -> Error {
         let code = (!code.is_empty()).then(|| code.to_owned());

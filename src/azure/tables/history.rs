@@ -109,8 +109,11 @@ fn snapshot() -> StoreError {
 }
 
 impl FencedTable {
-    /// Two requests, the head after the rows: a floor raised meanwhile is noticed. A page ends with a whole commit, so it
-    /// may hold up to 96 entries more than `limit`.
+    /// See [`RecordBackend::changes`](crate::backend::RecordBackend::changes).
+    ///
+    /// Two requests, the head after the rows, so that a floor raised meanwhile is noticed; two more for each page of change
+    /// rows without keys. A page ends with a whole commit, so it may hold up to 96 entries more than `limit`, and it is
+    /// empty only at the end of the history.
     pub(super) async fn read_changes(
         &self,
         cx: &CallContext,
@@ -119,17 +122,23 @@ impl FencedTable {
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
         let now = cx.now();
-        let since = since.map(|cursor| position(cursor, now)).transpose()?;
-        let query = rows_after(partition, since.unwrap_or(0)).with_top(super::rows_of_page(limit));
-        let rows = self.first_page(cx, query).await?.entities;
-        let Some(head) = self.read_head(cx, partition).await? else {
-            // A partition without a head has no history: nothing that a cursor could stand behind.
-            return match since {
-                None | Some(0) => Ok(page(Vec::new(), 0, now)),
-                Some(_) => Err(snapshot()),
+        let mut since = since.map(|cursor| position(cursor, now)).transpose()?;
+        loop {
+            let query = rows_after(partition, since.unwrap_or(0)).with_top(super::rows_of_page(limit));
+            let rows = self.first_page(cx, query).await?.entities;
+            let Some(head) = self.read_head(cx, partition).await? else {
+                // A partition without a head has no history: nothing that a cursor could stand behind.
+                return match since {
+                    None | Some(0) => Ok(page(Vec::new(), 0, now)),
+                    Some(_) => Err(snapshot()),
+                };
             };
-        };
-        collect(&rows, since, &head, limit, now)
+            let (changes, seq) = collect(&rows, since, &head, limit)?;
+            if rows.is_empty() || !changes.is_empty() {
+                return Ok(page(changes, seq, now));
+            }
+            since = Some(seq);
+        }
     }
 }
 
@@ -137,14 +146,13 @@ fn page(changes: Vec<ChangeEntry>, seq: u64, now: Timestamp) -> ChangePage {
     ChangePage { changes, next: ChangeCursor { layout: LAYOUT, position: seq.to_string(), at: now } }
 }
 
-/// The changes of these rows, which begin after `since`, under a head read after them.
+/// The changes of these rows, which begin after `since`, under a head read after them; and the commit they end with.
 fn collect(
     rows: &[Entity],
     since: Option<u64>,
     head: &Head,
     limit: usize,
-    now: Timestamp,
-) -> Result<ChangePage, StoreError> {
+) -> Result<(Vec<ChangeEntry>, u64), StoreError> {
     if since.is_some_and(|seq| seq < head.floor || seq > head.seq) {
         return Err(snapshot());
     }
@@ -157,7 +165,7 @@ fn collect(
         if row_seq <= seq {
             continue;
         }
-        if changes.len() >= limit {
+        if changes.len() >= limit.max(1) {
             break;
         }
         if row_seq != seq + 1 {
@@ -166,7 +174,7 @@ fn collect(
         changes.extend(Change::decode(row)?.entries());
         seq = row_seq;
     }
-    Ok(page(changes, seq, now))
+    Ok((changes, seq))
 }
 
 #[cfg(test)]
@@ -188,8 +196,8 @@ mod tests {
         change(&[&format!("+k{seq}"), "-gone"]).encode("p", seq).unwrap()
     }
 
-    fn keys(page: &ChangePage) -> Vec<&str> {
-        page.changes.iter().map(|entry| entry.key.as_str()).collect()
+    fn keys(changes: &[ChangeEntry]) -> Vec<&str> {
+        changes.iter().map(|entry| entry.key.as_str()).collect()
     }
 
     #[test]
@@ -212,26 +220,24 @@ mod tests {
     #[test]
     fn a_page_ends_with_a_whole_commit_and_the_next_goes_on() {
         let rows: Vec<Entity> = (1..=3).map(row).collect();
-        let first = collect(&rows, None, &head(3, 0), 3, NOW).unwrap();
-        assert_eq!(keys(&first), ["k1", "gone", "k2", "gone"]);
-        assert!(first.changes[1].deleted && first.changes[0].number == Some(7));
-        assert_eq!(first.next.position, "2");
-        let rest = collect(&rows[2..], Some(2), &head(3, 0), 3, NOW).unwrap();
-        assert_eq!((keys(&rest), rest.next.position.as_str()), (vec!["k3", "gone"], "3"));
-        let none = collect(&[], Some(3), &head(3, 0), 3, NOW).unwrap();
-        assert_eq!((none.changes.len(), none.next.position.as_str()), (0, "3"));
+        let (changes, seq) = collect(&rows, None, &head(3, 0), 3).unwrap();
+        assert_eq!((keys(&changes), seq), (vec!["k1", "gone", "k2", "gone"], 2));
+        assert!(changes[1].deleted && changes[0].number == Some(7));
+        let (changes, seq) = collect(&rows[2..], Some(2), &head(3, 0), 3).unwrap();
+        assert_eq!((keys(&changes), seq), (vec!["k3", "gone"], 3));
+        assert_eq!(collect(&[], Some(3), &head(3, 0), 3).unwrap(), (Vec::new(), 3));
     }
 
     #[test]
     fn cursors_below_the_floor_ahead_or_over_a_gap_need_a_snapshot() {
         let rows: Vec<Entity> = (1..=3).map(row).collect();
-        let kind = |since, head| collect(&rows, since, &head, 10, NOW).map_err(|error| error.kind().clone());
-        assert_eq!(kind(Some(1), head(3, 2)), Err(ErrorKind::SnapshotRequired));
-        assert_eq!(kind(Some(4), head(3, 0)), Err(ErrorKind::SnapshotRequired));
-        let gap = collect(&rows[1..], None, &head(3, 0), 10, NOW).unwrap_err();
-        assert_eq!(*gap.kind(), ErrorKind::SnapshotRequired);
+        for (rows, since, head) in
+            [(&rows[1..], Some(1), head(3, 2)), (&[], Some(4), head(3, 0)), (&rows[1..], None, head(3, 0))]
+        {
+            assert_eq!(*collect(rows, since, &head, 10).unwrap_err().kind(), ErrorKind::SnapshotRequired);
+        }
         // Rows up to the floor that are not deleted yet are history no more.
-        assert_eq!(keys(&collect(&rows, None, &head(3, 2), 10, NOW).unwrap()), ["k3", "gone"]);
+        assert_eq!(keys(&collect(&rows, None, &head(3, 2), 10).unwrap().0), ["k3", "gone"]);
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! A record as a row: each field of the envelope is a column, and the value's JSON text is spread over `V0`, `V1` ….
 
-use sha2::{Digest, Sha256};
-
 use super::client::Entity;
 use super::columns::{Columns, instant, number, with_chunks};
-use crate::backend::{Envelope, Owner, Record};
+use crate::backend::{Envelope, Owner, Record, record_name};
 use crate::contract::{OpTrail, StoreError};
 
 /// The columns that name a record in errors, and tell its state, without its value.
@@ -65,9 +63,8 @@ pub(super) fn decode(entity: &Entity) -> Result<Record, StoreError> {
 
 /// The columns of a record's row.
 pub(super) fn columns(entity: &Entity) -> Columns<'_> {
-    let digest = Sha256::digest(entity.row_key.as_bytes());
     let record_type = entity.string("Type").filter(|name| is_type_name(name)).unwrap_or("record");
-    Columns::of(entity, format!("{record_type} {:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3]))
+    Columns::of(entity, record_name(record_type, &entity.row_key))
 }
 
 /// Types are short identifiers; anything else was written by someone else, and stays out of errors.

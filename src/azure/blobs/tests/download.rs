@@ -88,7 +88,7 @@ async fn an_unusable_range_is_invalid() {
 async fn a_missing_payload_is_none_and_a_missing_container_is_not() {
     assert!(open(&Script::of([Answer::code(404, "BlobNotFound")]), None).await.unwrap().is_none());
     let error = open(&Script::of([Answer::code(404, "ContainerNotFound")]), None).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Denied { needs } if needs.contains("xmedia")), "{error:?}");
+    assert!(matches!(error.kind(), ErrorKind::Invalid { field, .. } if field.contains("xmedia")), "{error:?}");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn a_body_of_at_most_one_block_is_one_create_only_request() {
         assert_eq!(counts(&cx), [("put", 1, 1)]);
         let count = cx.meter().snapshot()[0];
         assert!(count.bytes_sent > bytes.len() as u64 && count.bytes_received > 0);
-        assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown, "an applied write is remembered");
+        assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied, "an upload is no write of the call yet");
     }
 }
 
@@ -211,7 +211,7 @@ async fn an_open_write_that_is_not_there_yet_is_unknown() {
             let (result, cx) = put(&script, b"abcd").await;
             let error = result.unwrap_err();
             assert_eq!((error.kind().name(), error.outcome()), (kind, Outcome::Unknown));
-            assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
+            assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
         }
     }
     let script = Script::of([Answer::Fail(SdkErrorKind::Io), there(b"abcx")]);
@@ -225,7 +225,7 @@ async fn a_definite_refusal_is_not_read_back() {
         (Answer::Fail(SdkErrorKind::Connection), "unavailable"),
         (Answer::code(503, "ServerBusy"), "throttled"),
         (Answer::code(403, "AuthorizationPermissionMismatch"), "denied"),
-        (Answer::code(404, "ContainerNotFound"), "denied"),
+        (Answer::code(404, "ContainerNotFound"), "invalid"),
         (Answer::code(409, "ContainerBeingDeleted"), "unavailable"),
     ] {
         let script = Script::of([answer]);

@@ -181,6 +181,19 @@ async fn numbers_above_2_to_the_53_round_trip() {
 }
 
 #[tokio::test]
+async fn a_newer_schema_is_not_written_over() {
+    let account = Account::start().await;
+    let (backend, raw) = (account.backend().await, account.raw().await);
+    let mut doc = document("k");
+    doc["schema"] = json!(2);
+    raw.create_item(PARTITION, "k", &doc, None).await.unwrap();
+    let before = stored(&backend).await;
+    let error = commit(&backend, vec![put("k", json!(2), Precondition::Any)]).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
+    assert_eq!(stored(&backend).await, before);
+}
+
+#[tokio::test]
 async fn limits_are_refused_before_anything_is_sent() {
     let account = Account::start().await;
     let backend = account.backend().await;

@@ -111,7 +111,7 @@ impl Account {
         for name in names {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let base = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-            regions.push(VirtualRegion::new(*name, base.clone()));
+            regions.push(VirtualRegion::new(name, base.clone()));
             bound.push((listener, base));
         }
         let replication =

@@ -64,6 +64,20 @@ async fn keys_of_records_deleted_earlier_are_erased_too() {
 }
 
 #[tokio::test]
+async fn changes_go_on_over_commits_without_keys() {
+    let fake = Fake::default();
+    let table = household(&fake, 3).await;
+    table.erase(&call(), "p", &below()).await.unwrap();
+    let start = table.changes(&call(), "p", None, 1).await.unwrap().next;
+    // A later erasure that stopped before it raised the floor to its end, as another code might leave it.
+    table.erase(&call(), "p", &below()).await.unwrap();
+    write(&table, "m:y:after", 1, Absent).await;
+    fake.state().row("!head").insert("Floor".into(), json!(start.position));
+    let page = table.changes(&call(), "p", Some(&start), 1).await.unwrap();
+    assert_eq!(page.changes[0].key, "m:y:after");
+}
+
+#[tokio::test]
 async fn a_partition_never_born_has_nothing_to_erase() {
     let fake = Fake::default();
     assert_eq!(on(&fake).erase(&call(), "p", &below()).await.unwrap(), 0);
@@ -80,6 +94,16 @@ async fn erasing_goes_on_after_another_writer_and_after_a_lost_answer() {
     fake.fault(true, None);
     assert_eq!(table.erase(&call(), "p", &below()).await.unwrap(), 1);
     assert!(!fake.dump().contains("secret"), "{}", fake.dump());
+}
+
+#[tokio::test]
+async fn a_record_written_after_the_last_scan_is_erased_too() {
+    let fake = Fake::default();
+    let table = household(&fake, 0).await;
+    fake.intervene(1, |state| state.copy_by_another("m:y:kept", "m:x:secret-late"));
+    assert_eq!(table.erase(&call(), "p", &below()).await.unwrap(), 1);
+    assert_eq!(values(&table).await.len(), 1);
+    assert!(!fake.dump().contains("secret"));
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) page: usize,
     /// Answers every query with an empty page and a continuation first.
     pub(super) empty_pages: bool,
+    /// Others commit while each query runs.
+    pub(super) busy: bool,
     /// The service's clock, as the minute of an hour.
     pub(super) minute: u32,
     writes: u64,
@@ -118,6 +120,13 @@ impl State {
         head.insert("Seq".into(), json!((seq + 1).to_string()));
         head.insert("Commit".into(), json!("f".repeat(32)));
         self.put("p", HEAD, head);
+    }
+
+    /// Another writer's commit of a record like this one.
+    pub(super) fn copy_by_another(&mut self, key: &str, copy: &str) {
+        self.commit_of_another();
+        let row = self.row(key).clone();
+        self.put("p", copy, row);
     }
 
     /// Writes a record past the fence.
@@ -310,7 +319,11 @@ impl Fake {
         }
         let Some(keys) = keys_of(url) else {
             state.log.push("query".into());
-            return Some(Ok(state.query(url)));
+            let page = state.query(url);
+            if state.busy {
+                state.commit_of_another();
+            }
+            return Some(Ok(page));
         };
         if request.method() == Method::Put {
             state.log.push(format!("replace {}", keys.1));

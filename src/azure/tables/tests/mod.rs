@@ -3,7 +3,6 @@
 mod commits;
 mod erasure;
 mod fake;
-mod live;
 mod reads;
 
 use std::collections::BTreeMap;

@@ -75,6 +75,19 @@ async fn a_load_under_a_stale_head_starts_again() {
 }
 
 #[tokio::test]
+async fn a_load_that_others_disturb_three_times_is_contended_and_one_page_is_not() {
+    let fake = Fake::default();
+    let table = filled(&fake, 10).await;
+    fake.state().busy = true;
+    assert_eq!(table.load(&call(), "p", &KeyRange::below("m")).await.unwrap().len(), 10);
+    fake.state().page = 4;
+    let error = table.load(&call(), "p", &KeyRange::below("m")).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable { contended: true });
+    fake.state().busy = false;
+    assert_eq!(table.load(&call(), "p", &KeyRange::below("m")).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
 async fn a_damaged_record_is_named_without_its_key() {
     let fake = Fake::default();
     let table = filled(&fake, 2).await;
