@@ -67,35 +67,18 @@ fn ledger_place(scope: &LoopScope, blob: &str) -> Place {
 const RECORD: usize = 0;
 const LEDGER: usize = 2;
 
-/// The state of the record that a publish or removal replaces.
-enum Current {
-    /// Not read: the write expects absence.
-    Unread,
-    /// Read; `None` when there is no record.
-    Read(Option<Stored<Media>>),
-}
-
-impl Current {
-    fn stored(&self) -> Option<&Stored<Media>> {
-        match self {
-            Self::Unread => None,
-            Self::Read(found) => found.as_ref(),
-        }
-    }
-}
-
 fn ledger(scope: &LoopScope, blob: &str, state: LedgerState, expect: Precondition) -> Result<Operation> {
     Ok(Operation::Put { draft: draft(&ledger_place(scope, blob), &Ledger { state })?, expect })
 }
 
 /// The commit's operations: record, time index, ledger; then what goes of the version replaced.
-fn publish_operations(scope: &LoopScope, media: &Media, current: &Current) -> Result<Vec<Operation>> {
+fn publish_operations(scope: &LoopScope, media: &Media, current: Option<&Stored<Media>>) -> Result<Vec<Operation>> {
     let record_place = place(scope, &media.path);
-    let expect = match current.stored() {
+    let expect = match current {
         None => Expect::Absent,
         Some(found) => Expect::Exact(found.revision().clone()),
     };
-    let old = current.stored().filter(|old| !old.is_deleted);
+    let old = current.filter(|old| !old.is_deleted);
     let old_time = old.map(|old| keys::media_time_key(old.put_ms, &old.path));
     let time = draft(&time_place(scope, media), &TimeEntry(media.clone()))?;
     let same_instant = old_time.as_ref() == Some(&time.key);
@@ -150,14 +133,20 @@ impl Stores {
         record::get::<Media>(self.media_backend(), cx, &place(scope, path)).await
     }
 
-    /// Reads what a write under `Any` or `Exact` replaces; a stale revision ends here, before anything is uploaded.
-    async fn replaced(&self, cx: &CallContext, scope: &LoopScope, path: &str, expect: &Expect) -> Result<Current> {
+    /// Reads what a write under `Any` or `Exact` replaces; `Absent` replaces nothing. A stale revision ends here, before anything is uploaded.
+    async fn replaced(
+        &self,
+        cx: &CallContext,
+        scope: &LoopScope,
+        path: &str,
+        expect: &Expect,
+    ) -> Result<Option<Stored<Media>>> {
         precondition::<Media>(&place(scope, path), expect)?;
         match expect {
-            Expect::Absent => Ok(Current::Unread),
-            Expect::Any => Ok(Current::Read(self.current(cx, scope, path).await?)),
+            Expect::Absent => Ok(None),
+            Expect::Any => self.current(cx, scope, path).await,
             Expect::Exact(revision) => match self.current(cx, scope, path).await? {
-                Some(found) if found.revision() == revision => Ok(Current::Read(Some(found))),
+                Some(found) if found.revision() == revision => Ok(Some(found)),
                 found => Err(StoreError::conflict(found.map(|found| found.revision().digest()))),
             },
         }
@@ -189,7 +178,7 @@ impl Stores {
                 }
             };
             let value = published(&media, &name, digest, cx.now().as_millis());
-            let operations = publish_operations(scope, &value, &current)?;
+            let operations = publish_operations(scope, &value, current.as_ref())?;
             let mut commit = Commit::new(keys::household_partition(scope), cx.next_op(), operations);
             commit.build_before = Some(began + GRACE);
             let error = match self.media_backend().commit(cx, commit).await {
@@ -220,14 +209,14 @@ impl Stores {
         path: &str,
         expect: &Expect,
         error: StoreError,
-    ) -> Result<Current> {
+    ) -> Result<Option<Stored<Media>>> {
         match expect {
             Expect::Exact(_) => Err(error.without_index()),
-            Expect::Any => Ok(Current::Read(self.current(cx, scope, path).await?)),
+            Expect::Any => self.current(cx, scope, path).await,
             // A removed media counts as absent.
             Expect::Absent => match self.current(cx, scope, path).await? {
                 Some(found) if !found.is_deleted => Err(StoreError::new(ErrorKind::AlreadyExists)),
-                found => Ok(Current::Read(found)),
+                found => Ok(found),
             },
         }
     }
@@ -243,7 +232,7 @@ impl Stores {
         check_key("path", path)?;
         check_not_absent(expect)?;
         for _ in 0..record::ROUNDS {
-            let Current::Read(Some(found)) = self.replaced(cx, scope, path, expect).await? else {
+            let Some(found) = self.replaced(cx, scope, path, expect).await? else {
                 return Ok(None);
             };
             if found.is_deleted {

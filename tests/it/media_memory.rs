@@ -47,7 +47,7 @@ async fn child_puts_and_gets() {
     let mut reader = stores.open_media(&scope, &path, None).await.unwrap().unwrap();
     let mut hash = Sha256::new();
     while let Some(chunk) = reader.next().await {
-        hash.update(&chunk.unwrap());
+        hash.update(chunk.unwrap());
     }
     drop(reader);
     let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();

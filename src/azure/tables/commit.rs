@@ -227,6 +227,9 @@ fn build(commit: &Commit, head: Option<&Head>, found: Found, now: Timestamp) -> 
                 keys.push(format!("-{key}"));
             }
             Operation::Put { draft, .. } => {
+                if let Some(record) = &found {
+                    draft.check_over(record).map_err(|error| error.with_index(index))?;
+                }
                 let key = draft.key.clone();
                 let envelope = draft.clone().stamped(&stamp, state.before().as_ref());
                 let entity = rows::encode(&commit.partition, &key, &envelope)?;
