@@ -3,6 +3,8 @@
 mod blobs;
 mod config;
 mod cosmos;
+#[cfg(all(test, feature = "emulator"))]
+mod damage;
 mod meter;
 mod names;
 mod open;
