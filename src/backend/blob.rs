@@ -130,6 +130,20 @@ impl fmt::Debug for BlobReader {
     }
 }
 
+/// Checks a byte range against the length of its payload.
+///
+/// # Errors
+/// `Invalid{range}` when it is empty or ends past the payload.
+pub fn check_byte_range(range: &Range<u64>, length: u64) -> Result<(), StoreError> {
+    if range.start >= range.end {
+        return Err(StoreError::invalid("range", "it is empty"));
+    }
+    if range.end > length {
+        return Err(StoreError::invalid("range", "it ends past the payload"));
+    }
+    Ok(())
+}
+
 /// One page of a list of payloads, in name order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobPage {

@@ -1,11 +1,13 @@
 //! Commits: operations of one partition, all or nothing.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use tokio::time::Instant;
 
 use super::context::OpId;
-use super::envelope::Draft;
+use super::envelope::{Draft, Record, check_schema};
+use super::keys::{check_partition, check_record_key};
 use crate::contract::{StoreError, Timestamp, Witness};
 
 /// What one operation of a commit expects to find.
@@ -19,12 +21,12 @@ pub enum Precondition {
     /// This state of the record. An empty tag matches nothing.
     Exact(Box<Witness>),
     /// Something, whatever it is (`If-Match: *`). Only beside an `Exact` in the same commit: for rows that change only
-    /// together with that record. Creation time and op ids start anew.
+    /// together with that record. The creation time starts anew.
     Present,
 }
 
 /// One operation of a commit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Operation {
     /// Create or replace the record.
     Put {
@@ -39,10 +41,35 @@ pub enum Operation {
         key: String,
         /// What must be there; `Absent` is `Invalid`.
         expect: Precondition,
+        /// The highest schema version that the caller knows: a record of a higher one is `Unsupported`.
+        schema_version: u32,
     },
 }
 
+// Keys and values are personal data: the debug forms show neither.
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Put { .. } => "Put",
+            Self::Delete { .. } => "Delete",
+        };
+        f.debug_struct(name).field("expect", self.expect()).finish_non_exhaustive()
+    }
+}
+
 impl Operation {
+    /// Whether this operation may take place over a record that was read: a newer release's record is kept.
+    ///
+    /// # Errors
+    /// `Unsupported` when the record's schema version is higher than the operation's.
+    pub fn check_over(&self, record: &Record) -> Result<(), StoreError> {
+        let known = match self {
+            Self::Put { draft, .. } => draft.schema_version,
+            Self::Delete { schema_version, .. } => *schema_version,
+        };
+        check_schema(known, record.envelope.schema_version)
+    }
+
     /// The key of the record.
     pub fn key(&self) -> &str {
         match self {
@@ -61,6 +88,7 @@ impl Operation {
 
 /// Operations of one partition that take place together or not at all.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Commit {
     /// The partition of all operations.
     pub partition: String,
@@ -81,15 +109,17 @@ impl Commit {
     /// The rules that hold for every backend, checked before anything is sent.
     ///
     /// # Errors
-    /// `Invalid{operations}` for an empty commit, a key twice, or `Present` without an `Exact`; `Invalid{expect}` for
+    /// `Invalid{partition}` and `Invalid{key}` for names outside the key codec; `Invalid{operations}` for an empty commit, a key twice, or `Present` without an `Exact`; `Invalid{expect}` for
     /// a delete under `Absent`.
     pub fn check(&self) -> Result<(), StoreError> {
         if self.operations.is_empty() {
             return Err(StoreError::invalid("operations", "the commit is empty"));
         }
+        check_partition(&self.partition)?;
         let mut keys = HashSet::with_capacity(self.operations.len());
         let (mut exact, mut present) = (false, false);
         for (index, operation) in self.operations.iter().enumerate() {
+            check_record_key(operation.key()).map_err(|error| error.with_index(index))?;
             if !keys.insert(operation.key()) {
                 return Err(StoreError::invalid("operations", "a key is in the commit twice").with_index(index));
             }

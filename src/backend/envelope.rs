@@ -1,6 +1,7 @@
 //! The envelope: what every record consists of, whatever backend keeps it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -28,7 +29,7 @@ pub struct Owner {
 }
 
 /// A record as a caller wants it written. The backend stamps number, times and op ids.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Draft {
     /// The encoded key inside its partition.
     pub key: String,
@@ -58,7 +59,7 @@ pub struct Stamp {
 }
 
 /// A record as it is kept. A backend stores the fields as native columns, so that an operator can read them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Envelope {
     /// Whose record it is.
     pub owner: Owner,
@@ -84,15 +85,30 @@ pub struct Envelope {
     pub tombstone: bool,
 }
 
-impl Draft {
-    /// Whether this release may write over a record that it has read.
-    ///
-    /// # Errors
-    /// `Unsupported` when a newer release wrote the record under a higher schema version.
-    pub fn check_over(&self, record: &Record) -> Result<(), StoreError> {
-        check_schema(self.schema_version, record.envelope.schema_version)
+// Keys and values are personal data: the debug forms show the type, and of a record its state.
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft").field("record_type", &self.record_type).finish_non_exhaustive()
     }
+}
 
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("record_type", &self.record_type)
+            .field("number", &self.number)
+            .field("tombstone", &self.tombstone)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("envelope", &self.envelope).field("tag", &self.tag).finish_non_exhaustive()
+    }
+}
+
+impl Draft {
     /// The envelope to write, over what was there before: its creation time and op ids are kept.
     ///
     /// A record created over a tombstone is a new record: pass [`Before::tombstone`].
@@ -156,7 +172,7 @@ impl Envelope {
 }
 
 /// A record as it was read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Record {
     /// The encoded key inside its partition.
     pub key: String,

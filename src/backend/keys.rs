@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::contract::{AccountId, DeviceId, LoopId, LoopScope, MemberId, MemoryScope, PersonId};
+use crate::contract::{AccountId, DeviceId, LoopId, LoopScope, MemberId, MemoryScope, PersonId, StoreError};
 
 /// A segment's longest encoded form that is not hashed.
 pub const MAX_SEGMENT: usize = 96;
@@ -59,6 +59,51 @@ impl KeyRange {
     }
 }
 
+/// The longest key or partition that every service takes: 512 UTF-16 units on Tables, 1,023 bytes on Cosmos.
+pub const MAX_ENCODED: usize = 512;
+
+/// Checks the key of a record: of the codec's alphabet, and no row of a backend's own, which begin with `!`.
+///
+/// # Errors
+/// `Invalid{key}` or `LimitExceeded{key}`.
+pub fn check_record_key(key: &str) -> Result<(), StoreError> {
+    check_encoded("key", key)
+}
+
+/// Checks the name of a partition.
+///
+/// # Errors
+/// `Invalid{partition}` or `LimitExceeded{partition}`.
+pub fn check_partition(partition: &str) -> Result<(), StoreError> {
+    check_encoded("partition", partition)
+}
+
+/// Checks a range of keys: it lies among records, not among a backend's own rows.
+///
+/// # Errors
+/// `Invalid{range}`.
+pub fn check_range(range: &KeyRange) -> Result<(), StoreError> {
+    let begins = |key: &str| key.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if begins(&range.from) && begins(&range.to) {
+        Ok(())
+    } else {
+        Err(StoreError::invalid("range", "it is not one of records"))
+    }
+}
+
+fn check_encoded(field: &'static str, text: &str) -> Result<(), StoreError> {
+    if text.len() > MAX_ENCODED {
+        return Err(StoreError::limit(field, MAX_ENCODED as u64, text.len() as u64));
+    }
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=.:".contains(&byte);
+    let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_=-".contains(&byte));
+    if begins && text.bytes().all(known) {
+        Ok(())
+    } else {
+        Err(StoreError::invalid(field, "it is not of the key codec"))
+    }
+}
+
 /// Cosmos partition `a:<account>`: the account, its device links, its loops.
 pub(crate) fn account_partition(account: &AccountId) -> String {
     format!("a:{}", segment(&account.canonical()))
@@ -92,6 +137,11 @@ pub(crate) const MEDIA_BLOBS: &str = "b";
 
 pub(crate) fn device_link_key(device: &DeviceId) -> String {
     format!("{DEVICE_LINKS}:{}", segment(&device.canonical()))
+}
+
+/// The key below a prefix of a record whose full key is this text.
+pub(crate) fn key_below(prefix: &str, record_key: &str) -> String {
+    format!("{prefix}:{}", segment(record_key))
 }
 
 pub(crate) fn loop_key(id: &LoopId) -> String {

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader};
+pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, check_byte_range};
 pub use changes::{ChangeCursor, ChangeEntry, ChangePage};
 pub use commit::{Commit, Operation, Precondition, Written};
 pub use context::{CallContext, OpId, PendingWrite};
@@ -92,9 +92,10 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// a commit over [`limits`](Self::limits), never a split; `Timeout` or `Unavailable` with the exact outcome.
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError>;
 
-    /// Deletes every record of these ranges, and every trace of their keys in the change history, and makes cursors
-    /// handed out before it `SnapshotRequired`. Ends only when a scan is empty while no writer moved the partition.
-    /// Not atomic beyond one commit; called again, it goes on. Says how many records were deleted.
+    /// Deletes every record of these ranges, maybe none, and clears the keys of the partition's change history, also those
+    /// of records deleted before, and makes cursors handed out before it `SnapshotRequired`. Ends only when a scan of
+    /// the ranges is empty while no writer moved the partition. Not atomic beyond one commit; called again, it goes on.
+    /// Says how many records were deleted.
     async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError>;
 
     /// Changes of one partition since a cursor, deletions included; from the beginning of its history without one.

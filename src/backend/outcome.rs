@@ -10,7 +10,7 @@ use crate::contract::Witness;
 /// What a single write expected of its record.
 #[derive(Debug, Clone, Copy)]
 pub enum Expected<'a> {
-    /// No record, or a tombstone with these op ids.
+    /// Nothing at all: a create can't land while any item is there, a tombstone included.
     Absent,
     /// This state.
     State(&'a Witness),
@@ -62,10 +62,10 @@ pub fn judge(op: OpId, expected: Expected<'_>, answer: Answer, found: Option<(&E
         return Verdict::NotApplied;
     }
     if answer == Answer::Open {
-        match expected {
-            Expected::State(witness) if witness.tag == tag => return Verdict::StillAsKnown,
-            Expected::Absent if found.tombstone => return Verdict::StillAsKnown,
-            _ => {}
+        if let Expected::State(witness) = expected
+            && witness.tag == tag
+        {
+            return Verdict::StillAsKnown;
         }
     }
     if reaches_back(found, expected) { Verdict::NotApplied } else { Verdict::Unknown }
@@ -153,6 +153,8 @@ mod tests {
             Verdict::StillAsKnown
         );
         assert_eq!(judge(op(9), Expected::Absent, Answer::Open, None), Verdict::StillAsKnown);
+        let tombstone = Envelope { tombstone: true, ..record([1, 2]) };
+        assert_eq!(judge(op(9), Expected::Absent, Answer::Open, Some((&tombstone, "t"))), Verdict::NotApplied);
         assert_eq!(
             judge(op(9), Expected::State(&known), Answer::Open, Some((&record([1, 2]), "new"))),
             Verdict::NotApplied

@@ -9,7 +9,7 @@ use super::patch::UnknownFields;
 use super::revision::{Expect, Stored};
 
 /// An owner tenant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// The account's id.
@@ -37,6 +37,13 @@ impl Account {
             is_active: true,
             unknown: UnknownFields::default(),
         }
+    }
+}
+
+impl std::fmt::Debug for Account {
+    /// The id alone: names and addresses are personal.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("account_id", &self.account_id).finish_non_exhaustive()
     }
 }
 

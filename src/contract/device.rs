@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::error::Result;
-use super::ids::{AccountId, DeviceId};
+use super::ids::{DeviceId, RobotId};
 use super::page::{Page, Paged};
 use super::patch::{Change, UnknownFields};
 use super::revision::{Expect, Stored};
@@ -19,6 +19,7 @@ pub const MAX_DEVICES_PER_PAGE: usize = 50;
 /// How a robot came to be registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum RegistrationSource {
     /// Not known.
     #[default]
@@ -72,7 +73,7 @@ pub struct Device {
     /// The robot's id.
     pub device_id: DeviceId,
     /// The second identity of the same robot. Not unique: archived merge sources keep theirs.
-    pub robot_id: String,
+    pub robot_id: RobotId,
     /// The name shown to people.
     pub friendly_name: String,
     /// The firmware it reported last.
@@ -95,6 +96,7 @@ pub struct Device {
 
 /// What a robot says of itself when it connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeviceRegistration {
     /// The robot's id.
     pub device_id: DeviceId,
@@ -156,9 +158,10 @@ pub struct Registered {
 
 /// A partial change of a robot's record. Fields left at their default are kept.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct DevicePatch {
-    /// A new robot id; not blank.
-    pub robot_id: Option<String>,
+    /// A new robot id.
+    pub robot_id: Option<RobotId>,
     /// A new friendly name.
     pub friendly_name: Option<String>,
     /// The firmware version.
@@ -171,7 +174,7 @@ pub struct DevicePatch {
     pub is_hidden: Option<bool>,
     /// When it became historical.
     pub archived: Change<Timestamp>,
-    /// Host mappings to add or replace.
+    /// Host mappings to add or replace; keys are trimmed and stored in lower case.
     pub set_host_mappings: BTreeMap<String, String>,
     /// Keys of host mappings to remove.
     pub remove_host_mappings: Vec<String>,
@@ -179,6 +182,7 @@ pub struct DevicePatch {
 
 /// Which robots a list shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum DeviceFilter {
     /// Those neither hidden nor archived.
     #[default]
@@ -206,8 +210,9 @@ pub trait DeviceStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug {
     /// possible for a partial change: it reads, then writes.
     ///
     /// # Errors
-    /// `NotFound` when the robot is not known; `Conflict` when `expect` does not hold; `Invalid{robot_id}` when blank.
-    /// `Expect::Absent` is `Invalid{expect}`.
+    /// `NotFound` when the robot is not known; `Conflict` when `expect` does not hold; `Invalid{archived}` outside the
+    /// years 0 to 9999; `Invalid{host_mappings}` for a blank key, or two that differ in case only. `Expect::Absent` is
+    /// `Invalid{expect}`.
     async fn patch_device(&self, scope: &DeviceScope, patch: DevicePatch, expect: Expect) -> Result<Stored<Device>>;
 
     /// Links the robot to an account. Says whether the link is new. A robot may be linked to several accounts.
@@ -222,7 +227,7 @@ pub trait DeviceStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug {
     /// robots that are not known (yet), and robots the filter leaves out, are passed over.
     async fn devices_of_account(
         &self,
-        account: &AccountId,
+        account: &AccountScope,
         filter: DeviceFilter,
         page: Page,
     ) -> Result<Paged<Stored<Device>>>;

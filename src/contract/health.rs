@@ -9,6 +9,7 @@ use super::meter::Service;
 
 /// The state of one service.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ServiceHealth {
     /// The service.
     pub service: Service,
@@ -22,6 +23,7 @@ pub struct ServiceHealth {
 
 /// The state of all services.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HealthReport {
     /// One entry a service and responsibility.
     pub services: Vec<ServiceHealth>,

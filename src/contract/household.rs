@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::error::Result;
-use super::ids::{AccountId, LoopId};
+use super::ids::{AccountId, LoopId, RobotId};
 use super::page::{Page, Paged};
 use super::patch::UnknownFields;
 use super::revision::{Expect, Stored};
@@ -20,10 +20,10 @@ pub struct Household {
     pub owner: AccountId,
     /// The name shown to people.
     pub name: String,
-    /// The primary robot's robot id. Blank is stored as none.
-    pub robot_id: Option<String>,
-    /// The primary robot's friendly id. Blank is stored as none.
-    pub robot_friendly_id: Option<String>,
+    /// The primary robot's robot id.
+    pub robot_id: Option<RobotId>,
+    /// The primary robot's friendly id.
+    pub robot_friendly_id: Option<RobotId>,
     /// Whether the household is suspended.
     pub is_suspended: bool,
     #[serde(flatten)]

@@ -137,6 +137,10 @@ id_type! {
     DeviceId, "device_id"
 }
 id_type! {
+    /// The second identity of a robot, such as its friendly four-word id. Several inventory records may share one.
+    RobotId, "robot_id"
+}
+id_type! {
     /// A person profile inside a household.
     PersonId, "person_id"
 }

@@ -69,10 +69,11 @@ impl fmt::Debug for Media {
 
 /// What an application says of a payload it puts.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub struct NewMedia {
     /// The path: exact, at most 4,096 bytes, not blank, without control characters.
     pub path: String,
-    /// The kind of payload; `unknown` unless set.
+    /// The kind of payload; `unknown` unless set. This, the content type and the reference are at most 1,024 bytes each.
     pub media_type: String,
     /// The content type; `application/octet-stream` unless set.
     pub content_type: String,
@@ -80,7 +81,8 @@ pub struct NewMedia {
     pub reference: String,
     /// Whether the payload is encrypted by the application.
     pub is_encrypted: bool,
-    /// The application's own metadata, at most [`MAX_MEDIA_META_BYTES`] of JSON. Integers beyond ±2^53 are refused.
+    /// The application's own metadata, at most [`MAX_MEDIA_META_BYTES`] of JSON, nested at most 32 deep, without integers
+    /// beyond ±2^53.
     pub meta: Map<String, Value>,
 }
 
@@ -105,7 +107,26 @@ impl NewMedia {
         self
     }
 
-    /// Adds one entry of metadata.
+    /// Sets the application's own reference.
+    #[must_use]
+    pub fn with_reference(mut self, reference: impl Into<String>) -> Self {
+        self.reference = reference.into();
+        self
+    }
+
+    /// Adds a number to the metadata.
+    ///
+    /// # Errors
+    /// `Invalid{meta}` for NaN and the infinities, which JSON has no text for.
+    pub fn with_number(mut self, key: impl Into<String>, number: f64) -> Result<Self> {
+        let number = serde_json::Number::from_f64(number)
+            .ok_or_else(|| StoreError::invalid("meta", "a number is not finite"))?;
+        self.meta.insert(key.into(), Value::Number(number));
+        Ok(self)
+    }
+
+    /// Adds one entry of metadata. A float that may not be finite goes through [`with_number`](Self::with_number): `Value`
+    /// has no NaN and would hold null.
     #[must_use]
     pub fn with_meta(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.meta.insert(key.into(), value.into());
@@ -205,11 +226,33 @@ impl fmt::Debug for MediaReader {
 
 /// Which media a list shows: those put strictly after and strictly before, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub struct MediaWindow {
     /// Exclusive lower bound.
     pub after_ms: Option<i64>,
     /// Exclusive upper bound.
     pub before_ms: Option<i64>,
+}
+
+impl MediaWindow {
+    /// All media.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only media put strictly after this instant, in milliseconds since 1970.
+    #[must_use]
+    pub fn after(mut self, ms: i64) -> Self {
+        self.after_ms = Some(ms);
+        self
+    }
+
+    /// Only media put strictly before this instant, in milliseconds since 1970.
+    #[must_use]
+    pub fn before(mut self, ms: i64) -> Self {
+        self.before_ms = Some(ms);
+        self
+    }
 }
 
 /// The media of a household.
@@ -246,7 +289,9 @@ pub trait MediaStore: super::sealed::Sealed + Send + Sync + fmt::Debug {
     -> Result<Option<MediaReader>>;
 
     /// The media of a household that are not removed, newest first.
-    async fn list_media(&self, scope: &LoopScope, window: MediaWindow, page: Page) -> Result<Paged<Stored<Media>>>;
+    ///
+    /// The list is read from the time index, so it has no revisions: [`media`](Self::media) has.
+    async fn list_media(&self, scope: &LoopScope, window: MediaWindow, page: Page) -> Result<Paged<Media>>;
 
     /// Removes the media: its record stays as a tombstone, its payload is deleted later. `None` when there was none,
     /// or it was removed before; nothing is written then.

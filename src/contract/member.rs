@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::error::Result;
-use super::ids::MemberId;
+use super::ids::{AccountId, MemberId};
 use super::page::{Page, Paged};
 use super::patch::{Change, UnknownFields};
 use super::revision::{Expect, Stored};
@@ -14,6 +14,7 @@ use super::time::Timestamp;
 /// Where a member stands. The robot treats `Accepted` as live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum MemberStatus {
     /// Asked to join.
     Invited,
@@ -28,13 +29,13 @@ pub enum MemberStatus {
 }
 
 /// One roster entry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoopMember {
     /// The member's id: unique inside the household.
     pub member_id: MemberId,
-    /// The account behind the member, if any.
-    pub account_id: Option<String>,
+    /// The account behind the member, if any; a robot's robot id for the robot.
+    pub account_id: Option<AccountId>,
     /// E-mail address.
     pub email: Option<String>,
     /// First name.
@@ -96,10 +97,11 @@ impl LoopMember {
 }
 
 /// A partial change of a member. Fields left at their default are kept.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct MemberPatch {
     /// The account behind the member.
-    pub account_id: Change<String>,
+    pub account_id: Change<AccountId>,
     /// E-mail address.
     pub email: Change<String>,
     /// First name.
@@ -132,7 +134,25 @@ pub struct MemberPatch {
     pub mark_portal_edited: bool,
 }
 
+// Members are people: their debug form shows the id and the status alone.
+impl std::fmt::Debug for LoopMember {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoopMember")
+            .field("member_id", &self.member_id)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for MemberPatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemberPatch").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
 /// The members of a household.
+///
+/// Blank texts are stored as none.
 #[async_trait]
 pub trait LoopMemberStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug {
     /// The member, removed ones included, if there is one. One request.
@@ -142,7 +162,8 @@ pub trait LoopMemberStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug
     ///
     /// # Errors
     /// `AlreadyExists` when the household has a member of that id; `Invalid{birthday_ms}`; `Invalid{status}` for
-    /// `Removed`; `Invalid{legal_guardian}` when the guardian is not in the household.
+    /// `Removed`; `Invalid{legal_guardian}` when the guardian is the member or not in the household; `Invalid{portal_edited}`
+    /// outside the years 0 to 9999.
     async fn add_member(&self, scope: &LoopScope, member: LoopMember) -> Result<Stored<LoopMember>>;
 
     /// Changes some fields of a member.
@@ -158,7 +179,8 @@ pub trait LoopMemberStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug
         expect: Expect,
     ) -> Result<Stored<LoopMember>>;
 
-    /// Removes a member: it stays as a tombstone of status `Removed`, hidden from lists. `None` when there was none,
+    /// Removes a member: it stays as a tombstone of status `Removed`, hidden from lists. Members it was the guardian of
+    /// keep pointing at it; a reader finds the status. `None` when there was none,
     /// or it was removed before; nothing is written then.
     ///
     /// # Errors

@@ -208,7 +208,7 @@ pub trait PersonalMemoryStore: super::sealed::Sealed + Send + Sync + fmt::Debug 
     async fn list_items(&self, scope: &MemoryScope, list: &str) -> Result<Vec<Stored<ListItem>>>;
     /// Removes one item, in any spelling.
     async fn remove_list_item(&self, scope: &MemoryScope, list: &str, item: &str, expect: Expect) -> Result<bool>;
-    /// Removes all items of a list and says how many there were.
+    /// Removes all items of a list and says how many there were. Above 97 items not atomic; made again, it goes on.
     async fn clear_list(&self, scope: &MemoryScope, list: &str) -> Result<u64>;
     /// The names of the lists that hold items, in name order.
     async fn list_names(&self, scope: &MemoryScope) -> Result<Vec<String>>;

@@ -38,6 +38,7 @@ impl fmt::Display for Service {
 
 /// The requests of one kind that a call made to one service.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct RequestCount {
     /// The service.
     pub service: Service,
@@ -67,7 +68,7 @@ pub struct CallReport {
     pub requests: Vec<RequestCount>,
     /// How long the call took.
     pub elapsed: Duration,
-    /// The error's kind name, or `None` when the call succeeded.
+    /// The error's kind name, `abandoned` for a call whose future was dropped, or `None` when the call succeeded.
     pub error: Option<&'static str>,
     /// The outcome of the call's write; `None` when the call succeeded.
     pub outcome: Option<Outcome>,

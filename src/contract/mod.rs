@@ -26,7 +26,7 @@ pub use device::{
 pub use error::{ErrorKind, Outcome, Result, StoreError};
 pub use health::{HealthReport, ServiceHealth, StoreHealth};
 pub use household::{Household, LoopStore};
-pub use ids::{AccountId, DeviceId, LoopId, MAX_ID_BYTES, MAX_KEY_BYTES, MemberId, PersonId};
+pub use ids::{AccountId, DeviceId, LoopId, MAX_ID_BYTES, MAX_KEY_BYTES, MemberId, PersonId, RobotId};
 pub use media::{ByteStream, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow, NewMedia};
 pub use member::{LoopMember, LoopMemberStore, MemberPatch, MemberStatus};
 pub use memory::{Added, Affinity, Fact, ListItem, MAX_LIST_ITEMS, MemoryAggregate, MemoryItem, PersonalMemoryStore};
@@ -40,6 +40,7 @@ pub use scope::{AccountScope, DeviceScope, LoopScope, MemoryScope};
 pub use time::{Clock, IdSource, RandomIds, SystemClock, Timestamp};
 
 pub(crate) use options::{READ_DEADLINE, WRITE_DEADLINE};
+pub(crate) use patch::none_if_blank;
 pub(crate) use time::{random_ids, system_clock};
 
 /// Contract traits are implemented once, by [`Stores`](crate::Stores), so that methods can be added to them.

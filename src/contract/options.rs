@@ -11,6 +11,7 @@ pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How recent a read of identity and topology has to be. Personal memory, media and backups are always the latest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Freshness {
     /// This process's own writes, and another replica's after some milliseconds.
     #[default]

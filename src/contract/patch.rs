@@ -25,6 +25,19 @@ impl<T> Change<T> {
     }
 }
 
+impl Change<String> {
+    /// As [`apply`](Self::apply); text is trimmed, and blank text clears the field.
+    pub(crate) fn apply_text(self, field: &mut Option<String>) {
+        self.apply(field);
+        *field = none_if_blank(field.take());
+    }
+}
+
+/// Trims, and takes blank for none.
+pub(crate) fn none_if_blank(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 /// Fields written by a newer release of the same schema version. They travel with the record, unseen and unchanged.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]

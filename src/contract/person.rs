@@ -4,20 +4,20 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::error::Result;
-use super::ids::PersonId;
+use super::ids::{PersonId, RobotId};
 use super::page::{Page, Paged};
 use super::patch::UnknownFields;
 use super::revision::{Expect, Stored};
 use super::scope::LoopScope;
 
 /// One person's profile in one household.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Person {
     /// The person's id: unique inside the household.
     pub person_id: PersonId,
     /// The robot id of the robot that reported the person.
-    pub robot_id: Option<String>,
+    pub robot_id: Option<RobotId>,
     /// The name shown to people.
     pub display_name: String,
     /// A short name; blank is stored as none.
@@ -47,6 +47,13 @@ impl Person {
     pub fn with_display_name(mut self, name: impl Into<String>) -> Self {
         self.display_name = name.into();
         self
+    }
+}
+
+impl std::fmt::Debug for Person {
+    /// The id alone: names are personal.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Person").field("person_id", &self.person_id).finish_non_exhaustive()
     }
 }
 

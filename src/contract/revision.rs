@@ -46,6 +46,24 @@ impl OpTrail {
         self
     }
 
+    /// The op ids as 16 lower-case hex digits each, oldest first: the form that records keep.
+    pub fn to_texts(&self) -> Vec<String> {
+        self.as_slice().iter().map(|op| format!("{op:016x}")).collect()
+    }
+
+    /// Reads the form of [`to_texts`](Self::to_texts). `None` for more than four, or a text that is not of that form.
+    pub fn from_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let hex = |text: &str| text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let mut trail = Self::default();
+        for text in texts {
+            if usize::from(trail.len) == Self::CAPACITY || !hex(text) {
+                return None;
+            }
+            trail = trail.with(u64::from_str_radix(text, 16).ok()?);
+        }
+        Some(trail)
+    }
+
     /// True when this write is among the last four.
     pub fn contains(&self, op: u64) -> bool {
         self.as_slice().contains(&op)
@@ -257,11 +275,21 @@ impl From<&Revision> for Expect {
 }
 
 /// A value as it was read or written, with its revision. Only ever built from one answer of a backend.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Stored<T> {
     value: T,
     revision: Revision,
     updated: Timestamp,
+}
+
+// A value can be personal: the debug form shows what it is a state of, not the value.
+impl<T> fmt::Debug for Stored<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored")
+            .field("revision", &self.revision)
+            .field("updated", &self.updated)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T> Stored<T> {
@@ -360,5 +388,10 @@ mod tests {
     fn a_trail_keeps_the_last_four_writes() {
         let trail: OpTrail = (1..=6).collect();
         assert_eq!(trail.as_slice(), [3, 4, 5, 6]);
+        let texts = trail.to_texts();
+        assert_eq!(OpTrail::from_texts(texts.iter().map(String::as_str)), Some(trail));
+        for wrong in [&["1"][..], &["+00000000000000f"], &["0000000000000001"; 5]] {
+            assert_eq!(OpTrail::from_texts(wrong.iter().copied()), None);
+        }
     }
 }

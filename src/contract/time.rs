@@ -35,6 +35,16 @@ impl Timestamp {
         self.0.div_euclid(1_000)
     }
 
+    /// The first instant that has a text form: year 0.
+    pub const MIN: Self = Self(-62_167_219_200_000_000);
+    /// The last instant that has a text form: the end of year 9999.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
+    /// Whether the instant has a text form, and so can be stored.
+    pub fn is_storable(self) -> bool {
+        (Self::MIN..=Self::MAX).contains(&self)
+    }
+
     /// The system's clock.
     pub fn now() -> Self {
         let nanos = OffsetDateTime::now_utc().unix_timestamp_nanos();
@@ -77,6 +87,9 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !self.is_storable() {
+            return Err(serde::ser::Error::custom("an instant outside the years 0 to 9999"));
+        }
         serializer.collect_str(self)
     }
 }
@@ -140,6 +153,17 @@ mod tests {
         assert_eq!(at.to_string(), "2026-03-01T08:00:00.000123Z");
         assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
         assert_eq!(Timestamp::from_micros(-1).as_millis(), -1);
+    }
+
+    #[test]
+    fn every_instant_that_can_be_stored_can_be_read() {
+        for at in [Timestamp::MIN, Timestamp::MAX, Timestamp::from_micros(0), Timestamp::from_micros(-1)] {
+            let text = serde_json::to_string(&at).unwrap();
+            assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), at, "{text}");
+        }
+        for at in [Timestamp::MIN.as_micros() - 1, Timestamp::MAX.as_micros() + 1, i64::MIN, i64::MAX] {
+            assert!(serde_json::to_string(&Timestamp::from_micros(at)).is_err());
+        }
     }
 
     #[test]

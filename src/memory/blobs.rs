@@ -1,6 +1,7 @@
 //! Payloads in memory.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::{Bound, Range};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,15 +10,23 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use sha2::{Digest, Sha256};
 
-use crate::backend::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, Cost};
+use crate::backend::{
+    BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, Cost, check_byte_range,
+};
 use crate::contract::{ErrorKind, MediaBody, Service, StoreError, Timestamp};
 
 /// Chunks a reader is handed, in bytes.
 const CHUNK: usize = 64 * 1024;
 
 /// Payloads in this process's memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MemoryBlobs(Mutex<BTreeMap<BlobName, (Bytes, Timestamp)>>);
+
+impl fmt::Debug for MemoryBlobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBlobs").finish_non_exhaustive()
+    }
+}
 
 impl MemoryBlobs {
     fn blobs(&self) -> MutexGuard<'_, BTreeMap<BlobName, (Bytes, Timestamp)>> {
@@ -27,20 +36,6 @@ impl MemoryBlobs {
     fn count(cx: &CallContext, kind: &'static str) {
         cx.meter().add(Service::Memory, kind, Cost::one());
     }
-}
-
-/// Checks a byte range against the length of its payload.
-///
-/// # Errors
-/// `Invalid{range}` when it is empty or ends past the payload.
-pub(crate) fn check_range(range: &Range<u64>, length: u64) -> Result<(), StoreError> {
-    if range.start >= range.end {
-        return Err(StoreError::invalid("range", "it is empty"));
-    }
-    if range.end > length {
-        return Err(StoreError::invalid("range", "it ends past the payload"));
-    }
-    Ok(())
 }
 
 #[async_trait]
@@ -84,7 +79,7 @@ impl BlobBackend for MemoryBlobs {
         let mut part = match range {
             None => bytes,
             Some(range) => {
-                check_range(&range, length)?;
+                check_byte_range(&range, length)?;
                 bytes.slice(range.start as usize..range.end as usize)
             }
         };

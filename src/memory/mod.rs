@@ -6,7 +6,6 @@ mod records;
 use std::sync::Arc;
 
 pub use blobs::MemoryBlobs;
-pub(crate) use blobs::check_range;
 pub use records::MemoryRecords;
 
 use crate::backend::{Backends, RecordLimits};

@@ -1,6 +1,7 @@
 //! Records in memory, as strict as the service they stand for.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,13 +19,11 @@ const RETENTION_MICROS: i64 = 30 * 24 * 3_600 * 1_000_000;
 const LAYOUT: u32 = 1;
 
 /// Records of one responsibility in this process's memory.
-#[derive(Debug)]
 pub struct MemoryRecords {
     limits: RecordLimits,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
 struct State {
     partitions: BTreeMap<String, Partition>,
     /// Tags are unique over the backend's whole life, so a re-created record never has a tag it had before.
@@ -32,7 +31,7 @@ struct State {
     incarnation: [u8; 16],
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Partition {
     rows: BTreeMap<String, Record>,
     history: Vec<Change>,
@@ -42,12 +41,17 @@ struct Partition {
     floor: u64,
 }
 
-#[derive(Debug)]
 struct Change {
     seq: u64,
     at: Timestamp,
     number: u64,
     keys: Vec<(String, bool)>,
+}
+
+impl fmt::Debug for MemoryRecords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryRecords").field("limits", &self.limits).finish_non_exhaustive()
+    }
 }
 
 impl MemoryRecords {
@@ -80,9 +84,7 @@ impl Partition {
         let found = self.rows.get(operation.key());
         match (operation.expect(), found) {
             (Precondition::Any, found) => {
-                if let (Operation::Put { draft, .. }, Some(record)) = (operation, found) {
-                    draft.check_over(record)?;
-                }
+                found.map_or(Ok(()), |record| operation.check_over(record))?;
                 Ok(found)
             }
             (Precondition::Absent, None) => Ok(None),
@@ -223,9 +225,7 @@ impl RecordBackend for MemoryRecords {
         let erased = |key: &str| ranges.iter().any(|range| range.contains(key));
         let before = partition.rows.len();
         partition.rows.retain(|key, _| !erased(key));
-        for change in &mut partition.history {
-            change.keys.retain(|(key, _)| !erased(key));
-        }
+        partition.history.clear();
         partition.number = next_number(partition.number, now);
         partition.seq += 1;
         partition.floor = partition.seq;
@@ -235,7 +235,7 @@ impl RecordBackend for MemoryRecords {
     async fn changes(
         &self,
         cx: &CallContext,
-        partition: &str,
+        name: &str,
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
@@ -243,12 +243,12 @@ impl RecordBackend for MemoryRecords {
         let stale = || StoreError::new(crate::contract::ErrorKind::SnapshotRequired);
         let state = self.state();
         let empty = Partition::default();
-        let found = state.partitions.get(partition).unwrap_or(&empty);
+        let found = state.partitions.get(name).unwrap_or(&empty);
         let mut position = match since {
             None => found.floor,
             Some(cursor) => {
-                let position: u64 = cursor.position.parse().map_err(|_| stale())?;
-                if cursor.layout != LAYOUT || position < found.floor || position > found.seq {
+                let position: u64 = cursor.position(LAYOUT, name, cx.now())?.parse().map_err(|_| stale())?;
+                if position < found.floor || position > found.seq {
                     return Err(stale());
                 }
                 position
@@ -267,7 +267,7 @@ impl RecordBackend for MemoryRecords {
                 deleted: *deleted,
             }));
         }
-        let next = ChangeCursor { layout: LAYOUT, position: position.to_string(), at: cx.now() };
+        let next = ChangeCursor::new(LAYOUT, name, position.to_string(), cx.now());
         Ok(ChangePage { changes, next })
     }
 
@@ -295,7 +295,11 @@ impl RecordBackend for MemoryRecords {
             ops: crate::contract::OpTrail::default(),
             schema_version: 0,
         };
-        let operation = Operation::Delete { key: "probe".into(), expect: Precondition::Exact(Box::new(nothing)) };
+        let operation = Operation::Delete {
+            key: "probe".into(),
+            expect: Precondition::Exact(Box::new(nothing)),
+            schema_version: u32::MAX,
+        };
         match Partition::default().check(&operation) {
             Err(_) => Ok(()),
             Ok(_) => Err(StoreError::integrity("a conditional write was not refused")),

@@ -9,6 +9,10 @@ use crate::contract::{Account, AccountId, AccountStore, Expect, Result, StoreErr
 
 impl RecordValue for Account {
     const TYPE: &'static str = "account";
+
+    fn fits(&self, record_key: &str) -> bool {
+        self.account_id.canonical() == record_key
+    }
 }
 
 fn place(account: &AccountId) -> Place {

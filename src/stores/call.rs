@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Stores;
 use crate::backend::CallContext;
-use crate::contract::{CallReport, READ_DEADLINE, Result, WRITE_DEADLINE};
+use crate::contract::{CallReport, Outcome, READ_DEADLINE, Result, WRITE_DEADLINE};
 
 impl Stores {
     /// Runs a read: 10 s unless the options say otherwise.
@@ -36,15 +36,24 @@ impl Stores {
         let time = self.options.deadline_or(default).map_err(|error| error.in_operation(operation))?;
         let clock = self.shared.clock.clone();
         let cx = CallContext::new(operation, self.fresh_id(), time, self.options.freshness, clock);
-        let started = Instant::now();
+        let mut call = Call { stores: self, cx: &cx, started: Instant::now(), reported: false };
         let result = cx.within_deadline(work(cx.clone())).await.map_err(|error| error.in_operation(operation));
-        self.report(operation, &cx, started.elapsed(), &result);
+        call.ended(&result);
         result
     }
 
     /// Reports what was spent since the call's last report.
     pub(super) fn report<T>(&self, operation: &'static str, cx: &CallContext, elapsed: Duration, result: &Result<T>) {
-        let error = result.as_ref().err().map(|error| (error.kind().name(), error.outcome()));
+        self.emit(operation, cx, elapsed, result.as_ref().err().map(|error| (error.kind().name(), error.outcome())));
+    }
+
+    fn emit(
+        &self,
+        operation: &'static str,
+        cx: &CallContext,
+        elapsed: Duration,
+        error: Option<(&'static str, Outcome)>,
+    ) {
         let report = CallReport::new(operation, cx.meter().take(), elapsed, error);
         tracing::debug!(
             target: "openjibo_store::call",
@@ -57,6 +66,30 @@ impl Stores {
         );
         if let Some(observer) = &self.shared.observer {
             observer.call_ended(&report);
+        }
+    }
+}
+
+/// A call under way. Dropped before its end, it is reported as `abandoned`: what it has cost by then was spent.
+struct Call<'a> {
+    stores: &'a Stores,
+    cx: &'a CallContext,
+    started: Instant,
+    reported: bool,
+}
+
+impl Call<'_> {
+    fn ended<T>(&mut self, result: &Result<T>) {
+        self.reported = true;
+        self.stores.report(self.cx.operation(), self.cx, self.started.elapsed(), result);
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.reported {
+            let error = Some(("abandoned", self.cx.outcome_if_abandoned()));
+            self.stores.emit(self.cx.operation(), self.cx, self.started.elapsed(), error);
         }
     }
 }

@@ -1,16 +1,18 @@
 //! The inventory of robots.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::Stores;
-use super::record::{self, Modified, Place, RecordValue, modify};
+use super::record::{self, Modified, Place, RecordValue, Rounds, modify};
 use crate::backend::{CallContext, KeyRange, Owner, keys};
 use crate::contract::{
     AccountId, AccountScope, Change, Device, DeviceFilter, DeviceId, DevicePatch, DeviceRegistration, DeviceScope,
     DeviceStore, ErrorKind, Expect, MAX_DEVICES_PER_PAGE, Page, Paged, Registered, RegistrationOutcome,
-    RegistrationSource, Result, StoreError, Stored, Timestamp, UnknownFields,
+    RegistrationSource, Result, RobotId, StoreError, Stored, Timestamp, UnknownFields, none_if_blank,
 };
 
 /// Point reads under way at once for one page of devices.
@@ -18,6 +20,10 @@ const PARALLEL_READS: usize = 16;
 
 impl RecordValue for Device {
     const TYPE: &'static str = "device";
+
+    fn fits(&self, record_key: &str) -> bool {
+        self.device_id.canonical() == record_key
+    }
 }
 
 /// An account's link to a robot: a hint, verified on read.
@@ -30,6 +36,10 @@ struct DeviceLink {
 
 impl RecordValue for DeviceLink {
     const TYPE: &'static str = "device-link";
+
+    fn fits(&self, record_key: &str) -> bool {
+        self.device_id.canonical() == record_key
+    }
 }
 
 fn place(device: &DeviceId) -> Place {
@@ -50,10 +60,15 @@ fn link_place(account: &AccountId, device: &DeviceId) -> Place {
     }
 }
 
-fn new_device(registration: DeviceRegistration, now: Timestamp) -> Device {
+/// The robot id of a new robot: `robot-` and the device id, or the device id alone where that would be too long.
+fn first_robot_id(device: &DeviceId) -> Result<RobotId> {
+    RobotId::new(format!("robot-{device}")).or_else(|_| RobotId::new(device.as_str()))
+}
+
+fn new_device(registration: DeviceRegistration, now: Timestamp) -> Result<Device> {
     let source = registration.source.or_inferred(&registration.device_id);
-    Device {
-        robot_id: format!("robot-{}", registration.device_id),
+    Ok(Device {
+        robot_id: first_robot_id(&registration.device_id)?,
         friendly_name: "OpenJibo Registered Robot".into(),
         firmware_version: registration.firmware_version,
         application_version: registration.application_version,
@@ -64,7 +79,14 @@ fn new_device(registration: DeviceRegistration, now: Timestamp) -> Device {
         host_mappings: Default::default(),
         device_id: registration.device_id,
         unknown: UnknownFields::default(),
-    }
+    })
+}
+
+/// A blank version is one that the robot did not say.
+fn tidy(mut registration: DeviceRegistration) -> DeviceRegistration {
+    registration.firmware_version = none_if_blank(registration.firmware_version);
+    registration.application_version = none_if_blank(registration.application_version);
+    registration
 }
 
 /// Takes what a robot says that is new; says whether anything was.
@@ -90,37 +112,40 @@ fn merge(registration: &DeviceRegistration, device: &mut Device) -> bool {
 
 fn apply(patch: DevicePatch, device: &mut Device) {
     if let Some(robot_id) = patch.robot_id {
-        device.robot_id = robot_id.trim().to_owned();
+        device.robot_id = robot_id;
     }
     if let Some(name) = patch.friendly_name {
         device.friendly_name = name.trim().to_owned();
     }
-    patch.firmware_version.apply(&mut device.firmware_version);
-    patch.application_version.apply(&mut device.application_version);
+    patch.firmware_version.apply_text(&mut device.firmware_version);
+    patch.application_version.apply_text(&mut device.application_version);
     patch.archived.apply(&mut device.archived);
     device.is_active = patch.is_active.unwrap_or(device.is_active);
     device.is_hidden = patch.is_hidden.unwrap_or(device.is_hidden);
     for key in patch.remove_host_mappings {
-        device.host_mappings.remove(&key.trim().to_lowercase());
+        device.host_mappings.remove(&keys::fold(&key));
     }
     for (key, value) in patch.set_host_mappings {
-        device.host_mappings.insert(key.trim().to_lowercase(), value);
+        device.host_mappings.insert(keys::fold(&key), value);
     }
 }
 
 fn check(patch: &DevicePatch) -> Result<()> {
-    if patch.robot_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
-        return Err(StoreError::invalid("robot_id", "it is blank"));
-    }
+    let mut folded = BTreeSet::new();
     for key in patch.set_host_mappings.keys() {
-        record::check_key("host_mappings", key)?;
+        if !folded.insert(record::folded_key("host_mappings", key)?) {
+            return Err(StoreError::invalid("host_mappings", "two keys differ in case only"));
+        }
     }
-    if let Change::Set(at) = patch.archived
-        && at.as_micros() < 0
-    {
-        return Err(StoreError::invalid("archived", "it is before 1970"));
+    for key in &patch.remove_host_mappings {
+        record::folded_key("host_mappings", key)?;
     }
-    Ok(())
+    match patch.archived {
+        Change::Set(at) if !at.is_storable() => {
+            Err(StoreError::invalid("archived", "it is outside the years 0 to 9999"))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Stores {
@@ -128,10 +153,12 @@ impl Stores {
         let backend = &*self.shared.backends.identity;
         let place = place(&registration.device_id);
         let mut reading = cx.clone();
-        for _ in 0..record::ROUNDS {
+        let mut rounds = Rounds::new(cx);
+        loop {
+            rounds.next().await?;
             let found = record::get::<Device>(backend, &reading, &place).await?;
             let (value, expect, outcome) = match found {
-                None => (new_device(registration.clone(), cx.now()), Expect::Absent, RegistrationOutcome::Created),
+                None => (new_device(registration.clone(), cx.now())?, Expect::Absent, RegistrationOutcome::Created),
                 Some(found) => {
                     let mut device = found.value().clone();
                     if !merge(registration, &mut device) {
@@ -146,14 +173,13 @@ impl Stores {
                 Err(error) => return Err(error),
             }
         }
-        Err(StoreError::contended())
     }
 }
 
 #[async_trait]
 impl DeviceStore for Stores {
     async fn register_device(&self, registration: DeviceRegistration) -> Result<Registered> {
-        self.write("device.register", |cx| async move { self.register(&cx, &registration).await }).await
+        self.write("device.register", |cx| async move { self.register(&cx, &tidy(registration)).await }).await
     }
 
     async fn device(&self, scope: &DeviceScope) -> Result<Option<Stored<Device>>> {
@@ -202,28 +228,28 @@ impl DeviceStore for Stores {
 
     async fn devices_of_account(
         &self,
-        account: &AccountId,
+        account: &AccountScope,
         filter: DeviceFilter,
         page: Page,
     ) -> Result<Paged<Stored<Device>>> {
         self.read("device.list", |cx| async move {
             let backend = &*self.shared.backends.identity;
-            let partition = keys::account_partition(account);
+            let partition = keys::account_partition(&account.account);
             let range = KeyRange::below(keys::DEVICE_LINKS);
             let list = (&range, keys::DEVICE_LINKS);
             let links = record::raw_page(backend, &cx, &partition, list, &page, MAX_DEVICES_PER_PAGE).await?;
             let mut devices = Vec::with_capacity(links.items.len());
             for link in &links.items {
-                let owner = Owner {
-                    account: Some(account.canonical()),
-                    device: link.envelope.owner.device.clone(),
-                    ..Owner::default()
-                };
+                let record_key = link.envelope.record_key.clone();
                 let place = Place {
                     partition: partition.clone(),
-                    key: link.key.clone(),
-                    owner,
-                    record_key: link.envelope.record_key.clone(),
+                    key: keys::key_below(keys::DEVICE_LINKS, &record_key),
+                    owner: Owner {
+                        account: Some(account.account.canonical()),
+                        device: Some(record_key.clone()),
+                        ..Owner::default()
+                    },
+                    record_key,
                 };
                 devices.push(record::decode::<DeviceLink>(&place, link)?.into_value().device_id);
             }

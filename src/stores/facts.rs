@@ -4,11 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Stores;
 use super::household::loop_owner;
-use super::record::{self, Place, RecordValue, check_key};
+use super::record::{self, Place, RecordValue, folded_key};
 use crate::backend::{KeyRange, Owner, Record, RecordBackend, keys};
-use crate::contract::{
-    Affinity, Expect, Fact, MemoryItem, MemoryScope, Page, Paged, PersonId, Result, StoreError, Stored,
-};
+use crate::contract::{Affinity, Expect, Fact, MemoryItem, MemoryScope, Page, Paged, PersonId, Result, Stored};
 
 pub(super) const NAME: &str = "name";
 pub(super) const BIRTHDAY: &str = "birthday";
@@ -16,6 +14,9 @@ pub(super) const PREFERENCES: &str = "pref";
 pub(super) const DATES: &str = "date";
 pub(super) const AFFINITIES: &str = "aff";
 pub(super) const LISTS: &str = "list";
+
+/// Between the parts of a full key: a control character, which no part holds.
+pub(super) const SEPARATOR: &str = "\u{1f}";
 
 /// Defines the value of one kind of fact, as it is stored.
 macro_rules! fact_value {
@@ -27,6 +28,10 @@ macro_rules! fact_value {
 
         impl RecordValue for $name {
             const TYPE: &'static str = $record_type;
+
+            fn fits(&self, _record_key: &str) -> bool {
+                true
+            }
         }
 
         impl From<$value> for $name {
@@ -62,24 +67,15 @@ pub(super) fn place(scope: &MemoryScope, family: &str, parts: &[&str]) -> Place 
         partition: keys::household_partition(&scope.loop_scope()),
         key: keys::fact_key(&keys::memory_prefix(scope), family, parts),
         owner: scope_owner(scope),
-        record_key: parts.join("\u{1f}"),
+        record_key: parts.join(SEPARATOR),
     }
 }
 
-/// The place that a record found in this scope must have.
-pub(super) fn found_place(scope: &MemoryScope, record: &Record) -> Place {
-    Place {
-        partition: keys::household_partition(&scope.loop_scope()),
-        key: record.key.clone(),
-        owner: scope_owner(scope),
-        record_key: record.envelope.record_key.clone(),
-    }
-}
-
-/// Checks and folds the key of a fact.
-pub(super) fn folded(field: &'static str, key: &str) -> Result<String> {
-    check_key(field, key)?;
-    Ok(keys::fold(key))
+/// The place that a record of this family found in this scope must have, by its own full key.
+pub(super) fn found_place(scope: &MemoryScope, family: &str, record: &Record) -> Place {
+    let record_key = &record.envelope.record_key;
+    let parts: Vec<&str> = if record_key.is_empty() { Vec::new() } else { record_key.split(SEPARATOR).collect() };
+    place(scope, family, &parts)
 }
 
 fn fact_of<T, V>(key: String, stored: Stored<T>) -> Stored<Fact<V>>
@@ -141,7 +137,7 @@ impl Stores {
         V: From<T>,
     {
         self.read(operation, |cx| async move {
-            let key = folded("key", key)?;
+            let key = folded_key("key", key)?;
             let found = record::get::<T>(self.memory_backend(), &cx, &place(scope, family, &[&key])).await?;
             Ok(found.map(|stored| fact_of(key, stored)))
         })
@@ -161,7 +157,7 @@ impl Stores {
         V: From<T>,
     {
         self.write(operation, |cx| async move {
-            let key = folded("key", key)?;
+            let key = folded_key("key", key)?;
             let place = place(scope, family, &[&key]);
             let stored = record::put(self.memory_backend(), &cx, &place, T::from(value), &expect).await?;
             Ok(fact_of(key, stored))
@@ -177,7 +173,7 @@ impl Stores {
         expect: Expect,
     ) -> Result<bool> {
         self.write(operation, |cx| async move {
-            let key = key.map(|key| folded("key", key)).transpose()?;
+            let key = key.map(|key| folded_key("key", key)).transpose()?;
             let parts: Vec<&str> = key.as_deref().into_iter().collect();
             record::delete::<T>(self.memory_backend(), &cx, &place(scope, family, &parts), &expect).await
         })
@@ -202,36 +198,33 @@ impl Stores {
             let range = KeyRange::below(&prefix);
             let max = backend.limits().page;
             let paged = record::raw_page(backend, &cx, &partition, (&range, &prefix), &page, max).await?;
-            let items = paged.items.iter().map(|record| decode_fact::<T, V>(scope, record)).collect::<Result<_>>()?;
+            let items =
+                paged.items.iter().map(|record| decode_fact::<T, V>(scope, family, record)).collect::<Result<_>>()?;
             Ok(Paged { items, next: paged.next })
         })
         .await
     }
 }
 
-pub(super) fn decode_fact<T, V>(scope: &MemoryScope, record: &Record) -> Result<Stored<Fact<V>>>
+pub(super) fn decode_fact<T, V>(scope: &MemoryScope, family: &str, record: &Record) -> Result<Stored<Fact<V>>>
 where
     T: RecordValue,
     V: From<T>,
 {
-    let stored = record::decode::<T>(&found_place(scope, record), record)?;
+    let stored = record::decode::<T>(&found_place(scope, family, record), record)?;
     Ok(fact_of(record.envelope.record_key.clone(), stored))
 }
 
-/// A value of the wrong family is refused before it is looked for.
-pub(super) fn item_place(scope: &MemoryScope, item: &MemoryItem) -> Result<Option<Place>> {
-    Ok(Some(match item {
-        MemoryItem::Name => place(scope, NAME, &[]),
-        MemoryItem::Birthday => place(scope, BIRTHDAY, &[]),
-        MemoryItem::Preference(key) => place(scope, PREFERENCES, &[&folded("key", key)?]),
-        MemoryItem::ImportantDate(key) => place(scope, DATES, &[&folded("key", key)?]),
-        MemoryItem::Affinity(key) => place(scope, AFFINITIES, &[&folded("key", key)?]),
-        MemoryItem::ListItem { list, item } => place(scope, LISTS, &[&folded("list", list)?, &folded("item", item)?]),
-        MemoryItem::List(_) => return Ok(None),
-    }))
-}
-
-/// The error of an item that no place belongs to.
-pub(super) fn unknown_item() -> StoreError {
-    StoreError::invalid("item", "it has no place")
+/// The keys of one item to forget.
+pub(super) fn item_range(scope: &MemoryScope, item: &MemoryItem) -> Result<KeyRange> {
+    let only = |family, parts: &[&str]| KeyRange::only(&place(scope, family, parts).key);
+    Ok(match item {
+        MemoryItem::Name => only(NAME, &[]),
+        MemoryItem::Birthday => only(BIRTHDAY, &[]),
+        MemoryItem::Preference(key) => only(PREFERENCES, &[&folded_key("key", key)?]),
+        MemoryItem::ImportantDate(key) => only(DATES, &[&folded_key("key", key)?]),
+        MemoryItem::Affinity(key) => only(AFFINITIES, &[&folded_key("key", key)?]),
+        MemoryItem::ListItem { list, item } => only(LISTS, &[&folded_key("list", list)?, &folded_key("item", item)?]),
+        MemoryItem::List(list) => KeyRange::below(&place(scope, LISTS, &[&folded_key("list", list)?]).key),
+    })
 }

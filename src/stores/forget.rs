@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::Stores;
-use super::facts::{item_place, unknown_item};
+use super::facts::item_range;
+use super::lists::partly;
 use crate::backend::{CallContext, KeyRange, keys};
 use crate::contract::{LoopScope, MemoryItem, MemoryScope, PersonId, Result};
 
@@ -13,31 +14,35 @@ impl Stores {
     }
 
     pub(super) async fn erase_item(&self, cx: &CallContext, scope: &MemoryScope, item: &MemoryItem) -> Result<u64> {
-        let range = match (item_place(scope, item)?, item) {
-            (Some(place), _) => KeyRange::only(&place.key),
-            (None, MemoryItem::List(list)) => Self::whole_list(scope, list)?,
-            (None, _) => return Err(unknown_item()),
-        };
+        let range = item_range(scope, item)?;
         self.erase(cx, &scope.loop_scope(), &[range]).await
     }
 
-    /// Erases a person's range below every robot, and looks for robots again until no new one has appeared.
     pub(super) async fn erase_person(&self, cx: &CallContext, scope: &LoopScope, person: &PersonId) -> Result<u64> {
         let mut erased = 0;
-        let mut done = BTreeSet::new();
+        self.erase_robots(cx, scope, person, &mut erased).await.map_err(|error| partly(error, erased))?;
+        Ok(erased)
+    }
+
+    /// Erases the person's range below every robot, and looks for robots again until no new one has appeared. At least
+    /// once, also without robots: facts removed before may still be named in the change history.
+    async fn erase_robots(
+        &self,
+        cx: &CallContext,
+        scope: &LoopScope,
+        person: &PersonId,
+        erased: &mut u64,
+    ) -> Result<()> {
+        let mut robots = self.robots_with_memory(cx, scope).await?;
         loop {
-            let robots = self.robots_with_memory(cx, scope).await?;
-            let new: Vec<&String> = robots.difference(&done).collect();
-            if new.is_empty() && !done.is_empty() {
-                return Ok(erased);
-            }
             let ranges: Vec<KeyRange> =
-                new.iter().map(|robot| KeyRange::below(&keys::person_prefix(robot, person))).collect();
-            if ranges.is_empty() {
-                return Ok(erased);
+                robots.iter().map(|robot| KeyRange::below(&keys::person_prefix(robot, person))).collect();
+            *erased += self.erase(cx, scope, &ranges).await?;
+            let found = self.robots_with_memory(cx, scope).await?;
+            if found.is_subset(&robots) {
+                return Ok(());
             }
-            erased += self.erase(cx, scope, &ranges).await?;
-            done.extend(new.into_iter().cloned().collect::<Vec<_>>());
+            robots.extend(found);
         }
     }
 

@@ -48,7 +48,8 @@ impl Stores {
         let started = Instant::now();
         let clock = self.shared.clock.clone();
         let cx = CallContext::new("health.check", self.fresh_id(), time, Freshness::Latest, clock);
-        let error = cx.within_deadline(probe(cx.clone())).await.err();
-        ServiceHealth { service, responsibility, error, elapsed: started.elapsed() }
+        let result = cx.within_deadline(probe(cx.clone())).await.map_err(|error| error.in_operation(cx.operation()));
+        self.report(cx.operation(), &cx, started.elapsed(), &result);
+        ServiceHealth { service, responsibility, error: result.err(), elapsed: started.elapsed() }
     }
 }

@@ -9,6 +9,10 @@ use crate::contract::{AccountScope, Expect, Household, LoopScope, LoopStore, Pag
 
 impl RecordValue for Household {
     const TYPE: &'static str = "loop";
+
+    fn fits(&self, record_key: &str) -> bool {
+        self.loop_id.canonical() == record_key
+    }
 }
 
 fn place(scope: &LoopScope) -> Place {
@@ -25,11 +29,6 @@ pub(super) fn loop_owner(scope: &LoopScope) -> Owner {
     Owner { account: Some(scope.account.canonical()), loop_id: Some(scope.loop_id.canonical()), ..Owner::default() }
 }
 
-/// Trims, and takes blank for none.
-pub(super) fn none_if_blank(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
 #[async_trait]
 impl LoopStore for Stores {
     async fn household(&self, scope: &LoopScope) -> Result<Option<Stored<Household>>> {
@@ -40,10 +39,8 @@ impl LoopStore for Stores {
         .await
     }
 
-    async fn put_household(&self, mut household: Household, expect: Expect) -> Result<Stored<Household>> {
+    async fn put_household(&self, household: Household, expect: Expect) -> Result<Stored<Household>> {
         self.write("loop.put", |cx| async move {
-            household.robot_id = none_if_blank(household.robot_id);
-            household.robot_friendly_id = none_if_blank(household.robot_friendly_id);
             let place = place(&household.scope());
             record::put(&*self.shared.backends.identity, &cx, &place, household, &expect).await
         })
@@ -57,8 +54,12 @@ impl LoopStore for Stores {
             let max = backend.limits().page;
             record::page(backend, &cx, (&partition, keys::LOOPS), &page, max, |record| Place {
                 partition: partition.clone(),
-                key: record.key.clone(),
-                owner: Owner { account: Some(account.account.canonical()), ..record.envelope.owner.clone() },
+                key: keys::key_below(keys::LOOPS, &record.envelope.record_key),
+                owner: Owner {
+                    account: Some(account.account.canonical()),
+                    loop_id: Some(record.envelope.record_key.clone()),
+                    ..Owner::default()
+                },
                 record_key: record.envelope.record_key.clone(),
             })
             .await

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Stores;
-use super::facts::{LISTS, folded, found_place, place};
-use super::record::{self, RecordValue};
-use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Record, keys};
-use crate::contract::{Added, ErrorKind, Expect, ListItem, MAX_LIST_ITEMS, MemoryScope, Result, StoreError, Stored};
+use super::facts::{LISTS, SEPARATOR, found_place, place};
+use super::record::{self, RecordValue, Rounds, folded_key};
+use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Record, check_schema, keys};
+use crate::contract::{
+    Added, ErrorKind, Expect, ListItem, MAX_LIST_ITEMS, MemoryScope, Outcome, Result, StoreError, Stored,
+};
 
 /// One item as it is stored. Items are never replaced, so the record's number is that of its creation; with the index
 /// inside that commit it gives the insertion order.
@@ -21,6 +23,10 @@ struct ItemValue {
 
 impl RecordValue for ItemValue {
     const TYPE: &'static str = "list-item";
+
+    fn fits(&self, record_key: &str) -> bool {
+        record_key == format!("{}{SEPARATOR}{}", self.list, keys::fold(&self.text))
+    }
 }
 
 fn item_of(stored: Stored<ItemValue>) -> Stored<ListItem> {
@@ -28,7 +34,7 @@ fn item_of(stored: Stored<ItemValue>) -> Stored<ListItem> {
 }
 
 fn decode_item(scope: &MemoryScope, record: &Record) -> Result<Stored<ItemValue>> {
-    record::decode::<ItemValue>(&found_place(scope, record), record)
+    record::decode::<ItemValue>(&found_place(scope, LISTS, record), record)
 }
 
 /// The lists among these records, each with its items in insertion order.
@@ -81,7 +87,7 @@ impl Stores {
         if list.trim().is_empty() || item.trim().is_empty() {
             return Ok(Added::Ignored);
         }
-        let (list, key) = (folded("list", list)?, folded("item", item)?);
+        let (list, key) = (folded_key("list", list)?, folded_key("item", item)?);
         let place = place(scope, LISTS, &[&list, &key]);
         let records = self.list_records(cx, scope, &list_range(scope, &list)).await?;
         if let Some(found) = records.iter().find(|record| record.key == place.key) {
@@ -92,7 +98,9 @@ impl Stores {
             return Err(StoreError::limit("list (items)", limit, records.len() as u64 + 1));
         }
         let value = ItemValue { list, text: item.trim().to_owned(), index: 0 };
-        for _ in 0..record::ROUNDS {
+        let mut rounds = Rounds::new(cx);
+        loop {
+            rounds.next().await?;
             match record::put(self.memory_backend(), cx, &place, value.clone(), &Expect::Absent).await {
                 Ok(stored) => return Ok(Added::Added(item_of(stored))),
                 Err(error) if *error.kind() == ErrorKind::AlreadyExists => {}
@@ -102,7 +110,6 @@ impl Stores {
                 return Ok(Added::Duplicate(item_of(found)));
             }
         }
-        Err(StoreError::contended())
     }
 
     pub(super) async fn remove_item(
@@ -112,43 +119,50 @@ impl Stores {
         (list, item): (&str, &str),
         expect: &Expect,
     ) -> Result<bool> {
-        let place = place(scope, LISTS, &[&folded("list", list)?, &folded("item", item)?]);
+        let place = place(scope, LISTS, &[&folded_key("list", list)?, &folded_key("item", item)?]);
         record::delete::<ItemValue>(self.memory_backend(), cx, &place, expect).await
     }
 
-    /// Removes the items found, each under the revision found, until none is left.
+    /// Removes the items found, each under the revision found; again while another writer is faster.
     pub(super) async fn clear_items(&self, cx: &CallContext, scope: &MemoryScope, list: &str) -> Result<u64> {
+        let mut removed = 0;
+        self.clear_counted(cx, scope, list, &mut removed).await.map_err(|error| partly(error, removed))?;
+        Ok(removed)
+    }
+
+    async fn clear_counted(&self, cx: &CallContext, scope: &MemoryScope, list: &str, removed: &mut u64) -> Result<()> {
         let backend = self.memory_backend();
         let partition = keys::household_partition(&scope.loop_scope());
         let range = list_range(scope, list);
-        let mut removed = 0;
-        for _ in 0..record::ROUNDS {
+        let mut rounds = Rounds::new(cx);
+        loop {
+            rounds.next().await?;
             let records = self.list_records(cx, scope, &range).await?;
-            if records.is_empty() {
-                return Ok(removed);
-            }
             let mut contended = false;
-            for group in records.chunks(backend.limits().operations_per_commit) {
-                let delete = |record: &Record| Operation::Delete {
-                    key: record.key.clone(),
-                    expect: Precondition::Exact(Box::new(record.witness())),
+            for group in records.chunks(backend.limits().operations_per_commit.max(1)) {
+                let delete = |record: &Record| {
+                    check_schema(ItemValue::SCHEMA, record.envelope.schema_version)?;
+                    Ok(Operation::Delete {
+                        key: record.key.clone(),
+                        expect: Precondition::Exact(Box::new(record.witness())),
+                        schema_version: ItemValue::SCHEMA,
+                    })
                 };
-                let commit = Commit::new(&*partition, cx.next_op(), group.iter().map(delete).collect());
-                match backend.commit(cx, commit).await {
-                    Ok(_) => removed += group.len() as u64,
+                let operations = group.iter().map(delete).collect::<Result<_>>()?;
+                match backend.commit(cx, Commit::new(&*partition, cx.next_op(), operations)).await {
+                    Ok(_) => *removed += group.len() as u64,
                     Err(error) if error.is_conflict() => contended = true,
                     Err(error) => return Err(error),
                 }
             }
             if !contended {
-                return Ok(removed);
+                return Ok(());
             }
         }
-        Err(StoreError::contended())
     }
+}
 
-    /// The range of a whole list, for forgetting it.
-    pub(super) fn whole_list(scope: &MemoryScope, list: &str) -> Result<KeyRange> {
-        Ok(list_range(scope, &folded("list", list)?))
-    }
+/// The error of a call that has deleted a part before it failed.
+pub(super) fn partly(error: StoreError, deleted: u64) -> StoreError {
+    if deleted > 0 && error.outcome() == Outcome::NotApplied { error.with_outcome(Outcome::Unknown) } else { error }
 }

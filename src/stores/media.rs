@@ -4,13 +4,16 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::Stores;
 use super::household::loop_owner;
 use super::record::{self, Place, RecordValue, check_key};
-use crate::backend::{BlobArea, BlobName, CallContext, KeyRange, RecordBackend, hex, json_bytes, keys};
+use crate::backend::{
+    BlobArea, BlobName, CallContext, KeyRange, RecordBackend, check_byte_range, hex, json_bytes, keys,
+};
 use crate::contract::{
     ByteStream, Expect, LoopScope, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow,
     NewMedia, Page, Paged, Result, StoreError, Stored,
@@ -18,6 +21,10 @@ use crate::contract::{
 
 impl RecordValue for Media {
     const TYPE: &'static str = "media";
+
+    fn fits(&self, record_key: &str) -> bool {
+        self.path == record_key
+    }
 }
 
 pub(super) fn place(scope: &LoopScope, path: &str) -> Place {
@@ -32,24 +39,41 @@ pub(super) fn place(scope: &LoopScope, path: &str) -> Place {
 /// Integers beyond this are not exact in a double, and would be rounded by a reader.
 const MAX_EXACT: i64 = 1 << 53;
 
-fn check_numbers(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::Number(number) => match number.as_i64() {
+/// The deepest nesting of metadata: well below the 128 levels that readers and Cosmos DB stop at.
+const MAX_META_DEPTH: usize = 32;
+/// The longest type, content type or reference of a media record, in bytes.
+const MAX_TEXT_BYTES: usize = 1_024;
+
+fn check_meta(value: &Value, depth: usize) -> Result<()> {
+    if depth > MAX_META_DEPTH {
+        return Err(StoreError::limit("meta (levels of nesting)", MAX_META_DEPTH as u64, depth as u64));
+    }
+    let exact = match value {
+        Value::Number(number) => match number.as_i64() {
             Some(integer) => (-MAX_EXACT..=MAX_EXACT).contains(&integer),
             None => !number.is_u64(),
         },
-        serde_json::Value::Array(values) => values.iter().all(check_numbers),
-        serde_json::Value::Object(values) => values.values().all(check_numbers),
+        Value::Array(values) => return values.iter().try_for_each(|value| check_meta(value, depth + 1)),
+        Value::Object(values) => return values.values().try_for_each(|value| check_meta(value, depth + 1)),
         _ => true,
-    }
+    };
+    if exact { Ok(()) } else { Err(StoreError::invalid("meta", "it holds an integer beyond ±2^53")) }
 }
 
 pub(super) fn check(media: &NewMedia) -> Result<()> {
     check_key("path", &media.path)?;
-    let meta = serde_json::Value::Object(media.meta.clone());
-    if !check_numbers(&meta) {
-        return Err(StoreError::invalid("meta", "it holds an integer beyond ±2^53"));
+    let texts =
+        [("media_type", &media.media_type), ("content_type", &media.content_type), ("reference", &media.reference)];
+    for (field, text) in texts {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(StoreError::limit(format!("{field} (bytes)"), MAX_TEXT_BYTES as u64, text.len() as u64));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(StoreError::invalid(field, "it holds a control character"));
+        }
     }
+    let meta = Value::Object(media.meta.clone());
+    check_meta(&meta, 0)?;
     let bytes = json_bytes(&meta);
     if bytes > MAX_MEDIA_META_BYTES {
         return Err(StoreError::limit("meta (bytes of JSON)", MAX_MEDIA_META_BYTES as u64, bytes as u64));
@@ -67,29 +91,37 @@ fn window_range(window: MediaWindow) -> KeyRange {
     }
 }
 
-/// Passes bytes through and ends with an error when the whole does not have the record's SHA-256.
-fn verified(body: ByteStream, media: &Media) -> ByteStream {
-    let (length, expected) = (media.length, media.sha256.clone());
-    let state = (body, Sha256::new(), 0_u64, false);
-    futures::stream::unfold(state, move |(mut body, mut hash, mut seen, ended)| {
-        let expected = expected.clone();
-        async move {
-            if ended {
-                return None;
-            }
-            match body.next().await {
-                Some(Ok(chunk)) => {
+/// What a body must turn out to be.
+struct Expected {
+    length: u64,
+    /// Of a whole read only.
+    sha256: Option<String>,
+}
+
+/// Passes bytes through, and ends with an error when they are not as many as expected or not those of the record.
+fn verified(body: ByteStream, expected: Expected) -> ByteStream {
+    let state = (body, expected, Sha256::new(), 0_u64, false);
+    futures::stream::unfold(state, |(mut body, expected, mut hash, mut seen, ended)| async move {
+        if ended {
+            return None;
+        }
+        match body.next().await {
+            Some(Ok(chunk)) => {
+                if expected.sha256.is_some() {
                     hash.update(&chunk);
-                    seen += chunk.len() as u64;
-                    Some((Ok(chunk), (body, hash, seen, false)))
                 }
-                Some(Err(error)) => Some((Err(error), (body, hash, seen, true))),
-                None => {
+                seen += chunk.len() as u64;
+                Some((Ok(chunk), (body, expected, hash, seen, false)))
+            }
+            Some(Err(error)) => Some((Err(error), (body, expected, hash, seen, true))),
+            None => {
+                let wrong = if seen != expected.length {
+                    Some("the payload's length")
+                } else {
                     let found = hex(&hash.finalize_reset());
-                    let error = (found != expected || seen != length)
-                        .then(|| StoreError::integrity("the payload's SHA-256").in_operation("media.open"));
-                    error.map(|error| (Err(error), (body, hash, seen, true)))
-                }
+                    expected.sha256.as_ref().is_some_and(|sha256| *sha256 != found).then_some("the payload's SHA-256")
+                };
+                wrong.map(|what| (Err(StoreError::integrity(what)), (body, expected, hash, seen, true)))
             }
         }
     })
@@ -101,21 +133,29 @@ struct BodyReport {
     stores: Stores,
     cx: CallContext,
     opened: Instant,
+    result: Result<()>,
+}
+
+impl BodyReport {
+    const OPERATION: &str = "media.read";
 }
 
 impl Drop for BodyReport {
     fn drop(&mut self) {
-        if !self.cx.meter().is_empty() {
-            self.stores.report("media.read", &self.cx, self.opened.elapsed(), &Ok(()));
+        if self.result.is_err() || !self.cx.meter().is_empty() {
+            self.stores.report(Self::OPERATION, &self.cx, self.opened.elapsed(), &self.result);
         }
     }
 }
 
 /// The body, with a report behind it.
-fn reported(body: ByteStream, report: BodyReport) -> ByteStream {
+fn reported(body: ByteStream, mut report: BodyReport) -> ByteStream {
     body.map(move |chunk| {
-        let _until_dropped = &report;
-        chunk
+        chunk.map_err(|error| {
+            let error = error.in_operation(BodyReport::OPERATION);
+            report.result = Err(error.clone());
+            error
+        })
     })
     .boxed()
 }
@@ -159,25 +199,28 @@ impl MediaStore for Stores {
                 return Ok(None);
             };
             if let Some(range) = &range {
-                crate::memory::check_range(range, media.length)?;
+                check_byte_range(range, media.length)?;
             }
             let corrupt = |reason: &'static str| StoreError::corrupt("payload of a media record", reason);
             let name = BlobName::existing(BlobArea::Media, scope, &media.blob)
                 .map_err(|_| corrupt("the record does not name it"))?;
-            let whole = range.is_none();
+            let expected = match &range {
+                None => Expected { length: media.length, sha256: Some(media.sha256.clone()) },
+                Some(range) => Expected { length: range.end - range.start, sha256: None },
+            };
             let opened = self.shared.backends.blobs.open(&cx, &name, range).await?;
             let reader = opened.ok_or_else(|| corrupt("it is missing"))?;
             if reader.length != media.length {
                 return Err(corrupt("it is not as long as the record says"));
             }
-            let body = if whole { verified(reader.body, &media) } else { reader.body };
-            let report = BodyReport { stores: self.clone(), cx: cx.clone(), opened: Instant::now() };
+            let body = verified(reader.body, expected);
+            let report = BodyReport { stores: self.clone(), cx: cx.clone(), opened: Instant::now(), result: Ok(()) };
             Ok(Some(MediaReader { media, body: reported(body, report) }))
         })
         .await
     }
 
-    async fn list_media(&self, scope: &LoopScope, window: MediaWindow, page: Page) -> Result<Paged<Stored<Media>>> {
+    async fn list_media(&self, scope: &LoopScope, window: MediaWindow, page: Page) -> Result<Paged<Media>> {
         self.read("media.list", |cx| async move {
             let backend = self.media_backend();
             let range = window_range(window);

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use super::Stores;
 use super::household::loop_owner;
 use super::media::{check, place};
-use super::record::{self, Place, RecordValue, check_key, check_not_absent, draft, precondition};
+use super::record::{self, Place, RecordValue, Rounds, check_key, check_not_absent, draft, precondition};
 use crate::backend::{
-    BlobArea, BlobDigest, BlobName, CallContext, Commit, Operation, Precondition, Record, Written, keys,
+    BlobArea, BlobDigest, BlobName, CallContext, Commit, Operation, Precondition, Record, Written, keys, record_name,
 };
 use crate::contract::{
     ErrorKind, Expect, LoopScope, Media, MediaBody, NewMedia, Outcome, Result, StoreError, Stored, UnknownFields,
@@ -31,6 +31,10 @@ struct TimeEntry(Media);
 
 impl RecordValue for TimeEntry {
     const TYPE: &'static str = "media-time";
+
+    fn fits(&self, record_key: &str) -> bool {
+        self.0.path == record_key
+    }
 }
 
 /// What may become of a payload.
@@ -48,6 +52,10 @@ struct Ledger {
 
 impl RecordValue for Ledger {
     const TYPE: &'static str = "media-blob";
+
+    fn fits(&self, _record_key: &str) -> bool {
+        true
+    }
 }
 
 fn time_place(scope: &LoopScope, media: &Media) -> Place {
@@ -87,8 +95,11 @@ fn publish_operations(scope: &LoopScope, media: &Media, current: Option<&Stored<
         Operation::Put { draft: time, expect: if same_instant { Precondition::Present } else { Precondition::Absent } },
         ledger(scope, &media.blob, LedgerState::Live, Precondition::Absent)?,
     ];
-    operations
-        .extend(old_time.filter(|_| !same_instant).map(|key| Operation::Delete { key, expect: Precondition::Present }));
+    operations.extend(old_time.filter(|_| !same_instant).map(|key| Operation::Delete {
+        key,
+        expect: Precondition::Present,
+        schema_version: TimeEntry::SCHEMA,
+    }));
     if let Some(old) = old {
         operations.push(ledger(scope, &old.blob, LedgerState::Garbage, Precondition::Present)?);
     }
@@ -164,7 +175,9 @@ impl Stores {
         let mut current = self.replaced(cx, scope, &media.path, expect).await?;
         let mut upload = Upload::new(body);
         let mut sent: Option<(BlobName, BlobDigest, Instant)> = None;
-        for _ in 0..record::ROUNDS {
+        let mut rounds = Rounds::new(cx);
+        loop {
+            rounds.next().await?;
             let (name, digest, began) = match sent.take() {
                 Some(sent) => sent,
                 None => {
@@ -198,7 +211,6 @@ impl Stores {
                 Some(_) => return Err(broken_ledger(error)),
             }
         }
-        Err(StoreError::contended())
     }
 
     /// What to publish over after another writer was faster, or the conflict to answer.
@@ -231,7 +243,9 @@ impl Stores {
     ) -> Result<Option<Stored<Media>>> {
         check_key("path", path)?;
         check_not_absent(expect)?;
-        for _ in 0..record::ROUNDS {
+        let mut rounds = Rounds::new(cx);
+        loop {
+            rounds.next().await?;
             let Some(found) = self.replaced(cx, scope, path, expect).await? else {
                 return Ok(None);
             };
@@ -249,26 +263,31 @@ impl Stores {
                 Operation::Delete {
                     key: keys::media_time_key(found.put_ms, &found.path),
                     expect: Precondition::Present,
+                    schema_version: TimeEntry::SCHEMA,
                 },
                 ledger(scope, &found.blob, LedgerState::Garbage, Precondition::Present)?,
             ];
             let commit = Commit::new(keys::household_partition(scope), cx.next_op(), operations);
             match self.media_backend().commit(cx, commit).await {
                 Ok(written) => return answer(scope, value, written).map(Some),
-                Err(error) if error.is_conflict() && error.failed_operation() != Some(RECORD) => {
+                Err(error) if error.is_conflict() && error.failed_operation().is_some_and(|index| index != RECORD) => {
                     return Err(broken_ledger(error));
                 }
                 Err(error) if error.is_conflict() && *expect == Expect::Any => {}
                 Err(error) => return Err(error.without_index()),
             }
         }
-        Err(StoreError::contended())
     }
 
-    /// Reads one row of the time index.
-    pub(super) fn listed(&self, scope: &LoopScope, record: &Record) -> Result<Stored<Media>> {
+    /// Reads one row of the time index. It has no revision to hand out: writes match the record's.
+    pub(super) fn listed(&self, scope: &LoopScope, record: &Record) -> Result<Media> {
         let place = Place { key: record.key.clone(), ..place(scope, &record.envelope.record_key) };
-        Ok(record::decode::<TimeEntry>(&place, record)?.map(|entry| entry.0))
+        let media = record::decode::<TimeEntry>(&place, record)?.into_value().0;
+        if time_place(scope, &media).key != record.key {
+            let name = record_name(TimeEntry::TYPE, &record.key);
+            return Err(StoreError::corrupt(name, "its value is another row's"));
+        }
+        Ok(media)
     }
 }
 

@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use super::Stores;
 use super::household::loop_owner;
 use super::person::listed_place;
-use super::record::{self, Modified, Place, RecordValue, modify};
+use super::record::{self, Modified, Place, RecordValue, Rounds, modify};
 use crate::backend::{CallContext, keys};
 use crate::contract::{
     ErrorKind, Expect, LoopMember, LoopMemberStore, LoopScope, MemberId, MemberPatch, MemberStatus, Page, Paged,
-    Result, StoreError, Stored, Timestamp,
+    Result, StoreError, Stored, Timestamp, none_if_blank,
 };
 
 /// The largest instant of a date in milliseconds: ±8.64e15 ("ECMAScript time values"), exact in a double.
@@ -17,6 +17,10 @@ const MAX_DATE_MS: i64 = 8_640_000_000_000_000;
 
 impl RecordValue for LoopMember {
     const TYPE: &'static str = "member";
+
+    fn fits(&self, record_key: &str) -> bool {
+        self.member_id.canonical() == record_key
+    }
 }
 
 fn place(scope: &LoopScope, member: &MemberId) -> Place {
@@ -46,13 +50,13 @@ fn check_status(status: MemberStatus) -> Result<()> {
 
 fn apply(patch: MemberPatch, member: &mut LoopMember, now: Timestamp) {
     patch.account_id.apply(&mut member.account_id);
-    patch.email.apply(&mut member.email);
-    patch.first_name.apply(&mut member.first_name);
-    patch.last_name.apply(&mut member.last_name);
-    patch.gender.apply(&mut member.gender);
-    patch.phone_number.apply(&mut member.phone_number);
-    patch.nickname.apply(&mut member.nickname);
-    patch.phonetic_name.apply(&mut member.phonetic_name);
+    patch.email.apply_text(&mut member.email);
+    patch.first_name.apply_text(&mut member.first_name);
+    patch.last_name.apply_text(&mut member.last_name);
+    patch.gender.apply_text(&mut member.gender);
+    patch.phone_number.apply_text(&mut member.phone_number);
+    patch.nickname.apply_text(&mut member.nickname);
+    patch.phonetic_name.apply_text(&mut member.phonetic_name);
     patch.legal_guardian.apply(&mut member.legal_guardian);
     patch.birthday_ms.apply(&mut member.birthday_ms);
     member.is_child = patch.is_child.unwrap_or(member.is_child);
@@ -67,15 +71,39 @@ fn apply(patch: MemberPatch, member: &mut LoopMember, now: Timestamp) {
     }
 }
 
+/// Trims every text, and takes blank for none.
+fn tidy(member: &mut LoopMember) {
+    let texts = [
+        &mut member.email,
+        &mut member.first_name,
+        &mut member.last_name,
+        &mut member.gender,
+        &mut member.phone_number,
+        &mut member.nickname,
+        &mut member.phonetic_name,
+    ];
+    for text in texts {
+        *text = none_if_blank(text.take());
+    }
+    member.member_type = normal_type(&member.member_type);
+}
+
 fn normal_type(member_type: &str) -> String {
     member_type.trim().to_lowercase()
 }
 
 impl Stores {
-    async fn check_guardian(&self, cx: &CallContext, scope: &LoopScope, guardian: Option<&MemberId>) -> Result<()> {
-        let Some(guardian) = guardian else {
-            return Ok(());
-        };
+    async fn check_guardian(
+        &self,
+        cx: &CallContext,
+        scope: &LoopScope,
+        member: &MemberId,
+        guardian: Option<&MemberId>,
+    ) -> Result<()> {
+        let Some(guardian) = guardian else { return Ok(()) };
+        if guardian == member {
+            return Err(StoreError::invalid("legal_guardian", "a member can't be its own guardian"));
+        }
         let place = place(scope, guardian);
         let found = record::get::<LoopMember>(&*self.shared.backends.identity, &cx.latest(), &place).await?;
         match found {
@@ -98,11 +126,16 @@ impl LoopMemberStore for Stores {
         self.write("member.add", |cx| async move {
             check_birthday(member.birthday_ms)?;
             check_status(member.status)?;
-            member.member_type = normal_type(&member.member_type);
-            self.check_guardian(&cx, scope, member.legal_guardian.as_ref()).await?;
+            if member.portal_edited.is_some_and(|at| !at.is_storable()) {
+                return Err(StoreError::invalid("portal_edited", "it is outside the years 0 to 9999"));
+            }
+            tidy(&mut member);
+            self.check_guardian(&cx, scope, &member.member_id, member.legal_guardian.as_ref()).await?;
             let backend = &*self.shared.backends.identity;
             let place = place(scope, &member.member_id);
-            for _ in 0..record::ROUNDS {
+            let mut rounds = Rounds::new(&cx);
+            loop {
+                rounds.next().await?;
                 match record::put(backend, &cx, &place, member.clone(), &Expect::Absent).await {
                     Err(error) if *error.kind() == ErrorKind::AlreadyExists => {}
                     ended => return ended,
@@ -121,7 +154,6 @@ impl LoopMemberStore for Stores {
                     None => {}
                 }
             }
-            Err(StoreError::contended())
         })
         .await
     }
@@ -141,7 +173,7 @@ impl LoopMemberStore for Stores {
                 check_birthday(Some(birthday))?;
             }
             if let crate::contract::Change::Set(guardian) = &patch.legal_guardian {
-                self.check_guardian(&cx, scope, Some(guardian)).await?;
+                self.check_guardian(&cx, scope, member, Some(guardian)).await?;
             }
             let now = cx.now();
             let backend = &*self.shared.backends.identity;
@@ -190,7 +222,8 @@ impl LoopMemberStore for Stores {
             let max = backend.limits().page;
             let list = (partition.as_str(), keys::MEMBERS);
             let mut paged: Paged<Stored<LoopMember>> =
-                record::page(backend, &cx, list, &page, max, |record| listed_place(scope, record, false)).await?;
+                record::page(backend, &cx, list, &page, max, |record| listed_place(scope, record, keys::MEMBERS))
+                    .await?;
             paged.items.retain(|member| include_removed || member.status != MemberStatus::Removed);
             Ok(paged)
         })

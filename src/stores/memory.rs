@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::Stores;
 use super::facts::{
     AFFINITIES, AffinityValue, BIRTHDAY, BirthdayValue, DATES, DateValue, NAME, NameValue, PREFERENCES,
-    PreferenceValue, decode_fact, folded, found_place,
+    PreferenceValue, decode_fact, found_place,
 };
 use super::record::{self, RecordValue};
 use crate::backend::{KeyRange, Record, keys};
@@ -18,15 +18,21 @@ use crate::contract::{
 fn aggregate(scope: &MemoryScope, records: &[Record]) -> Result<MemoryAggregate> {
     let mut all = MemoryAggregate::default();
     for record in records {
-        let place = || found_place(scope, record);
         match &*record.envelope.record_type {
-            NameValue::TYPE => all.name = Some(record::decode::<NameValue>(&place(), record)?.map(String::from)),
-            BirthdayValue::TYPE => {
-                all.birthday = Some(record::decode::<BirthdayValue>(&place(), record)?.map(String::from));
+            NameValue::TYPE => {
+                all.name =
+                    Some(record::decode::<NameValue>(&found_place(scope, NAME, record), record)?.map(String::from))
             }
-            PreferenceValue::TYPE => all.preferences.push(decode_fact::<PreferenceValue, _>(scope, record)?),
-            DateValue::TYPE => all.important_dates.push(decode_fact::<DateValue, _>(scope, record)?),
-            AffinityValue::TYPE => all.affinities.push(decode_fact::<AffinityValue, _>(scope, record)?),
+            BirthdayValue::TYPE => {
+                all.birthday = Some(
+                    record::decode::<BirthdayValue>(&found_place(scope, BIRTHDAY, record), record)?.map(String::from),
+                );
+            }
+            PreferenceValue::TYPE => {
+                all.preferences.push(decode_fact::<PreferenceValue, _>(scope, PREFERENCES, record)?)
+            }
+            DateValue::TYPE => all.important_dates.push(decode_fact::<DateValue, _>(scope, DATES, record)?),
+            AffinityValue::TYPE => all.affinities.push(decode_fact::<AffinityValue, _>(scope, AFFINITIES, record)?),
             // Household lists are sorted by name and insertion below. A newer release's record types are left out.
             _ => {}
         }
@@ -133,7 +139,8 @@ impl PersonalMemoryStore for Stores {
     }
 
     async fn list_items(&self, scope: &MemoryScope, list: &str) -> Result<Vec<Stored<ListItem>>> {
-        self.read("list.items", |cx| async move { self.items(&cx, scope, &folded("list", list)?).await }).await
+        self.read("list.items", |cx| async move { self.items(&cx, scope, &record::folded_key("list", list)?).await })
+            .await
     }
 
     async fn remove_list_item(&self, scope: &MemoryScope, list: &str, item: &str, expect: Expect) -> Result<bool> {
@@ -142,7 +149,11 @@ impl PersonalMemoryStore for Stores {
     }
 
     async fn clear_list(&self, scope: &MemoryScope, list: &str) -> Result<u64> {
-        self.write("list.clear", |cx| async move { self.clear_items(&cx, scope, &folded("list", list)?).await }).await
+        self.write(
+            "list.clear",
+            |cx| async move { self.clear_items(&cx, scope, &record::folded_key("list", list)?).await },
+        )
+        .await
     }
 
     async fn list_names(&self, scope: &MemoryScope) -> Result<Vec<String>> {

@@ -3,13 +3,17 @@
 use async_trait::async_trait;
 
 use super::Stores;
-use super::household::{loop_owner, none_if_blank};
+use super::household::loop_owner;
 use super::record::{self, Place, RecordValue};
 use crate::backend::{Owner, Record, keys};
-use crate::contract::{Expect, LoopScope, Page, Paged, Person, PersonId, PersonStore, Result, Stored};
+use crate::contract::{Expect, LoopScope, Page, Paged, Person, PersonId, PersonStore, Result, Stored, none_if_blank};
 
 impl RecordValue for Person {
     const TYPE: &'static str = "person";
+
+    fn fits(&self, record_key: &str) -> bool {
+        self.person_id.canonical() == record_key
+    }
 }
 
 fn place(scope: &LoopScope, person: &PersonId) -> Place {
@@ -21,14 +25,15 @@ fn place(scope: &LoopScope, person: &PersonId) -> Place {
     }
 }
 
-/// The place that a listed record must have: its own key, inside this household.
-pub(super) fn listed_place(scope: &LoopScope, record: &Record, with_person: bool) -> Place {
-    let person = record.envelope.owner.person.clone().filter(|_| with_person);
+/// The place that a record listed below `prefix` must have, by its own full key.
+pub(super) fn listed_place(scope: &LoopScope, record: &Record, prefix: &str) -> Place {
+    let record_key = record.envelope.record_key.clone();
+    let person = (prefix == keys::PEOPLE).then(|| record_key.clone());
     Place {
         partition: keys::loop_partition(scope),
-        key: record.key.clone(),
+        key: keys::key_below(prefix, &record_key),
         owner: Owner { person, ..loop_owner(scope) },
-        record_key: record.envelope.record_key.clone(),
+        record_key,
     }
 }
 
@@ -67,7 +72,7 @@ impl PersonStore for Stores {
             let partition = keys::loop_partition(scope);
             let max = backend.limits().page;
             record::page(backend, &cx, (&partition, keys::PEOPLE), &page, max, |record| {
-                listed_place(scope, record, true)
+                listed_place(scope, record, keys::PEOPLE)
             })
             .await
         })

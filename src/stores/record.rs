@@ -1,23 +1,58 @@
 //! Typed records over the port: encoding, decoding, expectations, and the loops that every store shares.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
+use crate::backend::keys::fold;
 use crate::backend::{
     CallContext, Commit, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend,
     Written, check_schema, json_bytes, record_name,
 };
 use crate::contract::{
-    ErrorKind, Expect, Freshness, MAX_KEY_BYTES, Outcome, Page, PageToken, Paged, Result, Revision, StoreError, Stored,
+    ErrorKind, Expect, Freshness, IdSource as _, MAX_KEY_BYTES, Outcome, Page, PageToken, Paged, RandomIds, Result,
+    Revision, StoreError, Stored,
 };
 
-/// How often a read-modify-write goes again before it gives up.
-pub(super) const ROUNDS: usize = 8;
+/// The rounds of a read-modify-write: the second at once, later ones after a random pause that doubles up to 200 ms.
+pub(super) struct Rounds<'a> {
+    cx: &'a CallContext,
+    round: u32,
+}
+
+impl<'a> Rounds<'a> {
+    pub(super) fn new(cx: &'a CallContext) -> Self {
+        Self { cx, round: 0 }
+    }
+
+    /// Begins the next round.
+    ///
+    /// # Errors
+    /// `Unavailable{contended}` when the call's deadline leaves no time for another.
+    pub(super) async fn next(&mut self) -> Result<()> {
+        if self.round >= 2 {
+            let longest = Duration::from_millis(5) * 2_u32.pow((self.round - 2).min(5));
+            let random = RandomIds.next_id();
+            let pause = longest.min(Duration::from_millis(200)) * u32::from(random[0]) / 255;
+            if Instant::now() + pause >= self.cx.deadline() {
+                return Err(StoreError::contended());
+            }
+            tokio::time::sleep(pause).await;
+        }
+        self.round += 1;
+        Ok(())
+    }
+}
 
 /// A value type, and what its records are called.
 pub(super) trait RecordValue: Serialize + DeserializeOwned + Send + Sync {
     const TYPE: &'static str;
     const SCHEMA: u32 = 1;
+
+    /// Whether the value is of the record with this full key.
+    fn fits(&self, record_key: &str) -> bool;
 }
 
 /// The place of one record.
@@ -37,7 +72,7 @@ pub(super) fn decode<T: RecordValue>(place: &Place, record: &Record) -> Result<S
     if envelope.record_type != T::TYPE {
         return Err(corrupt("its type is another"));
     }
-    if envelope.record_key != place.record_key {
+    if place.key != record.key || envelope.record_key != place.record_key {
         return Err(corrupt("its full key is another than its place says"));
     }
     if envelope.owner != place.owner {
@@ -46,7 +81,16 @@ pub(super) fn decode<T: RecordValue>(place: &Place, record: &Record) -> Result<S
     if envelope.schema_version == 0 {
         return Err(corrupt("its schema version is 0"));
     }
-    let value = T::deserialize(&envelope.value).map_err(|_| corrupt("its value does not have the type's fields"))?;
+    let value = T::deserialize(&envelope.value).map_err(|_| match envelope.schema_version {
+        newer if newer > T::SCHEMA => {
+            let what = format!("reading a {} of schema version {newer}, which a newer release wrote", T::TYPE);
+            StoreError::new(ErrorKind::Unsupported { what: what.into() })
+        }
+        _ => corrupt("its value does not have the type's fields"),
+    })?;
+    if !value.fits(&place.record_key) {
+        return Err(corrupt("its value is another record's"));
+    }
     let revision = Revision::seal(&place.partition, &record.key, record.witness())?;
     Ok(Stored::new(value, revision, envelope.updated))
 }
@@ -103,6 +147,13 @@ pub(super) fn check_key(field: &'static str, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// Folds a fact key, list name or list item, and checks what is left.
+pub(super) fn folded_key(field: &'static str, text: &str) -> Result<String> {
+    let folded = fold(text);
+    check_key(field, &folded)?;
+    Ok(folded)
+}
+
 pub(super) async fn get<T: RecordValue>(
     backend: &dyn RecordBackend,
     cx: &CallContext,
@@ -152,7 +203,8 @@ pub(super) async fn delete<T: RecordValue>(
     expect: &Expect,
 ) -> Result<bool> {
     check_not_absent(expect)?;
-    let operation = Operation::Delete { key: place.key.clone(), expect: precondition::<T>(place, expect)? };
+    let expect = precondition::<T>(place, expect)?;
+    let operation = Operation::Delete { key: place.key.clone(), expect, schema_version: T::SCHEMA };
     let written = backend.commit(cx, Commit::new(&*place.partition, cx.next_op(), vec![operation])).await;
     Ok(matches!(written.map_err(forget_index)?.pop(), Some(Written::Deleted)))
 }
@@ -181,7 +233,9 @@ where
     check_not_absent(expect)?;
     precondition::<T>(place, expect)?;
     let mut reading = cx.clone();
-    for _ in 0..ROUNDS {
+    let mut rounds = Rounds::new(cx);
+    loop {
+        rounds.next().await?;
         let found = get::<T>(backend, &reading, place).await?;
         let expected = match expect {
             Expect::Exact(revision) => found.as_ref().is_some_and(|found| found.revision() == revision),
@@ -197,8 +251,15 @@ where
         }
         let Some(found) = found else { return Ok(None) };
         let mut value = found.value().clone();
-        if !change(&mut value)? {
-            return Ok(Some(Modified::Kept(found)));
+        match change(&mut value) {
+            Ok(true) => {}
+            decided if reading.freshness() == Freshness::Latest => {
+                return decided.map(|_| Some(Modified::Kept(found)));
+            }
+            _ => {
+                reading = cx.latest();
+                continue;
+            }
         }
         match put(backend, cx, place, value, &Expect::Exact(found.revision().clone())).await {
             Ok(stored) => return Ok(Some(Modified::Changed(stored))),
@@ -206,7 +267,6 @@ where
             Err(error) => return Err(error),
         }
     }
-    Err(StoreError::contended())
 }
 
 /// Reads one page of the records below `prefix`, in key order.
@@ -224,6 +284,9 @@ pub(super) async fn page<T: RecordValue>(
     Ok(Paged { items, next: paged.next })
 }
 
+/// The most records of one page, whatever a backend would give.
+const MAX_PAGE: usize = 1_000;
+
 /// Reads one page of the records of a range; the token is bound to the list's name inside its partition.
 pub(super) async fn raw_page(
     backend: &dyn RecordBackend,
@@ -233,7 +296,7 @@ pub(super) async fn raw_page(
     page: &Page,
     max: usize,
 ) -> Result<Paged<Record>> {
-    let limit = page.limit_within(max)?;
+    let limit = page.limit_within(max.min(MAX_PAGE))?;
     let scope = format!("{partition}\n{list}");
     let after = page.after.as_ref().map(|token| token.key_in(&scope)).transpose()?;
     if after.is_some_and(|after| !range.contains(after)) {

@@ -4,9 +4,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::Stores;
-use super::record::ROUNDS;
 use crate::contract::{CallOptions, Freshness, Result, StoreError, Stored};
 
+/// How often both are done.
+const ROUNDS: usize = 8;
 /// The longest pause before the second round; it doubles with each round.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
@@ -71,7 +72,7 @@ impl Stores {
     }
 
     fn jitter(&self, longest: Duration) -> Duration {
-        let random = self.fresh_id();
-        longest * u32::from(random[0]) / 255
+        let random = self.fresh_id().iter().fold(0_u8, |mixed, byte| mixed.rotate_left(3) ^ byte);
+        longest * u32::from(random) / 255
     }
 }
