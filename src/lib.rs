@@ -78,6 +78,8 @@
 #[cfg(feature = "azure")]
 pub mod azure;
 pub mod backend;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod contract;
 #[cfg(feature = "emulator")]
 pub mod emulator;

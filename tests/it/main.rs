@@ -2,6 +2,8 @@
 
 #[cfg(feature = "emulator")]
 mod budgets;
+#[cfg(feature = "cli")]
+mod demo;
 #[cfg(feature = "emulator")]
 mod emulators;
 mod legacy_memory;

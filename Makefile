@@ -1,0 +1,59 @@
+# What contributors and CI run. `make` alone lists it.
+# Needed: Rust (stable), Node 20 with npm (Azurite), Python 3, git, make.
+
+export CARGO_TERM_COLOR ?= never
+
+# Every cargo call with all features selects an example or the tests: then the development dependencies take part in choosing the
+# features of all others, and calls share what was built.
+ALL := --locked --all-features
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
+
+.PHONY: help demo demo-memory test check fmt clippy docs proofs examples emulators clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: ## start the emulators, store a household, play a day, read everything back, show what each call cost
+	cargo build $(ALL) --bin openjibo-store --example cloud_host
+	$(BIN)/openjibo-store demo --store emulator:
+
+demo-memory: ## the same in memory: builds no SDK and needs no emulators
+	cargo run --locked --features cli --bin openjibo-store -- demo --store memory:
+
+test: ## build once, start one set of emulators, run all tests and the examples in the documentation
+	python3 tests/support/run_tests.py
+
+check: fmt clippy examples docs proofs ## format, lints of five feature sets, examples, documentation, proofs; needs no emulator
+
+fmt:
+	cargo fmt --check
+
+# Small feature sets first. All targets: the tests of a feature set are linted with it.
+clippy:
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features conformance -- -D warnings
+	cargo clippy --locked --all-targets --features cli -- -D warnings
+	cargo clippy --locked --all-targets --features azure -- -D warnings
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+
+# The same application code on both sides of the feature.
+examples:
+	cargo check --locked --examples
+	cargo check --locked --examples --features azure
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc $(ALL) --no-deps --lib --example cloud_host
+
+proofs:
+	python3 tests/support/proofs/dependencies.py
+	python3 tests/support/proofs/public_api.py
+	python3 tests/support/proofs/sizes.py
+
+emulators: ## run Azurite and the Cosmos emulator until Ctrl-C; the line on standard output has the variables to export
+	cargo build $(ALL) --bin openjibo-emulators --example cloud_host
+	$(BIN)/openjibo-emulators
+
+clean: ## remove everything that was built and installed
+	cargo clean
+	rm -rf tests/support/azurite/node_modules

@@ -1,0 +1,87 @@
+//! `openjibo-store demo` as a process: what it prints and its exit codes.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const SNAPSHOT: &[u8] = include_bytes!("../fixtures/personal-memory.json");
+
+fn demo(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_openjibo-store"))
+        .arg("demo")
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn on_file(path: &Path) -> Output {
+    demo(&["--store", "memory:", "--memory", path.to_str().unwrap()])
+}
+
+#[test]
+fn the_demo_ends_with_what_was_stored_where() {
+    let output = demo(&["--store", "memory:"]);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    assert_eq!(
+        out.lines().last(),
+        Some(
+            "Stored 1 account, 1 household, 1 robot, 2 members, 4 people in memory; 33 facts in memory; \
+             2 payloads (8.3 KiB) in memory."
+        )
+    );
+    assert!(out.contains("the second was refused"), "{out}");
+    assert!(out.lines().any(|line| line.starts_with("day") && line.ends_with("conflict")), "{out}");
+    for rejected in ["Affinities.thunder: ", "Tenants[4] "] {
+        assert!(err.contains(rejected), "{err}");
+    }
+    for value in ["ramen", "teal", "Zoë", "plumber", "May 17", "Grandma", "La mer"] {
+        assert!(!out.contains(value) && !err.contains(value), "{value} is a personal value");
+    }
+}
+
+#[test]
+fn the_table_can_be_read_by_programs() {
+    let output = demo(&["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let lines: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [calls @ .., conflict, stored] = lines.as_slice() else { panic!("too few lines") };
+    assert!(calls.iter().all(|call| call["requests"].as_u64() >= Some(1)));
+    assert_eq!(conflict["written"], conflict["current"]);
+    assert_eq!((&stored["facts"], &stored["differences"]), (&33.into(), &0.into()));
+}
+
+#[test]
+fn a_truncated_file_ends_the_demo_with_where_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truncated.json");
+    fs::write(&path, &SNAPSHOT[..SNAPSHOT.len() * 2 / 3]).unwrap();
+    let output = on_file(&path);
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("the snapshot ends before it is complete; line ") && err.contains(" tenants"), "{err}");
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_bad_argument() {
+    let output = on_file(Path::new("no/such/file.json"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no/such/file.json: "), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_unknown_store_is_refused_with_those_accepted() {
+    let output = demo(&["--store", "nonsense:"]);
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    for accepted in ["memory:", "emulator:", "azure:"] {
+        assert!(err.contains(accepted), "{err}");
+    }
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Builds everything once, starts one set of emulators, runs all tests against it and stops it.
+
+Arguments go to the tests, such as a filter. The exit code is that of the tests."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The tests' own selection, so that nothing is built twice.
+BUILD = ["cargo", "test", "--locked", "--all-features"]
+
+
+def minutes(since: float) -> str:
+    return f"{(time.monotonic() - since) / 60:.1f} min"
+
+
+def target_folder() -> pathlib.Path:
+    command = ["cargo", "metadata", "--locked", "--no-deps", "--format-version", "1"]
+    answer = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    return pathlib.Path(json.loads(answer.stdout)["target_directory"])
+
+
+def main() -> int:
+    began = time.monotonic()
+    built = subprocess.run([*BUILD, "--no-run"], cwd=ROOT).returncode
+    if built != 0:
+        return built
+    print(f"built in {minutes(began)}", flush=True)
+
+    # They end with this process, whatever ends it: their standard input ends then.
+    program = target_folder() / "debug" / "openjibo-emulators"
+    emulators = subprocess.Popen([program, "--with-parent"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        ready = emulators.stdout.readline().strip()
+        if not ready:
+            print(f"the emulators did not start: exit code {emulators.wait()}", file=sys.stderr)
+            return 1
+        tests = subprocess.run(
+            [*BUILD, "--", *sys.argv[1:]],
+            cwd=ROOT,
+            env={**os.environ, "OPENJIBO_EMULATORS": ready},
+            stdin=subprocess.DEVNULL,
+        )
+        return tests.returncode
+    finally:
+        emulators.stdin.close()
+        try:
+            emulators.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            emulators.terminate()
+        print(f"tests ended after {minutes(began)}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
