@@ -7,7 +7,9 @@ mod demo;
 #[cfg(feature = "emulator")]
 mod emulators;
 mod legacy_memory;
-#[cfg(feature = "emulator")]
+#[cfg(target_os = "linux")]
+mod legacy_peak;
+#[cfg(all(feature = "emulator", target_os = "linux"))]
 mod media_memory;
 #[cfg(feature = "emulator")]
 mod opening;

@@ -1,5 +1,7 @@
 //! What the tests share.
 #[cfg(feature = "emulator")]
 pub(crate) mod azure;
+#[cfg(target_os = "linux")]
 pub(crate) mod child;
+#[cfg(target_os = "linux")]
 pub(crate) mod legacy_file;
