@@ -13,5 +13,6 @@ mod legacy_peak;
 mod media_memory;
 #[cfg(feature = "emulator")]
 mod opening;
+mod stale_reads;
 #[path = "../support/mod.rs"]
 mod support;
