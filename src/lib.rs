@@ -80,6 +80,8 @@ pub mod azure;
 pub mod backend;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod contract;
 #[cfg(feature = "emulator")]
 pub mod emulator;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "emulator")]
 mod budgets;
+#[cfg(feature = "conformance")]
+mod conformance;
 #[cfg(feature = "cli")]
 mod demo;
 #[cfg(feature = "emulator")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use openjibo_store::emulator::EmulatorSet;
+use openjibo_store::emulator::{EmulatorSet, ReadRegion};
 use openjibo_store::{
     AccountId, AzureConfig, CallObserver, CallReport, DeviceId, IdSource as _, LoopId, LoopScope, MemoryScope,
     RandomIds, Service, Stores,
@@ -18,6 +18,40 @@ pub(crate) fn config(env: &BTreeMap<String, String>) -> AzureConfig {
 pub(crate) async fn stores() -> Stores {
     let set = EmulatorSet::for_tests().await.expect("the emulators start");
     Stores::azure(config(set.env())).await.expect("the emulators are provisioned")
+}
+
+/// Azure on the emulators, for the behaviour suite.
+#[cfg(feature = "conformance")]
+pub(crate) struct AzureHarness {
+    a: AzureConfig,
+    b: AzureConfig,
+}
+
+#[cfg(feature = "conformance")]
+impl AzureHarness {
+    /// Both replicas read from the one region.
+    pub(crate) async fn one_region() -> Self {
+        let set = EmulatorSet::for_tests().await.expect("the emulators start");
+        Self { a: config(set.env()), b: config(set.env()) }
+    }
+
+    /// The second replica reads identity from a region that lags behind the write region.
+    pub(crate) async fn two_regions() -> Self {
+        let set = EmulatorSet::for_tests().await.expect("the emulators start");
+        let at = |region| config(set.replicated_env(region));
+        Self { a: at(ReadRegion::Write), b: at(ReadRegion::Second) }
+    }
+}
+
+#[cfg(feature = "conformance")]
+#[async_trait::async_trait]
+impl openjibo_store::conformance::Harness for AzureHarness {
+    async fn replicas(&self) -> openjibo_store::conformance::Replicas {
+        let open = |config: &AzureConfig| Stores::azure(config.clone());
+        let (a, b) = futures::join!(open(&self.a), open(&self.b));
+        let opened = "the emulators are provisioned";
+        openjibo_store::conformance::Replicas { a: a.expect(opened), b: b.expect(opened) }
+    }
 }
 
 /// A name that no other test uses.

@@ -1,0 +1,133 @@
+//! The behaviour suite: every rule of the contract as a named property that any backend can run.
+//!
+//! A backend's author writes a [`Harness`] that builds two [`Stores`] over the same data, and one line of test code:
+//!
+//! ```
+//! # mod doc {
+//! use openjibo_store::conformance::MemoryHarness;
+//!
+//! openjibo_store::conformance_tests!(MemoryHarness::new());
+//! # }
+//! ```
+//!
+//! Each property becomes a test of its own, `<family>::<property>`. The expression is evaluated once a test, in async
+//! code, so it may `.await`. A property makes its own accounts, households and robots under random ids: all of them can
+//! share one database, one after the other or at once. A property panics when its rule does not hold.
+//!
+//! The first replica reads at [`Freshness::Session`](crate::Freshness::Session) and must see its own writes; the second
+//! stands for another process and reads at [`Freshness::Latest`](crate::Freshness::Latest), so that a delay between
+//! replicas is allowed for. A gap of an emulator is a named field of [`Capabilities`].
+
+pub mod batches;
+mod capture;
+pub mod corrupt;
+pub mod devices;
+pub mod expectations;
+pub mod forgetting;
+pub mod freshness;
+pub mod health;
+mod hostile;
+pub mod isolation;
+pub mod limits;
+mod listings;
+pub mod lists;
+pub mod media;
+pub mod members;
+pub mod memory;
+pub mod paging;
+mod properties;
+mod raw;
+pub mod revisions;
+pub mod secrets;
+mod support;
+mod tables;
+pub mod torn;
+pub mod update;
+pub mod values;
+
+use std::future::Future;
+
+use async_trait::async_trait;
+
+pub use properties::properties;
+
+use crate::Stores;
+use crate::backend::Backends;
+
+/// Two separately built stores over the same data: the second is another process's view.
+#[derive(Debug, Clone)]
+pub struct Replicas {
+    /// The first process.
+    pub a: Stores,
+    /// The second process.
+    pub b: Stores,
+}
+
+/// What the services behind a harness can do. All true unless an emulator has a gap; a false one must be accompanied
+/// by a test that fails on the day the emulator closes the gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The backend of personal memory keeps a change history that can be read from its beginning.
+    pub change_history: bool,
+    /// After erasing, a cursor handed out before it is `SnapshotRequired`.
+    pub change_floor_after_erase: bool,
+    /// Logs of the libraries below the stores are free of keys and values from level `INFO` upwards.
+    pub quiet_dependencies: bool,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self { change_history: true, change_floor_after_erase: true, quiet_dependencies: true }
+    }
+}
+
+/// What a backend brings to be tested.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// Two separately built stores over the same data: no cache, connection or queue in common. Called once a property.
+    async fn replicas(&self) -> Replicas;
+
+    /// What the services behind can do.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+}
+
+/// The backends in memory.
+#[derive(Debug, Clone)]
+pub struct MemoryHarness {
+    backends: Backends,
+}
+
+impl MemoryHarness {
+    /// A harness over fresh backends in memory.
+    pub fn new() -> Self {
+        Self { backends: crate::memory::backends() }
+    }
+}
+
+impl Default for MemoryHarness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Harness for MemoryHarness {
+    async fn replicas(&self) -> Replicas {
+        Replicas { a: Stores::over(self.backends.clone()), b: Stores::over(self.backends.clone()) }
+    }
+}
+
+/// Runs one property to its end on a runtime of one thread.
+///
+/// # Panics
+/// When the property does, or when no runtime can be built.
+pub fn run(property: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime of one thread can be built")
+        .block_on(property);
+}

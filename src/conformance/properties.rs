@@ -1,0 +1,275 @@
+//! The list of all properties: one line each, from which tests and names are made.
+
+/// Hands the families and their properties to another macro of this crate, behind its own arguments.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_properties {
+    ($callback:ident $($arguments:tt)*) => {
+        $crate::$callback! {
+            ($($arguments)*)
+            expectations {
+                any_creates_what_is_absent,
+                any_replaces_what_is_there,
+                absent_creates_what_is_absent,
+                absent_refuses_what_is_there,
+                absent_is_satisfied_by_a_tombstone,
+                exact_replaces_the_current_revision,
+                stale_write_changes_nothing,
+                exact_never_creates_what_is_gone,
+                patch_of_what_is_absent_is_not_found,
+                changing_what_must_be_absent_is_invalid,
+                any_removes_once,
+                exact_removes_the_current_revision,
+                stale_removal_changes_nothing,
+                removal_of_what_is_gone_conflicts,
+                one_of_two_writers_wins,
+            }
+            revisions {
+                a_write_answers_what_a_read_finds,
+                text_is_good_on_another_instance,
+                text_is_short_and_plain,
+                numbers_grow_over_deletion,
+                numbers_grow_although_a_clock_is_behind,
+                a_revision_never_comes_back,
+                damaged_text_is_invalid,
+                a_revision_of_another_record_is_invalid,
+                the_log_form_is_not_a_revision,
+                times_are_those_of_creation_and_last_write,
+                a_listed_revision_is_good_for_a_write,
+                a_revision_carries_the_schema_version,
+            }
+            batches {
+                a_commit_does_all_its_operations,
+                records_of_a_commit_share_a_number,
+                one_stale_operation_fails_the_commit,
+                one_existing_record_fails_the_commit,
+                one_missing_record_fails_the_commit,
+                records_come_back_from_tombstones,
+                an_empty_tag_matches_nothing,
+                malformed_commits_are_invalid,
+                present_needs_an_exact_beside_it,
+                readers_see_whole_commits,
+            }
+            values {
+                operations_are_limited,
+                values_are_limited,
+                commit_bytes_are_limited,
+                values_come_back_as_they_were,
+                a_record_remembers_its_last_writes,
+                a_commit_is_not_built_too_late,
+            }
+            limits {
+                unusable_ids_are_refused,
+                longest_ids_work_everywhere,
+                keys_are_limited,
+                values_are_limited,
+                media_metadata_is_limited,
+                integers_that_would_be_rounded_are_refused,
+                unusable_fields_are_named,
+                deadlines_are_limited,
+            }
+            paging {
+                page_sizes_are_limited,
+                an_empty_list_ends,
+                pages_of_any_size_give_the_same_list,
+                nothing_is_lost_or_repeated_between_pages,
+                a_foreign_token_is_invalid,
+                a_damaged_token_is_invalid,
+                a_token_keeps_its_key,
+            }
+            isolation {
+                hostile_accounts_are_apart,
+                hostile_loops_are_apart,
+                hostile_robots_and_people_are_apart,
+                parts_of_a_scope_do_not_run_together,
+                generated_scopes_are_apart,
+                hostile_keys_are_apart,
+                list_and_item_do_not_run_together,
+                media_paths_are_exact,
+                spellings_of_an_id_are_one_record,
+                writes_touch_only_their_scope,
+            }
+            memory {
+                values_are_kept_verbatim,
+                keys_fold,
+                what_was_never_told_is_none,
+                affinities_are_told_apart,
+                families_are_apart,
+                person_and_household_do_not_fall_back,
+                a_scope_read_whole_equals_the_single_reads,
+                a_large_scope_is_read_at_one_instant,
+                writers_of_different_facts_do_not_conflict,
+            }
+            lists {
+                items_keep_insertion_order,
+                duplicates_keep_the_first_spelling,
+                racing_duplicates_make_one_item,
+                blank_items_are_ignored,
+                an_unknown_list_is_empty,
+                clearing_touches_one_list,
+                an_item_added_again_is_last,
+                names_are_those_of_lists_with_items,
+                lists_are_limited,
+            }
+            forgetting {
+                the_history_tells_every_write,
+                forgetting_an_item_leaves_the_others,
+                forgetting_a_scope_leaves_the_others,
+                forgetting_a_person_spans_robots,
+                forgetting_a_loop_leaves_other_loops,
+                forgetting_spans_commits,
+                the_history_forgets_too,
+                the_history_forgets_what_was_removed_before,
+                what_was_forgotten_can_be_told_again,
+            }
+            devices {
+                registering_says_what_it_did,
+                what_a_robot_does_not_say_is_kept,
+                synthetic_robots_are_hidden_and_archived,
+                an_unknown_source_is_upgraded,
+                racing_registrations_make_one_robot,
+                a_patch_keeps_sets_and_clears,
+                host_mappings_change_one_by_one,
+                racing_patches_are_both_taken,
+                links_say_whether_they_are_new,
+                the_list_shows_visible_robots,
+                robots_are_listed_by_fifty,
+            }
+            members {
+                a_removed_member_is_a_tombstone,
+                a_removed_member_is_taken_back,
+                a_removed_member_is_not_changed,
+                removal_is_no_status_change,
+                a_guardian_is_another_member,
+                a_change_keeps_sets_and_clears,
+                a_portal_edit_is_stamped,
+                an_active_member_is_accepted,
+                blank_texts_are_none,
+                racing_additions_make_one_member,
+                birthdays_are_within_range,
+            }
+            media {
+                what_is_put_is_read_back,
+                an_empty_payload_is_a_payload,
+                ranges_read_exactly_their_bytes,
+                replacing_is_whole,
+                replacing_in_one_instant_leaves_one_entry,
+                removed_media_is_a_tombstone,
+                removed_media_is_taken_back,
+                the_list_is_newest_first,
+            }
+            torn {
+                readers_beside_writers_see_whole_versions,
+                an_open_reader_keeps_its_version,
+                a_missing_payload_is_corrupt,
+                a_payload_unlike_its_record_is_refused,
+                a_lost_companion_row_is_corrupt,
+                a_record_without_a_payload_is_corrupt,
+                a_failed_body_leaves_the_old_version,
+                a_refused_put_reads_no_body,
+            }
+            freshness {
+                a_process_sees_its_own_writes,
+                the_latest_is_seen_by_every_process,
+                memory_and_media_are_always_the_latest,
+                a_write_is_never_behind,
+                acknowledged_writes_outlive_a_close,
+            }
+            health {
+                healthy_services_say_so,
+                services_are_named,
+            }
+            update {
+                concurrent_updates_lose_nothing,
+                an_update_gives_up_typed,
+                an_update_ends_at_other_errors,
+            }
+            corrupt {
+                a_damaged_record_is_corrupt,
+                a_list_does_not_pass_over_damage,
+                a_scope_read_whole_does_not_pass_over_damage,
+                damage_can_be_repaired,
+                a_newer_record_is_read_and_not_written,
+                unknown_fields_survive,
+                unknown_kinds_of_facts_are_left_alone,
+            }
+            secrets {
+                planted_marks_are_found_nowhere,
+                debug_forms_of_memory_are_bare,
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_names {
+    (() $($family:ident { $($name:ident,)* })*) => {
+        &[$($((stringify!($family), stringify!($name)),)*)*]
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_tests {
+    (($harness:expr) $($family:ident { $($name:ident,)* })*) => {
+        $(
+            mod $family {
+                #[allow(unused_imports)]
+                use super::*;
+
+                $(
+                    #[test]
+                    fn $name() {
+                        $crate::conformance::run(async {
+                            let harness = $harness;
+                            $crate::conformance::$family::$name(&harness).await;
+                        });
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+/// Makes each property of the [conformance suite](crate::conformance) a test, `<family>::<property>`.
+///
+/// The expression yields a [`Harness`](crate::conformance::Harness); it is evaluated once a test, in async code.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($harness:expr $(,)?) => {
+        $crate::__conformance_properties! { __conformance_tests $harness }
+    };
+}
+
+/// All properties as (family, name).
+pub fn properties() -> &'static [(&'static str, &'static str)] {
+    crate::__conformance_properties!(__conformance_names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The properties that a family's source defines.
+    fn defined(family: &'static str) -> impl Iterator<Item = (String, String)> {
+        let path = format!("{}/src/conformance/{family}.rs", env!("CARGO_MANIFEST_DIR"));
+        let source = std::fs::read_to_string(path).unwrap();
+        let names: Vec<_> = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next())
+            .map(|name| (family.to_owned(), name.to_owned()))
+            .collect();
+        names.into_iter()
+    }
+
+    #[test]
+    fn every_property_is_listed() {
+        let listed: BTreeSet<_> = super::properties().iter().copied().collect();
+        let families: BTreeSet<_> = listed.iter().map(|(family, _)| *family).collect();
+        let defined: BTreeSet<_> = families.into_iter().flat_map(defined).collect();
+        let listed: BTreeSet<_> =
+            listed.into_iter().map(|(family, name)| (family.to_owned(), name.to_owned())).collect();
+        assert_eq!(defined, listed);
+    }
+}

@@ -1,0 +1,152 @@
+//! What a backend keeps of a commit: its values as they were, up to its limits and not beyond.
+
+use serde_json::{Value, json};
+
+use super::Harness;
+use super::raw::{exact, places, witness};
+use super::support::{Must, World, context, over_limit, refused};
+use crate::backend::{Commit, MAX_VALUE_BYTES, OpId, Precondition, json_bytes};
+use crate::contract::{ErrorKind, IdSource, OpTrail, RandomIds};
+
+/// A text whose JSON is this many bytes.
+fn text_of(bytes: usize) -> Value {
+    let text = Value::from("v".repeat(bytes - 2));
+    assert_eq!(json_bytes(&text), bytes);
+    text
+}
+
+/// As many operations as the backend takes are one commit; one more is refused with the numbers, never split.
+pub async fn operations_are_limited(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        let most = place.backend.limits().operations_per_commit;
+        let puts = |count: usize, value: i32| {
+            (0..count).map(|n| place.put(&format!("{n:04}"), value, Precondition::Any)).collect::<Vec<_>>()
+        };
+        let written = place.commit(puts(most, 1)).await.must(place.name);
+        let number = witness(&written[0]).number;
+        assert!(written.iter().all(|w| witness(w).number == number), "{}", place.name);
+        over_limit(place.commit(puts(most + 1, 2)).await, (most as u64, most as u64 + 1), place.name);
+        let all = place.all().await;
+        assert_eq!(all.len(), most, "{}", place.name);
+        assert!(all.iter().all(|r| r.envelope.value == json!(1)), "{}: nothing is written", place.name);
+    }
+}
+
+/// A value of 256 KiB of JSON is kept whole; one byte more is refused with the numbers and its index.
+pub async fn values_are_limited(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        let most = MAX_VALUE_BYTES;
+        place.set("edge", text_of(most)).await;
+        let operations = vec![
+            place.put("small", 1, Precondition::Absent),
+            place.put("large", text_of(most + 1), Precondition::Absent),
+        ];
+        let result = place.commit(operations).await;
+        let index = result.as_ref().err().and_then(|e| e.failed_operation());
+        assert_eq!(index, Some(1), "{}", place.name);
+        over_limit(result, (most as u64, most as u64 + 1), place.name);
+        let all = place.all().await;
+        assert_eq!(all.len(), 1, "{}: nothing is written", place.name);
+        assert_eq!(all[0].envelope.value, text_of(most), "{}: not cut", place.name);
+    }
+}
+
+/// Values up to the backend's total are one commit; one byte more is refused with the numbers.
+pub async fn commit_bytes_are_limited(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        let most = place.backend.limits().bytes_per_commit;
+        let puts = |total: usize| {
+            let whole = total / MAX_VALUE_BYTES;
+            // The last two share the rest, so that none is over the limit of a value or too small.
+            let rest = total - (whole - 1) * MAX_VALUE_BYTES;
+            let sizes = std::iter::repeat_n(MAX_VALUE_BYTES, whole - 1).chain([rest / 2, rest - rest / 2]);
+            sizes
+                .enumerate()
+                .map(|(n, bytes)| place.put(&format!("{n:04}"), text_of(bytes), Precondition::Absent))
+                .collect::<Vec<_>>()
+        };
+        over_limit(place.commit(puts(most + 1)).await, (most as u64, most as u64 + 1), place.name);
+        assert!(place.all().await.is_empty(), "{}: nothing is written", place.name);
+        place.commit(puts(most)).await.must(place.name);
+        let kept: usize = place.all().await.iter().map(|r| json_bytes(&r.envelope.value)).sum();
+        assert_eq!(kept, most, "{}", place.name);
+    }
+}
+
+/// Values come back as they were written, whatever JSON they are and whatever characters they hold.
+pub async fn values_come_back_as_they_were(h: &dyn Harness) {
+    let w = World::of(h).await;
+    let values = [
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-9_007_199_254_740_992_i64),
+        json!(9_007_199_254_740_992_i64),
+        json!(2_147_483_648_i64),
+        json!(0.1),
+        json!(2.5e-300),
+        json!(""),
+        json!("☃".repeat(30_000)),
+        json!("\u{0}\u{1}\u{7f}\u{2028}\u{feff}\u{ffff}\u{10ffff}\r\n\t\\\"'<&%41"),
+        json!("e\u{301} é İ ẞ 👩‍🚀"),
+        json!("2026-03-01T08:00:00.000000Z"),
+        json!([]),
+        json!({}),
+        json!({"": [{"a": null}, [1, [2, [3]]]], "PartitionKey": "x", "id": 1, "_etag": "y", "odata.etag": 2, "☃": 1.5}),
+    ];
+    for place in places(&w, &w.a) {
+        let names: Vec<String> = (0..values.len()).map(|n| format!("{n:02} ключ/#?\\ ☃")).collect();
+        let puts = names.iter().zip(&values);
+        let operations = puts.map(|(name, value)| place.put(name, value.clone(), Precondition::Absent));
+        place.commit(operations.collect()).await.must(place.name);
+        for (name, value) in names.iter().zip(&values) {
+            let found = place.get(name).await.must(place.name);
+            assert_eq!(found.envelope.value, *value, "{}", place.name);
+            assert_eq!(found.envelope.record_key, *name, "{}", place.name);
+        }
+        let scanned: Vec<Value> = place.all().await.into_iter().map(|r| r.envelope.value).collect();
+        assert_eq!(scanned, values, "{}: in key order", place.name);
+    }
+}
+
+/// A record remembers its creation, its owner and the op ids of its last four writes.
+pub async fn a_record_remembers_its_last_writes(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        let mut ops = OpTrail::default();
+        let mut expect = Precondition::Absent;
+        let mut created = None;
+        for n in 0..6 {
+            let op = OpId::derive(&RandomIds.next_id(), n);
+            let commit = Commit::new(&*place.partition, op, vec![place.put("one", n, expect)]);
+            let written = place.backend.commit(&context(), commit).await.must(place.name);
+            ops = ops.with(op.short());
+            let answer = witness(&written[0]);
+            let found = place.get("one").await.must(place.name);
+            assert_eq!(found.witness(), answer, "{}", place.name);
+            assert_eq!(answer.ops, ops, "{}", place.name);
+            assert_eq!(answer.created, *created.get_or_insert(answer.created), "{}", place.name);
+            let draft = place.draft("one", n);
+            let envelope = found.envelope;
+            assert_eq!((envelope.owner, envelope.record_type), (draft.owner, draft.record_type));
+            expect = exact(&answer);
+        }
+    }
+}
+
+/// A commit is not built after its time: `Unavailable{contended}`, nothing written.
+pub async fn a_commit_is_not_built_too_late(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        let cx = context();
+        let put = place.put("late", 1, Precondition::Absent);
+        let mut commit = Commit::new(&*place.partition, cx.next_op(), vec![put]);
+        commit.build_before = Some(tokio::time::Instant::now());
+        let error = refused(place.backend.commit(&cx, commit).await, place.name);
+        assert_eq!(*error.kind(), ErrorKind::Unavailable { contended: true }, "{}", place.name);
+        assert!(place.all().await.is_empty(), "{}", place.name);
+    }
+}
