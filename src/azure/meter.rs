@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use azure_core::http::headers::{CONTENT_LENGTH, Headers};
+use azure_core::http::headers::Headers;
 use azure_core::http::policies::{Policy, PolicyResult};
-use azure_core::http::{Context, Method, Request};
+use azure_core::http::{AsyncRawResponse, Context, Request};
+use futures::TryStreamExt as _;
 
 use crate::backend::{CallContext, Cost};
 use crate::contract::Service;
@@ -50,7 +51,8 @@ impl Metered {
     }
 }
 
-/// A per-try policy that counts sends and wire bytes: headers as `name: value\r\n`, and bodies by their length.
+/// A per-try policy that counts sends and wire bytes: headers as `name: value\r\n`, bodies sent by their length, and
+/// bodies received as they are read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MeterPolicy;
 
@@ -66,13 +68,10 @@ impl Policy for MeterPolicy {
         };
         let line = request.path_and_query().len() as u64 + 16;
         metered.sent(line + header_bytes(request.headers()) + request.body().len().unwrap_or(0));
-        let response = next[0].send(ctx, request, &next[1..]).await?;
-        // The answer to HEAD states a length and has no body.
-        let body = match request.method() {
-            Method::Head => None,
-            _ => response.headers().get_optional_str(&CONTENT_LENGTH).and_then(|text| text.parse().ok()),
-        };
-        metered.received(header_bytes(response.headers()) + body.unwrap_or(0));
-        Ok(response)
+        let (status, headers, body) = next[0].send(ctx, request, &next[1..]).await?.deconstruct();
+        metered.received(header_bytes(&headers));
+        let metered = metered.clone();
+        let body = body.inspect_ok(move |chunk| metered.received(chunk.len() as u64));
+        Ok(AsyncRawResponse::new(status, headers, Box::pin(body)))
     }
 }

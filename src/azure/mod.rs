@@ -1,6 +1,8 @@
 //! Azure backends: Cosmos DB, Table Storage and Blob Storage.
 
 mod blobs;
+#[cfg(test)]
+mod capture;
 mod config;
 mod cosmos;
 #[cfg(all(test, feature = "emulator"))]
@@ -8,6 +10,8 @@ mod damage;
 mod meter;
 mod names;
 mod open;
+#[cfg(all(test, feature = "emulator"))]
+mod privacy;
 #[cfg(feature = "emulator")]
 mod provision;
 mod tables;

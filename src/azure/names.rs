@@ -3,6 +3,8 @@
 //! `infra/` creates these resources and a test compares the two. Opening a store never creates any of them; it checks
 //! what it can see and fails early where a setting does not fit.
 
+use crate::backend::CHANGE_RETENTION;
+
 /// Partition key path of the Cosmos container: one path, definition version 2.
 pub(crate) const PARTITION_KEY_PATH: &str = "/pk";
 
@@ -11,9 +13,9 @@ pub(crate) const PARTITION_KEY_PATH: &str = "/pk";
 #[cfg(test)]
 pub(crate) const DEFAULT_TTL_SECONDS: i32 = -1;
 
-/// How long a tombstone is kept, in seconds: 30 days. A reader that is further behind needs a snapshot, and two
+/// How long a tombstone is kept, in seconds: as long as cursors hold, 30 days. A reader that is further behind needs a snapshot, and two
 /// clocks may differ by less than this before a record's number could repeat.
-pub(crate) const TOMBSTONE_TTL_SECONDS: u32 = 30 * 24 * 60 * 60;
+pub(crate) const TOMBSTONE_TTL_SECONDS: u32 = CHANGE_RETENTION.as_secs() as u32;
 
 /// Paths that the Cosmos container indexes beside `id` and `_ts`, which the service always indexes. Scans filter and
 /// order on `id` alone; listing partitions needs `/pk/?`, which an excluded `/*` would leave out.

@@ -23,7 +23,7 @@ impl From<ConfigError> for StoreError {
     }
 }
 
-/// Retries of storage reads: three more tries within 20 s, from 200 ms.
+/// Retries of Table reads and of Blob requests: three more tries within 20 s, from 200 ms.
 pub(super) fn read_retries() -> RetryOptions {
     RetryOptions::exponential(ExponentialRetryOptions {
         initial_delay: Duration::milliseconds(200),
@@ -36,7 +36,7 @@ pub(super) fn read_retries() -> RetryOptions {
 impl Stores {
     /// Stores on Azure: Cosmos DB, Table Storage and Blob Storage.
     ///
-    /// Creates nothing. Looks at the Cosmos container's settings and at one row or blob of each table and container, so
+    /// Creates nothing. Looks at the Cosmos container's settings and at one item, row or blob of each container and table, so
     /// that a deployment that does not fit is found here and not in the first call. The handle must be used inside the
     /// tokio runtime it was opened in.
     ///
@@ -61,7 +61,11 @@ async fn open(config: &AzureConfig) -> Result<Stores> {
     let blobs = Arc::new(blob_backend(config)?);
     let clock = Arc::new(SystemClock);
     let cx = CallContext::new("open", RandomIds.next_id(), WRITE_DEADLINE, Freshness::Session, clock);
-    let identity = async { Ok::<_, StoreError>(Arc::new(cosmos(config).await?)) };
+    let identity = async {
+        let cosmos = cosmos(config).await?;
+        cosmos.probe(&cx).await?;
+        Ok::<_, StoreError>(Arc::new(cosmos))
+    };
     let work = async {
         let (identity, ..) =
             futures::try_join!(identity, memory.probe(&cx), media.probe(&cx), backups.probe(&cx), blobs.probe(&cx))?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use azure_core::error::ErrorKind;
 use azure_core::http::{ClientOptions, Context};
 use azure_storage_blob::{BlobContainerClient, BlobContainerClientOptions};
 
@@ -25,6 +26,9 @@ pub async fn provision(config: &AzureConfig) -> Result<()> {
         return Err(refused());
     }
     let CosmosAuth::Key(key) = config.cosmos_auth() else { return Err(refused()) };
+    if matches!(config.storage_auth(), StorageAuth::Entra) {
+        return Err(refused());
+    }
     let failed = |error: emulator::EmulatorError| StoreError::unavailable().with_cause(error.to_string());
     let client = emulator::cosmos_client(config.cosmos_endpoint().as_str(), config.cosmos_regions(), key.secret());
     let client = client.await.map_err(failed)?;
@@ -46,8 +50,12 @@ async fn table(config: &AzureConfig, name: &str) -> Result<()> {
     }
 }
 
+fn exists(error: &azure_core::Error) -> bool {
+    matches!(error.kind(), ErrorKind::HttpResponse { error_code: Some(code), .. } if code == "ContainerAlreadyExists")
+}
+
 async fn container(config: &AzureConfig, name: &str) -> Result<()> {
-    let refused = |_| StoreError::unavailable().with_cause("creating a blob container was refused");
+    let refused = |_: &_| StoreError::unavailable().with_cause("creating a blob container was refused");
     let mut url = config.blob_endpoint().clone();
     let mut options = ClientOptions::default();
     match config.storage_auth() {
@@ -55,15 +63,16 @@ async fn container(config: &AzureConfig, name: &str) -> Result<()> {
             options.per_try_policies.push(Arc::new(SharedKeyPolicy::new(account.clone(), key.clone())));
         }
         StorageAuth::Sas(sas) => url.set_query(Some(sas.secret())),
+        // No credential would be sent.
         StorageAuth::Entra => {}
     }
     let invalid = || StoreError::invalid("AZURE_STORAGE_BLOB_ENDPOINT", "it can't hold a container");
     url.path_segments_mut().map_err(|()| invalid())?.pop_if_empty().push(&config.container_name(name));
     let options = BlobContainerClientOptions { client_options: options, ..Default::default() };
-    let client = BlobContainerClient::new(url, None, Some(options)).map_err(refused)?;
-    if client.exists().await.map_err(refused)? {
-        return Ok(());
+    let client = BlobContainerClient::new(url, None, Some(options)).map_err(|error| refused(&error))?;
+    match client.create(None).await {
+        Ok(_) => Ok(()),
+        Err(error) if exists(&error) => Ok(()),
+        Err(error) => Err(refused(&error)),
     }
-    client.create(None).await.map_err(refused)?;
-    Ok(())
 }

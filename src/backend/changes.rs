@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,8 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::contract::{ErrorKind, StoreError, Timestamp};
 
-/// How long cursors hold, in microseconds: 30 days, as long as tombstones are kept.
-const RETENTION_MICROS: i64 = 30 * 24 * 3_600 * 1_000_000;
+/// How long cursors hold, and how long deletions are remembered at least: 30 days.
+pub const CHANGE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3_600);
+const RETENTION_MICROS: i64 = CHANGE_RETENTION.as_micros() as i64;
 /// How far a cursor's clock may be ahead of ours: 5 minutes.
 const AHEAD_MICROS: i64 = 5 * 60 * 1_000_000;
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, check_byte_range};
-pub use changes::{ChangeCursor, ChangeEntry, ChangePage};
+pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage};
 pub use commit::{Commit, Operation, Precondition, Written};
 pub use context::{CallContext, OpId, PendingWrite};
 pub(crate) use envelope::check_schema;

@@ -61,12 +61,11 @@ pub fn judge(op: OpId, expected: Expected<'_>, answer: Answer, found: Option<(&E
     if answer == (Answer::Refused { attempts: Some(1) }) {
         return Verdict::NotApplied;
     }
-    if answer == Answer::Open {
-        if let Expected::State(witness) = expected
-            && witness.tag == tag
-        {
-            return Verdict::StillAsKnown;
-        }
+    if answer == Answer::Open
+        && let Expected::State(witness) = expected
+        && witness.tag == tag
+    {
+        return Verdict::StillAsKnown;
     }
     if reaches_back(found, expected) { Verdict::NotApplied } else { Verdict::Unknown }
 }

@@ -181,11 +181,12 @@ fn drain(
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
-            for line in BufReader::new(stream).lines() {
-                match line {
-                    Ok(line) => each(&line),
-                    Err(_) => return,
-                }
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            // An error is the end, like an empty read.
+            while stream.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                each(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']));
+                line.clear();
             }
         })
         .map(drop)
@@ -212,6 +213,14 @@ mod tests {
         assert!(ports.try_recv().is_err());
         found.look_at("Azurite Table service is successfully listening at http://127.0.0.1:43");
         assert_eq!(ports.try_recv().unwrap(), ("http://127.0.0.1:41".to_owned(), "http://127.0.0.1:43".to_owned()));
+    }
+
+    #[test]
+    fn a_stream_is_read_to_its_end_whatever_its_bytes() {
+        let (lines, seen) = std::sync::mpsc::channel();
+        let stream: &[u8] = b"one\r\n\xff\n\nlast";
+        drain("test", stream, move |line| drop(lines.send(line.to_owned()))).unwrap();
+        assert_eq!(seen.iter().collect::<Vec<_>>(), ["one", "\u{fffd}", "", "last"]);
     }
 
     #[tokio::test]

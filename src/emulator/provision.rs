@@ -5,7 +5,7 @@ use azure_core::http::StatusCode;
 use azure_data_cosmos::models::{ContainerProperties, TimeToLive};
 use azure_data_cosmos::options::Region;
 use azure_data_cosmos::{
-    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosRuntime, RoutingStrategy,
+    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosError, CosmosRuntime, RoutingStrategy,
 };
 
 use super::EmulatorError;
@@ -27,9 +27,9 @@ pub(crate) async fn provision_cosmos(
         .with_default_ttl(TimeToLive::NoDefault);
     accept_existing(database.create_container(wanted.clone(), None).await, "create the Cosmos container")?;
 
-    let failed = |error: azure_data_cosmos::CosmosError| EmulatorError::Provision {
+    let failed = |error: CosmosError| EmulatorError::Provision {
         action: "read the Cosmos container's settings",
-        detail: error.to_string(),
+        detail: detail(&error),
     };
     let client = database.container_client(container.to_owned(), None).await.map_err(failed)?;
     let found = client.read(None).await.map_err(failed)?.into_model().map_err(failed)?;
@@ -42,11 +42,17 @@ pub(crate) async fn provision_cosmos(
     Ok(())
 }
 
+/// Status and sub-status; the SDK's text is long and names what was asked for.
+fn detail(error: &CosmosError) -> String {
+    let sub_status = error.status().sub_status().map_or(0, |code| code.value());
+    format!("the answer was {}/{sub_status}", u16::from(error.status().status_code()))
+}
+
 fn accept_existing<T>(created: azure_data_cosmos::Result<T>, action: &'static str) -> Result<(), EmulatorError> {
     match created {
         Ok(_) => Ok(()),
         Err(error) if error.status().status_code() == StatusCode::Conflict => Ok(()),
-        Err(error) => Err(EmulatorError::Provision { action, detail: error.to_string() }),
+        Err(error) => Err(EmulatorError::Provision { action, detail: detail(&error) }),
     }
 }
 
@@ -62,10 +68,8 @@ pub(crate) async fn cosmos_client(
     let endpoint = loopback(endpoint)?;
     let regions: Vec<Region> = regions.iter().cloned().map(Region::new).collect();
     let account = AccountReference::with_authentication_key(endpoint, Secret::new(key.to_owned()));
-    let failed = |error: azure_data_cosmos::CosmosError| EmulatorError::Provision {
-        action: "open the Cosmos account",
-        detail: error.to_string(),
-    };
+    let failed =
+        |error: CosmosError| EmulatorError::Provision { action: "open the Cosmos account", detail: detail(&error) };
     let runtime = CosmosRuntime::builder().build().await.map_err(failed)?;
     CosmosClientBuilder::new()
         .with_runtime(runtime)

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    Before, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation, PartitionPage,
-    Precondition, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
+    Before, CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation,
+    PartitionPage, Precondition, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
 };
 use crate::contract::{RevisionDigest, Service, StoreError, Timestamp, Witness};
 
-/// How long changes are kept: 30 days, as on Azure.
-const RETENTION_MICROS: i64 = 30 * 24 * 3_600 * 1_000_000;
+/// How long changes are kept, as on Azure.
+const RETENTION_MICROS: i64 = CHANGE_RETENTION.as_micros() as i64;
 const LAYOUT: u32 = 1;
 
 /// Records of one responsibility in this process's memory.
@@ -118,6 +119,8 @@ impl RecordBackend for MemoryRecords {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        check_partition(partition)?;
+        check_record_key(key)?;
         Self::count(cx, "get");
         Ok(self.state().partitions.get(partition).and_then(|p| p.rows.get(key)).cloned())
     }
@@ -130,6 +133,8 @@ impl RecordBackend for MemoryRecords {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError> {
+        check_partition(partition)?;
+        check_range(range)?;
         Self::count(cx, "query");
         let limit = limit.min(self.limits.page);
         let mut records = Vec::new();
@@ -154,14 +159,13 @@ impl RecordBackend for MemoryRecords {
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+        check_partition(partition)?;
+        check_range(range)?;
         Self::count(cx, "query");
         let state = self.state();
-        let rows = state.partitions.get(partition).map(|p| &p.rows);
-        Ok(rows
-            .into_iter()
-            .flat_map(|rows| rows.range(range.from.clone()..range.to.clone()))
-            .map(|(_, record)| record.clone())
-            .collect())
+        let Some(found) = state.partitions.get(partition) else { return Ok(Vec::new()) };
+        let rows = found.rows.range(range.from.clone()..).take_while(|(key, _)| key.as_str() < range.to.as_str());
+        Ok(rows.map(|(_, record)| record.clone()).collect())
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
@@ -216,6 +220,8 @@ impl RecordBackend for MemoryRecords {
     }
 
     async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
+        check_partition(partition)?;
+        ranges.iter().try_for_each(check_range)?;
         Self::count(cx, "erase");
         let now = cx.now();
         let mut state = self.state();
@@ -239,6 +245,7 @@ impl RecordBackend for MemoryRecords {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
+        check_partition(name)?;
         Self::count(cx, "changes");
         let stale = || StoreError::new(crate::contract::ErrorKind::SnapshotRequired);
         let state = self.state();

@@ -1,9 +1,9 @@
 //! The budget table: requests of each contract call on the emulators, printed and asserted.
 
 use openjibo_store::{
-    Account, AccountStore, Affinity, CallReport, Change, DeviceFilter, DeviceId, DevicePatch, DeviceRegistration,
-    DeviceScope, DeviceStore, Expect, Household, LoopStore, MediaBody, MediaStore, MediaWindow, NewMedia, Page, Person,
-    PersonId, PersonStore, PersonalMemoryStore, RegistrationOutcome, Stores,
+    Account, AccountScope, AccountStore, Affinity, CallReport, Change, DeviceFilter, DeviceId, DevicePatch,
+    DeviceRegistration, DeviceScope, DeviceStore, Expect, Household, LoopStore, MediaBody, MediaStore, MediaWindow,
+    NewMedia, Page, Person, PersonId, PersonStore, PersonalMemoryStore, RegistrationOutcome, Stores,
 };
 
 use crate::support::azure::{Recorder, fresh, household, memory, requests, stores};
@@ -68,17 +68,19 @@ async fn device_calls_stay_within_their_budget() {
     let changed = stores.register_device(hello.with_firmware("12.10.1")).await.unwrap();
     assert_eq!(changed.outcome, RegistrationOutcome::Changed);
     assert_budget("device register changed", &calls.only(), [2, 0, 0]);
-    let patch = DevicePatch { application_version: Change::Set("3".into()), ..DevicePatch::default() };
+    let mut patch = DevicePatch::default();
+    patch.application_version = Change::Set("3".into());
     stores.patch_device(&DeviceScope::new(robots[0].clone()), patch, changed.device.revision().into()).await.unwrap();
     assert_budget("device patch Exact", &calls.only(), [2, 0, 0]);
     for robot in &robots {
         stores.register_device(DeviceRegistration::new(robot.clone())).await.unwrap();
         calls.take();
-        let link = openjibo_store::AccountScope::new(account.account.clone());
+        let link = AccountScope::new(account.account.clone());
         assert!(stores.link_device(&link, robot).await.unwrap());
         assert_budget("device link", &calls.only(), [1, 0, 0]);
     }
-    let page = stores.devices_of_account(&account.account, DeviceFilter::Visible, Page::first()).await.unwrap();
+    let account = AccountScope::new(account.account.clone());
+    let page = stores.devices_of_account(&account, DeviceFilter::Visible, Page::first()).await.unwrap();
     assert_eq!(page.items.len(), 3);
     assert_budget("devices of an account: 1 query + 3 devices", &calls.only(), [4, 0, 0]);
 }
@@ -187,6 +189,9 @@ async fn media_calls_stay_within_their_budget() {
     let reader = a.open_media(&scope, "one.jpg", None).await.unwrap().unwrap();
     assert_budget("media full read", &calls.only(), [0, 1, 1]);
     assert_eq!(reader.into_bytes().await.unwrap().len(), 100_000);
+    let body = calls.only();
+    assert_budget("media body read after the opening", &body, [0, 0, 0]);
+    assert!(body.requests.iter().map(|count| count.bytes_received).sum::<u64>() <= 100_000, "{body:?}");
     a.list_media(&scope, MediaWindow::default(), Page::first()).await.unwrap();
     assert_budget("media list", &calls.only(), [0, 1, 0]);
     a.remove_media(&scope, "one.jpg", Expect::Any).await.unwrap().unwrap();

@@ -11,10 +11,12 @@ use azure_storage_blob::models::BlobClientDownloadOptions;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use tokio::time::timeout;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
 
 use super::Target;
 use super::errors::{Failure, Verdict};
-use crate::backend::BlobReader;
+use crate::backend::{BlobReader, check_byte_range};
 use crate::contract::StoreError;
 
 const CONTENT_RANGE: HeaderName = HeaderName::from_static("content-range");
@@ -33,9 +35,7 @@ pub(super) async fn open(
     range: Option<Range<u64>>,
 ) -> Result<Option<BlobReader>, StoreError> {
     let wanted = range.clone().unwrap_or(0..u64::MAX);
-    if wanted.is_empty() {
-        return Err(StoreError::invalid("range", "it is empty"));
-    }
+    check_byte_range(&wanted, u64::MAX)?;
     let first = wanted.start..wanted.end.min(wanted.start.saturating_add(block_size));
     let part = match fetch(&target, first, None).await {
         Ok(part) => part,
@@ -43,9 +43,7 @@ pub(super) async fn open(
         Err(failure) => return Err(failure.into_error()),
     };
     let length = part.total;
-    if range.is_some_and(|range| range.end > length) {
-        return Err(StoreError::invalid("range", "it ends past the payload"));
-    }
+    range.map_or(Ok(()), |range| check_byte_range(&range, length))?;
     let etag =
         part.etag.ok_or_else(|| StoreError::integrity("the version of a payload, which the service left out"))?;
     let download = Download {
@@ -144,7 +142,7 @@ impl Download {
                 Some(part) => part,
                 None => self.part.insert(self.version.from(self.next, self.end).await?),
             };
-            let broken = match timeout(CHUNK_TIME, body.next()).await {
+            let broken = match timeout(CHUNK_TIME, body.next().with_subscriber(Dispatch::none())).await {
                 Ok(Some(Ok(bytes))) if bytes.is_empty() => continue,
                 Ok(Some(Ok(bytes))) => {
                     let left = self.end.min(*end).saturating_sub(self.next);

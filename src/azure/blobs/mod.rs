@@ -23,11 +23,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use azure_core::credentials::TokenCredential;
 use azure_core::http::policies::Policy;
-use azure_core::http::{ClientMethodOptions, ClientOptions, ExponentialRetryOptions, RetryOptions, Url};
-use azure_core::time::Duration;
+use azure_core::http::{ClientMethodOptions, ClientOptions, Url};
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobServiceClient, BlobServiceClientOptions};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
 
 use crate::azure::meter::{MeterPolicy, Metered};
+use crate::azure::open::read_retries;
 use crate::backend::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext};
 use crate::contract::{MediaBody, Service, StoreError};
 use errors::{Failure, MAX_BLOCK_BYTES};
@@ -70,13 +72,7 @@ impl AzureBlobs {
         containers: impl IntoIterator<Item = (BlobArea, String)>,
         tuning: BlobTuning,
     ) -> Result<Self, StoreError> {
-        let retry = RetryOptions::exponential(ExponentialRetryOptions {
-            initial_delay: Duration::milliseconds(200),
-            max_retries: 3,
-            max_total_elapsed: Duration::seconds(20),
-            max_delay: Duration::seconds(5),
-        });
-        let options = ClientOptions { retry, ..ClientOptions::default() };
+        let options = ClientOptions { retry: read_retries(), ..ClientOptions::default() };
         Self::with_client_options(service_url, credential, signing, containers, tuning, options)
     }
 
@@ -175,9 +171,9 @@ impl Request {
         ClientMethodOptions { context: self.context() }
     }
 
-    /// Sends it and reads its failure.
+    /// Sends it and reads its failure. The SDK logs URLs, which name blobs and may hold a SAS: no one listens.
     async fn send<T>(&self, request: impl Future<Output = azure_core::Result<T>>) -> Result<T, Failure> {
-        request.await.map_err(|error| Failure::read(&error, &self.container))
+        request.with_subscriber(Dispatch::none()).await.map_err(|error| Failure::read(&error, &self.container))
     }
 
     /// Whether one of the tries may have been executed, also if the last one was refused.

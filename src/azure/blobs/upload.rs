@@ -8,7 +8,6 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::pin::pin;
-use std::time::Duration;
 
 use azure_core::http::RequestContent;
 use azure_storage_blob::models::{
@@ -18,7 +17,7 @@ use azure_storage_blob::models::{
 };
 use bytes::Bytes;
 use futures::{TryStreamExt as _, stream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::blocks::{Blocks, Hashes};
 use super::errors::{Failure, Verdict};
@@ -28,9 +27,6 @@ use crate::contract::{ErrorKind, MediaBody, Outcome, StoreError};
 
 /// `If-None-Match: *`: only if there is no blob of this name.
 const ABSENT: &str = "*";
-
-/// The most time kept back for the read-back before the deadline; a quarter of what is left, if that is less.
-const READ_BACK: Duration = Duration::from_secs(5);
 
 /// What makes two payloads the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +179,7 @@ async fn publish<T>(
     content: Content,
     write: impl Future<Output = azure_core::Result<T>>,
 ) -> Result<Option<T>, StoreError> {
-    let failure = match timeout_at(answer_by(target.cx.deadline()), request.send(write)).await {
+    let failure = match timeout_at(target.cx.answer_by(), request.send(write)).await {
         Ok(Ok(answer)) => return Ok(Some(answer)),
         Ok(Err(failure)) => failure,
         Err(_) if request.was_sent() => Failure::timeout(Verdict::Open),
@@ -230,12 +226,6 @@ async fn read_back(target: &Target) -> Result<Option<Content>, Failure> {
         Err(failure) if failure.verdict == Verdict::Missing => Ok(None),
         Err(failure) => Err(failure),
     }
-}
-
-/// Until when an answer is awaited, so that there is time for the read-back.
-fn answer_by(deadline: Instant) -> Instant {
-    let left = deadline.saturating_duration_since(Instant::now());
-    deadline - READ_BACK.min(left / 4)
 }
 
 fn random_prefix() -> Result<[u8; 16], StoreError> {

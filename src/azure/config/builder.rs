@@ -86,14 +86,15 @@ impl AzureConfigBuilder {
     }
 
     /// Bytes of one block of a large blob, and the size up to which a body is sent in one request: 1 MiB to 100 MiB,
-    /// 8 MiB if unset. An upload holds up to `blob_parallelism` blocks in memory, a download up to twice as many.
+    /// 8 MiB if unset. An upload holds at most `blob_parallelism` + 1 blocks in memory. A download reads ranges of this
+    /// size, one after the other, and holds what has arrived of one.
     #[must_use]
     pub fn with_blob_block_size(mut self, bytes: usize) -> Self {
         self.blob_block_size = bytes;
         self
     }
 
-    /// Blocks or ranges of one blob in flight at a time: 1 to 16, 4 if unset.
+    /// Blocks of one upload in flight at a time: 1 to 16, 4 if unset. Reads are sequential.
     #[must_use]
     pub fn with_blob_parallelism(mut self, requests: usize) -> Self {
         self.blob_parallelism = requests;

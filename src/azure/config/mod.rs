@@ -171,12 +171,12 @@ impl AzureConfig {
         format!("{}{container}", self.prefix)
     }
 
-    /// Bytes of a block, 1 MiB to 100 MiB.
+    /// Bytes of a block and of a ranged read, 1 MiB to 100 MiB.
     pub(crate) fn blob_block_size(&self) -> usize {
         self.blob_block_size
     }
 
-    /// Blocks or ranges in flight, 1 to 16.
+    /// Blocks of an upload in flight, 1 to 16.
     pub(crate) fn blob_parallelism(&self) -> usize {
         self.blob_parallelism
     }

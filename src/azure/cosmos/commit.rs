@@ -61,11 +61,12 @@ impl Basis {
                 Ok(Self::live(expected))
             }
             (Precondition::Exact(_), _) | (Precondition::Present, None) => conflict(),
-            (Precondition::Present, Some(record)) => Ok(Self::State { witness: record.witness(), before: None }),
+            (Precondition::Present, Some(record)) => {
+                let before = Before { created: None, ops: record.envelope.ops };
+                Ok(Self::State { witness: record.witness(), before: Some(before) })
+            }
             (Precondition::Any, Some(record)) => {
-                if let Operation::Put { draft, .. } = operation {
-                    draft.check_over(record)?;
-                }
+                operation.check_over(record)?;
                 Ok(Self::live(&record.witness()))
             }
             (Precondition::Any | Precondition::Absent, None) => Ok(match (operation, found) {
@@ -230,7 +231,8 @@ impl CosmosBackend {
                 }
                 Decision::NotApplied(at) => {
                     pending.settle(false);
-                    bases = rebase(commit, &resting, &writes[at], &found)?;
+                    let refused = matches!(refusal, Answer::Refused { .. });
+                    bases = rebase(commit, &resting, &writes[at], refused, &found)?;
                     again = true;
                 }
                 // Sending the same request again would be safe in the first case.
@@ -301,12 +303,13 @@ impl CosmosBackend {
     }
 }
 
-/// The bases for another try after the service refused one write, or the error that ends the commit. The write that was
-/// refused is judged first, so that the error is its own.
+/// The bases for another try after `cause` kept the commit from being applied, or the error that ends the commit. The
+/// cause is judged first, so that the error is its own. `refused` says that the service has refused it.
 fn rebase(
     commit: &Commit,
     bases: &[Basis],
-    refused: &Write<'_>,
+    cause: &Write<'_>,
+    refused: bool,
     found: &HashMap<String, Record>,
 ) -> Result<Vec<Option<Basis>>, StoreError> {
     let read = |index: usize| {
@@ -315,9 +318,9 @@ fn rebase(
         if matches!(bases[index], Basis::Nothing) {
             return Ok(None);
         }
-        let basis = Basis::read(operation, found.get(operation.key()), index == refused.index);
+        let basis = Basis::read(operation, found.get(operation.key()), refused && index == cause.index);
         basis.map(Some).map_err(|error| error.with_index(index))
     };
-    read(refused.index)?;
+    read(cause.index)?;
     (0..bases.len()).map(read).collect()
 }

@@ -3,7 +3,7 @@
 //!
 //! Parsing is strict: a property that is missing or malformed makes the record `Corrupt`, never something else.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::azure::names::TOMBSTONE_TTL_SECONDS;
 use crate::backend::{Envelope, Owner, Record, record_name};
@@ -49,8 +49,7 @@ pub(super) fn encode(partition: &str, key: &str, envelope: &Envelope, now: Times
     doc.insert("updated".into(), envelope.updated.to_string().into());
     // Cosmos keeps numbers as IEEE-754 doubles ("Azure Cosmos DB service quotas"), which are exact up to 2^53 only.
     doc.insert("number".into(), envelope.number.to_string().into());
-    let ops: Vec<String> = envelope.ops.as_slice().iter().map(|op| format!("{op:016x}")).collect();
-    doc.insert("ops".into(), json!(ops));
+    doc.insert("ops".into(), envelope.ops.to_texts().into());
     Value::Object(doc)
 }
 
@@ -72,12 +71,8 @@ pub(super) fn decode(doc: Value) -> Result<Record, StoreError> {
 
 /// The record by type and by the digest of its key. Both may be what is damaged.
 fn describe(fields: &Map<String, Value>) -> String {
-    let known = |name: &&str| {
-        name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
-    };
-    let record_type = fields.get("type").and_then(Value::as_str).filter(known).unwrap_or("record");
-    let key = fields.get("id").and_then(Value::as_str).unwrap_or_default();
-    record_name(record_type, key)
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    record_name(text("type"), text("id"))
 }
 
 fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {
@@ -106,17 +101,10 @@ fn number(fields: &Map<String, Value>) -> Result<u64, String> {
 }
 
 fn ops(fields: &Map<String, Value>) -> Result<OpTrail, String> {
-    let op = |value: &Value| {
-        let digits = value.as_str()?;
-        let hex = digits.len() == 16 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if hex { u64::from_str_radix(digits, 16).ok() } else { None }
-    };
     let malformed = || String::from("ops is not a list of up to four 16-digit hex texts");
     let list = fields.get("ops").ok_or("ops is missing")?.as_array().ok_or_else(malformed)?;
-    if list.len() > OpTrail::CAPACITY {
-        return Err(malformed());
-    }
-    list.iter().map(op).collect::<Option<OpTrail>>().ok_or_else(malformed)
+    let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+    texts.and_then(OpTrail::from_texts).ok_or_else(malformed)
 }
 
 fn parse(fields: &mut Map<String, Value>) -> Result<Record, String> {
@@ -158,6 +146,8 @@ fn parse(fields: &mut Map<String, Value>) -> Result<Record, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::contract::ErrorKind;
 

@@ -8,7 +8,6 @@
 use azure_data_cosmos::options::{BatchDeleteOptions, Precondition};
 use azure_data_cosmos::{FeedScope, TransactionalBatch};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::CosmosBackend;
 use super::document::RESERVED;
@@ -17,16 +16,12 @@ use super::queries;
 use crate::azure::names::TOMBSTONE_TTL_SECONDS;
 use crate::backend::outcome::Answer;
 use crate::backend::{
-    CallContext, ChangeCursor, ChangeEntry, ChangePage, KeyRange, PartitionPage, RecordBackend, hex, next_number,
+    CallContext, ChangeCursor, ChangeEntry, ChangePage, KeyRange, PartitionPage, RecordBackend, next_number,
 };
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
-/// The layout of a cursor's position: `<partition>:<floor>:<continuation>`.
+/// The layout of a cursor's position: `<floor>:<continuation>`.
 const LAYOUT: u32 = 1;
-/// A cursor is good for as long as tombstones stay, in microseconds.
-const RETENTION_MICROS: i64 = TOMBSTONE_TTL_SECONDS as i64 * 1_000_000;
-/// How far clocks may differ, in microseconds.
-const AHEAD_MICROS: i64 = 5 * 60 * 1_000_000;
 /// The key of the floor. No record's key begins with this character.
 const FLOOR: &str = "!floor";
 
@@ -34,11 +29,6 @@ const FLOOR: &str = "!floor";
 struct Floor {
     number: u64,
     tag: String,
-}
-
-/// Binds a position to its partition without showing the partition's name.
-fn partition_mark(partition: &str) -> String {
-    hex(&Sha256::digest(partition.as_bytes())[..8])
 }
 
 impl CosmosBackend {
@@ -60,21 +50,14 @@ impl CosmosBackend {
     ) -> Result<ChangePage, StoreError> {
         let now = cx.now();
         let outdated = || StoreError::new(ErrorKind::SnapshotRequired);
-        let foreign = || StoreError::invalid("cursor", "it is damaged or belongs to another partition");
+        let damaged = || StoreError::invalid("cursor", "it is damaged");
         let mut continuation = None;
         let mut bound = None;
         if let Some(cursor) = since {
-            let age = now.as_micros().saturating_sub(cursor.at.as_micros());
-            if cursor.layout != LAYOUT || !(-AHEAD_MICROS..=RETENTION_MICROS).contains(&age) {
-                return Err(outdated());
-            }
-            let (mark, rest) = cursor.position.split_once(':').ok_or_else(foreign)?;
-            let (floor, position) = rest.split_once(':').ok_or_else(foreign)?;
-            if mark != partition_mark(partition) {
-                return Err(foreign());
-            }
+            let position = cursor.position(LAYOUT, partition, now)?;
+            let (floor, position) = position.split_once(':').ok_or_else(damaged)?;
             continuation = Some(position);
-            bound = Some(floor.parse::<u64>().map_err(|_| foreign())?);
+            bound = Some(floor.parse::<u64>().map_err(|_| damaged())?);
         }
         let floor = self.floor(cx, partition).await?.map(|floor| floor.number);
         // A floor that has expired is older than every cursor that is still good.
@@ -86,15 +69,15 @@ impl CosmosBackend {
         let limit = limit.clamp(1, self.limits().page);
         let feed = self.requests.changes(cx, partition, continuation, limit).await;
         let (documents, position) = feed.map_err(|failure| match failure.status {
-            400 if since.is_some() => foreign(),
+            400 if since.is_some() => damaged(),
             _ => failure.error(),
         })?;
-        let position = format!("{}:{}:{position}", partition_mark(partition), floor.or(bound).unwrap_or(0));
+        let position = format!("{}:{position}", floor.or(bound).unwrap_or(0));
         let changes = documents.iter().filter_map(entry).collect();
-        Ok(ChangePage { changes, next: ChangeCursor { layout: LAYOUT, position, at: now } })
+        Ok(ChangePage { changes, next: ChangeCursor::new(LAYOUT, partition, position, now) })
     }
 
-    /// Costs a read of what lies after the cursor: for operators, not for requests. Memory is one page.
+    /// Partitions with records or tombstones. For operators, not for requests. Memory is one page.
     pub(super) async fn partition_names(
         &self,
         cx: &CallContext,
@@ -118,65 +101,100 @@ impl CosmosBackend {
         Ok(PartitionPage { partitions, next: None })
     }
 
-    /// Deletes items for good, tombstones and damaged ones too, in batches under their tags, until all ranges are
-    /// empty in one pass; then writes the floor. A record whose deletion was not answered may be missing in the count.
+    /// Deletes for good what is in the ranges, damaged items too, and every tombstone of the partition, since tombstones
+    /// are its history; raises the floor; and begins again unless nothing has come in the meantime. In batches, under
+    /// tags. A record whose deletion was not answered may be missing in the count.
     pub(super) async fn erase_ranges(
         &self,
         cx: &CallContext,
         partition: &str,
         ranges: &[KeyRange],
     ) -> Result<u64, StoreError> {
-        let mut erased = 0;
+        let mut erasure = Erasure::default();
+        let erased = self.erase_all(cx, partition, ranges, &mut erasure).await;
         // Nothing is undone, so once something was deleted a failure is not 'nothing was written'.
-        let mut touched = false;
-        let begun =
-            |error: StoreError, touched: bool| if touched { error.with_outcome(Outcome::Unknown) } else { error };
+        match erased {
+            Err(error) if erasure.touched => Err(error.with_outcome(Outcome::Unknown)),
+            erased => erased.map(|()| erasure.erased),
+        }
+    }
+
+    async fn erase_all(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+        erasure: &mut Erasure,
+    ) -> Result<(), StoreError> {
+        let mut floor_is_raised = false;
         loop {
             let mut found = false;
             for range in ranges {
-                loop {
-                    let items = self.erasable(cx, partition, range).await.map_err(|error| begun(error, touched))?;
-                    if items.is_empty() {
-                        break;
-                    }
-                    found = true;
-                    let pending = cx.write_sent();
-                    match self.delete_items(cx, partition, &items).await {
-                        Ok(()) => {
-                            pending.settle(true);
-                            touched = true;
-                            erased += items.iter().filter(|item| item.live).count() as u64;
-                        }
-                        Err(failure) => match failure.ending() {
-                            // Another writer, or this one's lost answer: the next scan shows what is left.
-                            Ending::Asks(Answer::Refused { attempts }) => {
-                                pending.settle(attempts != Some(1));
-                                touched |= attempts != Some(1);
-                            }
-                            Ending::NotApplied => {
-                                pending.settle(false);
-                                return Err(begun(failure.error(), touched));
-                            }
-                            Ending::Asks(Answer::Open) => return Err(failure.unknown()),
-                        },
-                    }
-                }
+                found |= self.erase_items(cx, partition, range, Item::of, erasure).await?;
             }
-            if !found {
-                break;
+            let everything = KeyRange { from: String::new(), to: "~".into() };
+            found |= self.erase_items(cx, partition, &everything, Item::buried, erasure).await?;
+            if found || !floor_is_raised {
+                self.raise_floor(cx, partition).await?;
+                (floor_is_raised, erasure.touched) = (true, true);
+            } else {
+                return Ok(());
             }
         }
-        self.raise_floor(cx, partition).await.map_err(|error| begun(error, touched))?;
-        Ok(erased)
     }
 
-    /// The first items of a range, as many as a batch takes.
-    async fn erasable(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Item>, StoreError> {
-        let page = self.limits().operations_per_commit;
-        let pages = self.range(&cx.latest(), partition, range, page).await;
+    /// Deletes the items of a range that `select` names until there are none; says whether there were any.
+    async fn erase_items(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        select: fn(&Value) -> Option<Item>,
+        erasure: &mut Erasure,
+    ) -> Result<bool, StoreError> {
+        let mut found = false;
+        loop {
+            let items = self.erasable(cx, partition, range, select).await?;
+            if items.is_empty() {
+                return Ok(found);
+            }
+            found = true;
+            let pending = cx.write_sent();
+            match self.delete_items(cx, partition, &items).await {
+                Ok(()) => {
+                    pending.settle(true);
+                    erasure.touched = true;
+                    erasure.erased += items.iter().filter(|item| item.live).count() as u64;
+                }
+                Err(failure) => match failure.ending() {
+                    // Another writer, or this one's lost answer: the next scan shows what is left.
+                    Ending::Asks(Answer::Refused { attempts }) => {
+                        pending.settle(attempts != Some(1));
+                        erasure.touched |= attempts != Some(1);
+                    }
+                    Ending::NotApplied => {
+                        pending.settle(false);
+                        return Err(failure.error());
+                    }
+                    Ending::Asks(Answer::Open) => return Err(failure.unknown()),
+                },
+            }
+        }
+    }
+
+    /// The first items of a range that are to go, as many as a batch takes.
+    async fn erasable(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        select: fn(&Value) -> Option<Item>,
+    ) -> Result<Vec<Item>, StoreError> {
+        let batch = self.limits().operations_per_commit;
+        let pages = self.range(&cx.latest(), partition, range, batch).await;
         let mut pages = pages.map_err(|failure| failure.error())?;
         while let Some(documents) = pages.next(cx).await.map_err(|failure| failure.error())? {
-            let items: Vec<Item> = documents.iter().filter_map(Item::of).take(page).collect();
+            let items: Vec<Item> = documents.iter().filter_map(select).take(batch).collect();
             if !items.is_empty() {
                 return Ok(items);
             }
@@ -202,10 +220,7 @@ impl CosmosBackend {
         loop {
             let floor = self.floor(cx, partition).await?;
             let number = next_number(floor.as_ref().map_or(0, |floor| floor.number), cx.now()).to_string();
-            // Marked as a tombstone, so that it does not make an empty partition look inhabited.
-            let document = json!({
-                "id": FLOOR, "pk": partition, "number": number, "tombstone": true, "ttl": TOMBSTONE_TTL_SECONDS,
-            });
+            let document = json!({ "id": FLOOR, "pk": partition, "number": number, "ttl": TOMBSTONE_TTL_SECONDS });
             let pending = cx.write_sent();
             let written = match &floor {
                 None => self.requests.create(cx, partition, FLOOR, &document).await,
@@ -227,6 +242,15 @@ impl CosmosBackend {
     }
 }
 
+/// What an erasure has done so far.
+#[derive(Default)]
+struct Erasure {
+    /// Live records deleted.
+    erased: u64,
+    /// Whether anything was written, or may have been.
+    touched: bool,
+}
+
 /// An item to delete for good. Nothing else of it needs to be readable.
 struct Item {
     key: String,
@@ -240,6 +264,11 @@ impl Item {
         let key = text("id").filter(|key| !key.starts_with(RESERVED))?.to_owned();
         let live = document.get("tombstone") != Some(&Value::Bool(true));
         Some(Self { key, tag: text("_etag")?.to_owned(), live })
+    }
+
+    /// The item of a tombstone.
+    fn buried(document: &Value) -> Option<Self> {
+        Self::of(document).filter(|item| !item.live)
     }
 }
 

@@ -23,6 +23,7 @@ use azure_data_cosmos::ContainerClient;
 
 pub(crate) use connect::CosmosCredential;
 
+use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
     ScanPage, Written,
@@ -58,6 +59,8 @@ impl RecordBackend for CosmosBackend {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        check_partition(partition)?;
+        check_record_key(key)?;
         Ok(self.point(cx, partition, key).await?.filter(|record| !record.envelope.tombstone))
     }
 
@@ -69,10 +72,14 @@ impl RecordBackend for CosmosBackend {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError> {
+        check_partition(partition)?;
+        check_range(range)?;
         self.scan_range(cx, partition, range, after, limit).await
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+        check_partition(partition)?;
+        check_range(range)?;
         self.load_range(cx, partition, range).await
     }
 
@@ -84,6 +91,8 @@ impl RecordBackend for CosmosBackend {
     }
 
     async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
+        check_partition(partition)?;
+        ranges.iter().try_for_each(check_range)?;
         self.erase_ranges(cx, partition, ranges).await
     }
 
@@ -94,6 +103,7 @@ impl RecordBackend for CosmosBackend {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
+        check_partition(partition)?;
         self.changes_since(cx, partition, since, limit).await
     }
 

@@ -1,4 +1,4 @@
-//! One request each: sent until the call's deadline, counted on the call's meter, failed as a [`Failure`].
+//! One request each: sent until the call's deadline, a write until its answer is awaited no longer, counted on the call's meter, failed as a [`Failure`].
 //!
 //! Bytes are those of the JSON bodies. Failed requests are counted like the others.
 
@@ -16,6 +16,10 @@ use azure_data_cosmos::options::{
 use azure_data_cosmos::{ContainerClient, CosmosError, FeedScope, Query, TransactionalBatch};
 use futures::StreamExt;
 use serde_json::Value;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber as _;
 
 use super::errors::{Failure, sends};
 use crate::backend::{CallContext, Cost, json_bytes};
@@ -53,14 +57,39 @@ macro_rules! answered {
 
 answered!(ItemResponse, BatchResponse, QueryFeedPage<Value>, FeedPage<ChangeFeedItem<Value>>);
 
-/// Sends a request and counts it.
-async fn counted<T: Answered>(
+/// Sends a read and counts it.
+async fn read<T: Answered>(
     cx: &CallContext,
     kind: &'static str,
     bytes: u64,
     request: impl Future<Output = Result<T, CosmosError>>,
 ) -> Result<T, Failure> {
-    let result = tokio::time::timeout_at(cx.deadline(), request).await;
+    counted(cx, kind, bytes, cx.deadline(), request).await
+}
+
+/// Sends a write and counts it. Some of the call's time is kept for the read that settles a write without an answer.
+async fn write<T: Answered>(
+    cx: &CallContext,
+    kind: &'static str,
+    bytes: u64,
+    request: impl Future<Output = Result<T, CosmosError>>,
+) -> Result<T, Failure> {
+    counted(cx, kind, bytes, cx.answer_by(), request).await
+}
+
+/// Polls a request of the SDK, whose logs name items, with no one listening.
+async fn unlogged<F: Future>(until: Instant, request: F) -> Result<F::Output, Elapsed> {
+    timeout_at(until, request.with_subscriber(Dispatch::none())).await
+}
+
+async fn counted<T: Answered>(
+    cx: &CallContext,
+    kind: &'static str,
+    bytes: u64,
+    until: Instant,
+    request: impl Future<Output = Result<T, CosmosError>>,
+) -> Result<T, Failure> {
+    let result = unlogged(until, request).await;
     let diagnostics = match &result {
         Ok(Ok(answer)) => answer.diagnostics(),
         Ok(Err(error)) => error.diagnostics(),
@@ -124,7 +153,7 @@ impl Requests {
     pub(super) async fn read(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Value>, Failure> {
         let options = ItemReadOptions::default().with_operation_options(self.reading(cx));
         let request = self.container.read_item(partition.to_owned(), key, Some(options));
-        match counted(cx, "get", 0, request).await {
+        match read(cx, "get", 0, request).await {
             Ok(response) => {
                 let document: Value = response.into_model().map_err(|error| Failure::new(&error, 0))?;
                 received(cx, "get", json_bytes(&document));
@@ -144,7 +173,7 @@ impl Requests {
         document: &Value,
     ) -> Result<String, Failure> {
         let request = self.container.create_item(partition.to_owned(), key, document, None);
-        counted(cx, "create", json_bytes(document) as u64, request).await.map(|response| tag(&response))
+        write(cx, "create", json_bytes(document) as u64, request).await.map(|response| tag(&response))
     }
 
     /// Replaces the item in this state; its new tag.
@@ -158,7 +187,7 @@ impl Requests {
     ) -> Result<String, Failure> {
         let options = ItemWriteOptions::default().with_precondition(Precondition::if_match(expected.to_owned()));
         let request = self.container.replace_item(partition.to_owned(), key, document, Some(options));
-        counted(cx, "replace", json_bytes(document) as u64, request).await.map(|response| tag(&response))
+        write(cx, "replace", json_bytes(document) as u64, request).await.map(|response| tag(&response))
     }
 
     /// Deletes the item in this state for good, without a tombstone.
@@ -171,7 +200,7 @@ impl Requests {
     ) -> Result<(), Failure> {
         let options = ItemWriteOptions::default().with_precondition(Precondition::if_match(expected.to_owned()));
         let request = self.container.delete_item(partition.to_owned(), key, Some(options));
-        counted(cx, "delete", 0, request).await.map(|_| ())
+        write(cx, "delete", 0, request).await.map(|_| ())
     }
 
     /// Sends the batch; the tags of its operations, or the failure and the operation that caused it.
@@ -182,7 +211,7 @@ impl Requests {
         bytes: u64,
     ) -> Result<Vec<String>, (Failure, Option<usize>)> {
         let request = self.container.execute_transactional_batch(batch, None);
-        let response = counted(cx, "batch", bytes, request).await.map_err(|failure| (failure, None))?;
+        let response = write(cx, "batch", bytes, request).await.map_err(|failure| (failure, None))?;
         let diagnostics = response.diagnostics();
         // The batch was answered: an answer that can't be read leaves open whether it was applied.
         let answer = response.into_model().map_err(|error| (Failure::new(&error, bytes), None))?;
@@ -220,7 +249,7 @@ impl Requests {
             .with_operation_options(self.reading(cx))
             .with_feed_options(FeedOptions::default().with_max_item_count(at_most(page)));
         let planning = self.container.query_items::<Value>(query, scope, Some(options));
-        let items = tokio::time::timeout_at(cx.deadline(), planning).await.map_err(|_| Failure::deadline(0))?;
+        let items = unlogged(cx.deadline(), planning).await.map_err(|_| Failure::deadline(0))?;
         let items = items.map_err(|error| Failure::new(&error, bytes as u64))?;
         Ok(Pages { pages: Some(items.into_pages()), bytes: bytes as u64, one_partition })
     }
@@ -240,7 +269,7 @@ impl Requests {
         }
         let scope = FeedScope::partition(partition.to_owned());
         let mut feed: Option<ChangeFeedPageIterator<ChangeFeedItem<Value>>> = None;
-        let page = counted(cx, "feed", 0, async {
+        let page = read(cx, "feed", 0, async {
             let start = ChangeFeedStartFrom::Beginning;
             let pages = feed.insert(self.container.query_change_feed(scope, start, Some(options)).await?);
             pages.next().await.unwrap_or_else(|| Err(ended()))
@@ -272,7 +301,7 @@ impl Pages {
     /// The next page; `None` at the end. Where the last page said that it is the last, no request is made for that.
     pub(super) async fn next(&mut self, cx: &CallContext) -> Result<Option<Vec<Value>>, Failure> {
         let Some(pages) = &mut self.pages else { return Ok(None) };
-        let page = counted(cx, "query", self.bytes, async { pages.next().await.transpose() }).await?;
+        let page = read(cx, "query", self.bytes, async { pages.next().await.transpose() }).await?;
         let Some(page) = page else {
             self.pages = None;
             return Ok(None);

@@ -47,8 +47,10 @@ pub(super) fn settle(op: OpId, answer: Answer, failing: Option<usize>, points: &
         all.position(|(verdict, point)| *verdict == Verdict::NotApplied && (point.has_moved() || !moved))
     };
     if let Some(first) = refused(true).or_else(|| refused(false)) {
-        // A refusal is about the record that the service names, though another may have given the proof.
-        Decision::NotApplied(failing.unwrap_or(first))
+        // A refusal is about the record that the service names, though another may have given the proof. A batch that is
+        // left open names at most the record that was being written.
+        let named = failing.filter(|_| matches!(answer, Answer::Refused { .. }));
+        Decision::NotApplied(named.unwrap_or(first))
     } else if verdicts.iter().all(|verdict| *verdict == Verdict::StillAsKnown) {
         Decision::MayStillLand
     } else {
@@ -145,7 +147,9 @@ mod tests {
         let changed = envelope(&[1, 2]);
         let untouched = Point { expected: Expected::State(&known), found: Some((&same, "old")) };
         let moved = Point { expected: Expected::State(&known), found: Some((&changed, "new")) };
-        assert_eq!(settle(op(9), Answer::Open, None, &[untouched, moved]), Decision::NotApplied(1));
+        for named in [None, Some(0), Some(1)] {
+            assert_eq!(settle(op(9), Answer::Open, named, &[untouched, moved]), Decision::NotApplied(1));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::FencedTable;
 use super::client::{Entity, IfMatch, Transaction};
 use super::fence::{Fenced, Moved, Sent};
-use super::head::{self, Head};
+use super::head::Head;
 use super::history::{Call, Change};
 use super::lane::LaneGuard;
 use super::rows;
@@ -43,9 +43,6 @@ impl FencedTable {
     pub(super) async fn commit_records(&self, cx: &CallContext, commit: &Commit) -> Result<Vec<Written>, StoreError> {
         commit.check()?;
         RecordLimits::TABLES.check(commit)?;
-        for (index, operation) in commit.operations.iter().enumerate() {
-            head::check_key(operation.key()).map_err(|error| error.with_index(index))?;
-        }
         let nothing = |operation: &Operation| matches!(operation.expect(), Precondition::Exact(w) if w.tag.is_empty());
         if let Some(index) = commit.operations.iter().position(nothing) {
             return Err(self.conflict(cx, commit, index).await);
@@ -210,6 +207,9 @@ fn build(commit: &Commit, head: Option<&Head>, found: Found, now: Timestamp) -> 
     let after = Head::after(head, stamp.number, commit.op, false);
     let (mut operations, mut written, mut rows, mut keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (index, (operation, found)) in commit.operations.iter().zip(found).enumerate() {
+        if let Some(record) = &found {
+            operation.check_over(record).map_err(|error| error.with_index(index))?;
+        }
         let state = match operation.expect() {
             Precondition::Any => State::of(found.as_ref().map(Record::witness)),
             Precondition::Exact(witness) => State::of(Some(Witness::clone(witness))),
@@ -227,9 +227,6 @@ fn build(commit: &Commit, head: Option<&Head>, found: Found, now: Timestamp) -> 
                 keys.push(format!("-{key}"));
             }
             Operation::Put { draft, .. } => {
-                if let Some(record) = &found {
-                    draft.check_over(record).map_err(|error| error.with_index(index))?;
-                }
                 let key = draft.key.clone();
                 let envelope = draft.clone().stamped(&stamp, state.before().as_ref());
                 let entity = rows::encode(&commit.partition, &key, &envelope)?;

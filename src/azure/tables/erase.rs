@@ -9,8 +9,8 @@ use super::fence::{Fenced, Moved, Sent};
 use super::head::{self, BORN, HEAD, Head};
 use super::history::{self, Call, Change};
 use super::lane::LaneGuard;
-use super::load::check_range;
 use crate::azure::meter::Metered;
+use crate::backend::keys::{check_partition, check_range};
 use crate::backend::{CallContext, KeyRange, OpId, RecordLimits, next_number};
 use crate::contract::{MAX_DEADLINE, Outcome, Service, StoreError, Timestamp};
 
@@ -28,6 +28,7 @@ impl FencedTable {
         partition: &str,
         ranges: &[KeyRange],
     ) -> Result<u64, StoreError> {
+        check_partition(partition)?;
         ranges.iter().try_for_each(check_range)?;
         let lane = self.lanes.enter(cx, partition).await?;
         let erased = self.erase_under(cx, partition, ranges, &lane).await;

@@ -80,7 +80,7 @@ impl Fenced {
 }
 
 impl FencedTable {
-    /// Sends a transaction once and finds out what became of it. The lane knows the head afterwards, unless it is not sure.
+    /// Sends a transaction once and finds out what became of it, also when there is no answer in time. The lane knows the head afterwards, unless it is not sure.
     ///
     /// # Errors
     /// Whatever is not an answer about preconditions, with the exact outcome. The index is that of the record operation.
@@ -96,15 +96,8 @@ impl FencedTable {
         let pending = cx.write_sent();
         let metered = Metered::new(cx, Service::Tables, "commit");
         let context = metered.context();
-        let Ok(answer) = timeout_at(cx.deadline(), self.table.execute(&context, &transaction)).await else {
-            if metered.sends() == 0 {
-                pending.settle(false);
-                return Err(StoreError::timeout());
-            }
-            return Err(StoreError::timeout().with_outcome(Outcome::Unknown));
-        };
-        let error = match answer {
-            Ok(mut tags) => {
+        let (next, refusal) = match timeout_at(cx.answer_by(), self.table.execute(&context, &transaction)).await {
+            Ok(Ok(mut tags)) => {
                 pending.settle(true);
                 let records = tags.split_off(fence.min(tags.len()));
                 if let Some(tag) = tags.into_iter().next().flatten() {
@@ -113,10 +106,15 @@ impl FencedTable {
                 }
                 return Ok(Sent::Applied(records));
             }
-            Err(error) => error,
+            Ok(Err(error)) => {
+                let next = decide::next(Answer::of(&error, fence), error.attempts());
+                (next, self.refusal(&error, fence))
+            }
+            Err(_) if metered.sends() == 0 => (Next::GiveUp, StoreError::timeout()),
+            Err(_) => (Next::Investigate, StoreError::timeout()),
         };
         let tag = before.as_ref().map(|head| head.tag.clone());
-        let row = match decide::next(Answer::of(&error, fence), error.attempts()) {
+        let row = match next {
             Next::Rebuild(row) => row,
             Next::RecordFailed(record) => {
                 pending.settle(false);
@@ -126,7 +124,7 @@ impl FencedTable {
             Next::GiveUp => {
                 pending.settle(false);
                 before.into_iter().for_each(|head| lane.know(head));
-                return Err(self.refusal(&error, fence));
+                return Err(refusal);
             }
             Next::Investigate => {
                 let found = self.investigate(cx, partition, &after, tag.as_deref()).await;
@@ -138,7 +136,7 @@ impl FencedTable {
                     Ok(Verdict::NotApplied) => 0,
                     // Nothing is sent again here, so a request that may yet land is as unknown as one that can't be told.
                     Ok(Verdict::SendAgain | Verdict::Unknown) | Err(_) => {
-                        return Err(self.refusal(&error, fence).with_outcome(Outcome::Unknown));
+                        return Err(refusal.with_outcome(Outcome::Unknown));
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! The head of a partition: its fence. Every commit replaces it under its ETag, so commits of one partition have an order.
 
-use super::client::{Entity, limit};
+use super::client::Entity;
 use super::columns::{Columns, number};
 use crate::backend::OpId;
 use crate::contract::StoreError;
@@ -82,20 +82,6 @@ pub(super) fn born_without_head() -> StoreError {
     StoreError::corrupt("head", "the row is missing although the partition was born")
 }
 
-/// Refuses keys that would touch the rows of the layout, or that the service would refuse.
-///
-/// # Errors
-/// `Invalid{key}`.
-pub(super) fn check_key(key: &str) -> Result<(), StoreError> {
-    if key.as_bytes().first().is_none_or(|&first| first <= b'!') {
-        return Err(StoreError::invalid("key", "it does not begin with a letter or digit"));
-    }
-    if key.encode_utf16().count() > limit::KEY {
-        return Err(StoreError::limit("key (UTF-16 units)", limit::KEY as u64, key.encode_utf16().count() as u64));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,14 +129,5 @@ mod tests {
             let text = Head::decode(&entity).unwrap_err().to_string();
             assert!(text.starts_with(&format!("the stored head can't be read: {column} ")), "{text}");
         }
-    }
-
-    #[test]
-    fn rows_of_the_layout_are_no_keys() {
-        for key in ["", "!head", "!c:00000000000000000001", " m"] {
-            assert!(check_key(key).is_err(), "{key}");
-        }
-        assert!(check_key("m:x:-:name").is_ok());
-        assert!(check_key("0000:x").is_ok());
     }
 }

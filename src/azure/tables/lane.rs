@@ -4,6 +4,7 @@
 //! later take the calls that wait behind it along, and answer them; nothing outside this module would notice.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +24,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Lane {
     /// First come, first served.
     place: Arc<tokio::sync::Mutex<()>>,
@@ -33,11 +34,24 @@ struct Lane {
 }
 
 /// The lanes of one table.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Lanes {
     lanes: Mutex<HashMap<String, Arc<Lane>>>,
     entries: AtomicUsize,
     crowd: Arc<Crowd>,
+}
+
+// Partitions are named after households.
+impl fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lanes").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
 }
 
 /// How many calls are in any lane, waiting or at work.

@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::FencedTable;
 use super::client::{Query, QueryPage, quote};
-use super::head::{self, HEAD};
+use super::head::HEAD;
 use super::rows;
+use crate::backend::keys::{check_partition, check_range};
 use crate::backend::{CallContext, KeyRange, Record, ScanPage};
 use crate::contract::StoreError;
 
@@ -45,14 +46,6 @@ impl LargeRanges {
     }
 }
 
-/// Refuses ranges that reach into the rows of the layout.
-///
-/// # Errors
-/// `Invalid{range}`.
-pub(super) fn check_range(range: &KeyRange) -> Result<(), StoreError> {
-    head::check_key(&range.from).map_err(|_| StoreError::invalid("range", "it does not begin with a letter or digit"))
-}
-
 fn range_query(partition: &str, range: &KeyRange, after: Option<&str>) -> Query {
     match after {
         Some(after) if *after >= *range.from => Query::new().with_filter(format!(
@@ -79,6 +72,7 @@ impl FencedTable {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError> {
+        check_partition(partition)?;
         check_range(range)?;
         let query = range_query(partition, range, after).with_top(super::rows_of_page(limit));
         let page = self.first_page(cx, query).await?;
@@ -97,6 +91,7 @@ impl FencedTable {
         partition: &str,
         range: &KeyRange,
     ) -> Result<Vec<Record>, StoreError> {
+        check_partition(partition)?;
         check_range(range)?;
         let hash = LargeRanges::hash(partition, range);
         // Known before any page is read: if it is still the head afterwards, the pages are of one instant.

@@ -26,6 +26,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use self::head::{HEAD, Head};
 use self::lane::Lanes;
 use self::load::LargeRanges;
 use crate::azure::meter::Metered;
+use crate::backend::keys::{check_partition, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
     ScanPage, Written,
@@ -51,11 +53,17 @@ const PROBE_TAG: &str = "W/\"datetime'1601-01-01T00%3A00%3A00.0000000Z'\"";
 ///
 /// The client's pipeline must carry [`MeterPolicy`](crate::azure::meter::MeterPolicy) per try: beside the meters, it tells
 /// whether a transaction had left when the deadline struck.
-#[derive(Debug)]
 pub(crate) struct FencedTable {
     table: TableClient,
     lanes: Lanes,
     large: LargeRanges,
+}
+
+// Lanes are named after households.
+impl fmt::Debug for FencedTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FencedTable").field("table", &self.table.name()).finish_non_exhaustive()
+    }
 }
 
 impl FencedTable {
@@ -124,7 +132,8 @@ impl RecordBackend for FencedTable {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        head::check_key(key)?;
+        check_partition(partition)?;
+        check_record_key(key)?;
         self.read_record(cx, partition, key).await
     }
 

@@ -24,10 +24,12 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
 use super::{AzureBlobs, BlobTuning};
+use crate::azure::capture::Log;
 use crate::backend::{BlobArea, BlobBackend as _, BlobName, BlobReader, CallContext};
 use crate::contract::{ErrorKind, Freshness, MediaBody, Outcome, StoreError, system_clock};
 
 const URL: &str = "https://acct.blob.core.windows.net/?sig=MARK-sas";
+const TIME: &str = "Sun, 01 Mar 2026 08:00:00 GMT";
 const PATH: &str = "kitchen/home/000102030405060708090a0b0c0d0e0f";
 
 /// What the service does with one request.
@@ -206,6 +208,61 @@ fn tuning_and_endpoint_are_checked() {
 fn debug_shows_neither_url_nor_sas() {
     let text = format!("{:?}", blobs(&Script::of([])));
     assert!(text.contains("xmedia") && !text.contains("MARK") && !text.contains("windows"), "{text}");
+}
+
+#[tokio::test]
+async fn logs_name_neither_payloads_nor_the_sas() {
+    let whole = || {
+        Answer::new(206)
+            .with("etag", "e")
+            .with("content-range", "bytes 0-3/8")
+            .with("x-ms-request-id", "MARK")
+            .body(&b"abcd"[..])
+    };
+    let log = Log::default();
+    let _everything = tracing::subscriber::set_default(log.clone());
+    tracing::trace!("listening");
+    let script = Script::of([
+        Answer::new(201).with("content-md5", md5(b"abc")),
+        Answer::Fail(SdkErrorKind::Io),
+        Answer::code(404, "BlobNotFound"),
+        Answer::new(201),
+        Answer::new(201),
+        Answer::new(201),
+        whole().broken(),
+        Answer::Fail(SdkErrorKind::Io),
+        Answer::code(500, "InternalError"),
+        Answer::code(403, "AuthenticationFailed"),
+        Answer::new(202),
+    ]);
+    let (blobs, cx, name) = (blobs(&script), call(), name());
+    blobs.put(&cx, &name, MediaBody::from(b"abc".to_vec())).await.unwrap();
+    blobs.put(&cx, &name, MediaBody::from(b"abc".to_vec())).await.unwrap_err();
+    blobs.put(&cx, &name, MediaBody::from(b"abcdefgh".to_vec())).await.unwrap();
+    drain(blobs.open(&cx, &name, None).await.unwrap().unwrap()).await.unwrap_err();
+    blobs.head(&cx, &name).await.unwrap_err();
+    blobs.list(&cx, BlobArea::Media, "kitchen/", Some(PATH), 2).await.unwrap_err();
+    blobs.delete(&cx, &name).await.unwrap();
+    script.seen();
+    let log = log.text();
+    assert!(log.contains("listening") && !log.contains("kitchen") && !log.contains("MARK"), "{log}");
+}
+
+#[tokio::test]
+async fn received_bytes_are_those_of_the_body_whatever_length_is_stated() {
+    let received = |cx: &CallContext| cx.meter().snapshot().iter().map(|count| count.bytes_received).sum::<u64>();
+    let chunked = Answer::new(206).with("etag", "e").with("content-range", "bytes 0-2/3").body("a").body("bc");
+    let head = Answer::new(200).with("content-length", "1000000").with("x-ms-creation-time", TIME);
+    let script = Script::of([chunked, head]);
+    let cx = call();
+    let reader = blobs(&script).open(&cx, &name(), None).await.unwrap().unwrap();
+    let headers = received(&cx);
+    assert_eq!(headers, ("etag: e\r\n".len() + "content-range: bytes 0-2/3\r\n".len()) as u64);
+    assert_eq!(drain(reader).await.unwrap(), b"abc");
+    assert_eq!(received(&cx), headers + 3);
+    let cx = call();
+    assert_eq!(blobs(&script).head(&cx, &name()).await.unwrap().unwrap().length, 1_000_000);
+    assert!(received(&cx) < 200);
 }
 
 #[tokio::test]

@@ -157,6 +157,19 @@ async fn one_real_operation_beside_deletes_of_nothing_is_a_point_operation() {
 }
 
 #[tokio::test]
+async fn present_keeps_the_op_trail_and_begins_a_new_time() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let answers = ["r", "b"].map(|key| put(key, json!(1), Precondition::Absent)).to_vec();
+    let answers = commit(&backend, answers).await.unwrap();
+    let (r, b) = (witness(&answers[0]), witness(&answers[1]));
+    let operations = vec![put("r", json!(2), exact(&r)), put("b", json!(2), Precondition::Present)];
+    let again = witness(&commit(&backend, operations).await.unwrap()[1]);
+    assert_eq!((again.ops.as_slice().len(), again.ops.as_slice()[0]), (2, b.ops.as_slice()[0]));
+    assert!(again.created > b.created);
+}
+
+#[tokio::test]
 async fn any_never_ends_in_a_conflict() {
     let account = Account::start().await;
     let backend = account.backend().await;
@@ -188,8 +201,10 @@ async fn a_newer_schema_is_not_written_over() {
     doc["schema"] = json!(2);
     raw.create_item(PARTITION, "k", &doc, None).await.unwrap();
     let before = stored(&backend).await;
-    let error = commit(&backend, vec![put("k", json!(2), Precondition::Any)]).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
+    for operation in [put("k", json!(2), Precondition::Any), delete("k", Precondition::Any)] {
+        let error = commit(&backend, vec![operation]).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Unsupported { .. }), "{error}");
+    }
     assert_eq!(stored(&backend).await, before);
 }
 

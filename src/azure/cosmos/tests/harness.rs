@@ -38,6 +38,8 @@ pub(super) enum Fault {
     Instead(u16),
     /// Not executed and never answered.
     Silence,
+    /// Executed and never answered.
+    SilenceAfter,
 }
 
 type Faults = Arc<Mutex<VecDeque<Fault>>>;
@@ -75,8 +77,10 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
         _ => {}
     }
     let response = host.emulator.execute_request(&forwarded).await.unwrap();
-    if let Some(Fault::After(status)) = fault {
-        return StatusCode::from_u16(status).unwrap().into_response();
+    match fault {
+        Some(Fault::After(status)) => return StatusCode::from_u16(status).unwrap().into_response(),
+        Some(Fault::SilenceAfter) => std::future::pending().await,
+        _ => {}
     }
     let (status, headers, body) = response.deconstruct();
     let mut answer = Response::new(Body::from(body.collect().await.unwrap()));
@@ -229,7 +233,7 @@ pub(super) fn put(key: &str, value: Value, expect: Precondition) -> Operation {
 }
 
 pub(super) fn delete(key: &str, expect: Precondition) -> Operation {
-    Operation::Delete { key: key.into(), expect }
+    Operation::Delete { key: key.into(), expect, schema_version: 1 }
 }
 
 pub(super) fn exact(witness: &Witness) -> Precondition {

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use tracing::instrument::WithSubscriber as _;
+
 use super::harness::*;
+use crate::azure::capture::Log;
 use crate::backend::{Commit, KeyRange, Precondition, RecordBackend, Written};
 use crate::contract::{ErrorKind, Outcome};
 
@@ -36,6 +39,37 @@ async fn a_lost_answer_is_recognised_as_applied() {
 }
 
 #[tokio::test]
+async fn logs_name_no_item_and_no_partition() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let (planted, cx, log) = ("a:planted", call(), Log::default());
+    let commit = |operations| backend.commit(&cx, Commit::new(planted, cx.next_op(), operations));
+    let range = KeyRange::below("planted");
+    let work = async {
+        tracing::trace!("listening");
+        let both = |expect: fn() -> Precondition| {
+            ["planted:a", "planted:b"].map(|key| put(key, json!("planted"), expect())).to_vec()
+        };
+        commit(vec![put("planted:a", json!("planted"), Precondition::Any)]).await.unwrap();
+        commit(both(|| Precondition::Any)).await.unwrap();
+        commit(both(|| Precondition::Absent)).await.unwrap_err();
+        account.fail(&[Fault::Instead(503), Fault::Instead(429)]);
+        commit(vec![put("planted:c", json!(1), Precondition::Absent)]).await.unwrap();
+        commit(vec![put("planted:c", json!(1), Precondition::Absent)]).await.unwrap_err();
+        backend.get(&cx, planted, "planted:none").await.unwrap();
+        backend.scan(&cx, planted, &range, None, 1).await.unwrap();
+        backend.load(&cx.latest(), planted, &range).await.unwrap();
+        let next = backend.changes(&cx, planted, None, 1).await.unwrap().next;
+        backend.changes(&cx, planted, Some(&next), 1).await.unwrap();
+        backend.partitions(&cx, Some("a:plante"), 10).await.unwrap();
+        backend.erase(&cx, planted, &[range]).await.unwrap();
+    };
+    work.with_subscriber(log.clone()).await;
+    let log = log.text();
+    assert!(log.contains("listening") && !log.contains("plante"), "{log}");
+}
+
+#[tokio::test]
 async fn the_meter_counts_what_goes_over_the_wire() {
     let account = Account::start().await;
     let backend = account.backend().await;
@@ -50,7 +84,7 @@ async fn the_meter_counts_what_goes_over_the_wire() {
     backend.load(&cx.latest(), PARTITION, &KeyRange::only("a")).await.unwrap();
     backend.changes(&cx, PARTITION, None, 1).await.unwrap();
     backend.probe(&cx).await.unwrap();
-    backend.erase(&cx, PARTITION, &[KeyRange { from: String::new(), to: "~".into() }]).await.unwrap();
+    backend.erase(&cx, PARTITION, &[KeyRange { from: "0".into(), to: "zz".into() }]).await.unwrap();
     let attempts: u32 = cx.meter().snapshot().iter().map(|count| count.attempts).sum();
     assert_eq!(attempts, account.sends() - before);
     assert_eq!(attempts, requests(&cx).1 + 1);
@@ -153,5 +187,21 @@ async fn the_deadline_ends_a_call_and_says_what_is_open() {
     let error = commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::Unknown));
     assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
-    assert_eq!(requests(&cx).0, [("create", 1)]);
+    assert_eq!(requests(&cx).0, [("create", 1), ("get", 1)]);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_looked_for_before_the_deadline() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    for operations in [
+        vec![put("a", json!(1), Precondition::Absent)],
+        vec![put("a", json!(2), Precondition::Any), put("b", json!(2), Precondition::Absent)],
+    ] {
+        account.fail(&[Fault::SilenceAfter]);
+        let cx = call_for(Duration::from_secs(4));
+        let answers = commit_in(&cx, &backend, operations).await.unwrap();
+        assert!(tokio::time::Instant::now() < cx.deadline());
+        assert_eq!(backend.get(&call(), PARTITION, "a").await.unwrap().unwrap().witness(), witness(&answers[0]));
+    }
 }

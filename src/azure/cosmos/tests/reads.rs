@@ -179,22 +179,24 @@ async fn an_outdated_cursor_asks_for_a_snapshot_and_a_foreign_one_is_invalid() {
     let cursor = backend.changes(&call(), PARTITION, None, 10).await.unwrap().next;
     let day = 86_400_000_000;
     let at = |offset: i64| Timestamp::from_micros(Timestamp::now().as_micros() + offset);
+    let position = cursor.position(1, PARTITION, at(0)).unwrap();
     let outdated = [
-        ChangeCursor { at: at(-31 * day), ..cursor.clone() },
-        ChangeCursor { at: at(600_000_000), ..cursor.clone() },
-        ChangeCursor { layout: 2, ..cursor.clone() },
+        ChangeCursor::new(1, PARTITION, position, at(-31 * day)),
+        ChangeCursor::new(1, PARTITION, position, at(600_000_000)),
+        ChangeCursor::new(2, PARTITION, position, at(0)),
     ];
     for cursor in outdated {
         let error = backend.changes(&call(), PARTITION, Some(&cursor), 10).await.unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::SnapshotRequired);
     }
-    let tampered = ChangeCursor { position: format!("{}x", cursor.position), ..cursor.clone() };
-    let shapeless = ChangeCursor { position: "x".into(), ..cursor.clone() };
+    let tampered = ChangeCursor::new(1, PARTITION, format!("{position}x"), at(0));
+    let shapeless = ChangeCursor::new(1, PARTITION, "x", at(0));
     for (partition, cursor) in [("a:two", &cursor), (PARTITION, &tampered), (PARTITION, &shapeless)] {
         let error = backend.changes(&call(), partition, Some(cursor), 10).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error}");
     }
-    backend.changes(&call(), PARTITION, Some(&ChangeCursor { at: at(-29 * day), ..cursor }), 10).await.unwrap();
+    let old = ChangeCursor::new(1, PARTITION, position, at(-29 * day));
+    backend.changes(&call(), PARTITION, Some(&old), 10).await.unwrap();
 }
 
 #[tokio::test]
@@ -217,12 +219,56 @@ async fn an_erasure_leaves_no_key_and_outdates_cursors() {
     assert_eq!(page.changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>(), ["y:kept"]);
     backend.changes(&call(), PARTITION, Some(&page.next), 10).await.unwrap();
 
-    let everything = KeyRange { from: String::new(), to: "~".into() };
+    let everything = KeyRange { from: "0".into(), to: "zz".into() };
     assert_eq!(backend.erase(&call(), PARTITION, std::slice::from_ref(&everything)).await.unwrap(), 1);
     assert_eq!(backend.erase(&call(), PARTITION, std::slice::from_ref(&everything)).await.unwrap(), 0);
     assert!(backend.partitions(&call(), None, 10).await.unwrap().partitions.is_empty());
     assert!(backend.scan(&call(), PARTITION, &everything, None, 10).await.unwrap().records.is_empty());
     assert!(backend.load(&call(), PARTITION, &everything).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_erasure_without_ranges_clears_the_history_and_outdates_cursors() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    seed(&backend, ["x:kept".to_owned(), "y:gone".to_owned()]).await;
+    commit(&backend, vec![delete("y:gone", Precondition::Any)]).await.unwrap();
+    let before = backend.changes(&call(), PARTITION, None, 10).await.unwrap().next;
+    assert_eq!(backend.erase(&call(), PARTITION, &[]).await.unwrap(), 0);
+    let ids: Vec<Value> = stored(&backend).await.into_iter().map(|doc| doc["id"].clone()).collect();
+    assert_eq!(ids, ["!floor", "x:kept"]);
+    let error = backend.changes(&call(), PARTITION, Some(&before), 10).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::SnapshotRequired);
+}
+
+#[tokio::test]
+async fn names_and_ranges_outside_the_key_codec_are_refused_before_anything_is_sent() {
+    let account = Account::start().await;
+    let (backend, sends) = (account.backend().await, account.sends());
+    let (cx, good) = (call(), KeyRange::below("x"));
+    for range in [KeyRange { from: "!".into(), to: "x".into() }, KeyRange { from: "0".into(), to: "~".into() }] {
+        assert!(backend.scan(&cx, PARTITION, &range, None, 1).await.is_err());
+        assert!(backend.load(&cx, PARTITION, &range).await.is_err());
+        assert!(backend.erase(&cx, PARTITION, &[range]).await.is_err());
+    }
+    assert!(backend.get(&cx, PARTITION, "!floor").await.is_err());
+    assert!(backend.get(&cx, "a/b", "k").await.is_err());
+    assert!(backend.scan(&cx, "", &good, None, 1).await.is_err());
+    assert!(backend.load(&cx, "", &good).await.is_err());
+    assert!(backend.erase(&cx, "", &[]).await.is_err());
+    assert!(backend.changes(&cx, "", None, 1).await.is_err());
+    assert_eq!(account.sends(), sends);
+}
+
+#[tokio::test]
+async fn a_partition_of_tombstones_is_listed() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    seed(&backend, ["k".to_owned()]).await;
+    commit(&backend, vec![delete("k", Precondition::Any)]).await.unwrap();
+    assert_eq!(backend.partitions(&call(), None, 10).await.unwrap().partitions, [PARTITION]);
+    backend.erase(&call(), PARTITION, &[]).await.unwrap();
+    assert!(backend.partitions(&call(), None, 10).await.unwrap().partitions.is_empty());
 }
 
 #[tokio::test]

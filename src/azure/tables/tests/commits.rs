@@ -263,12 +263,32 @@ async fn a_call_given_up_while_it_sends_leaves_no_stale_head_and_holds_no_one_up
         let cx = call_of(deadline);
         let sending = table.commit(&cx, Commit::new("p", cx.next_op(), vec![put("m:b", 1, Absent)]));
         match tokio::time::timeout(Duration::from_secs(2), sending).await {
-            Ok(answer) => assert_eq!(kind(&answer.unwrap_err()), ("timeout", Outcome::Unknown, None)),
+            Ok(answer) => {
+                assert!(tokio::time::Instant::now() < cx.deadline());
+                assert_eq!(witness(&answer.unwrap()[0]), read(&table, "m:b").await.unwrap().witness());
+            }
             Err(_dropped) => assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown),
         }
         assert_eq!(commit(&table, vec![put("m:c", 1, Absent)]).await.1, 2);
         assert_eq!(values(&table).await.len(), 3);
         table.close(Duration::ZERO).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_never_comes_is_looked_for_before_the_deadline() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    for (applied, expected) in [(true, None), (false, Some(("timeout", Outcome::Unknown, None)))] {
+        fake.log();
+        fake.state().faults.push_back(Fault { applied, meanwhile: None, answer: Reply::Silence });
+        let cx = call_of(Duration::from_secs(10));
+        let answer = table.commit(&cx, Commit::new("p", cx.next_op(), vec![put("m:a", 2, Any)])).await;
+        assert_eq!(answer.err().map(|error| kind(&error)), expected);
+        assert!(tokio::time::Instant::now() < cx.deadline());
+        assert!(fake.log().iter().any(|request| request.starts_with("get !c:")));
+        assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
     }
 }
 
@@ -335,6 +355,20 @@ async fn rows_of_the_layout_can_not_be_written() {
         let (answer, requests) = commit(&table, vec![put("m:a", 1, Absent), put(key, 1, Absent)]).await;
         assert_eq!((kind(&answer.unwrap_err()), requests), (("invalid", Outcome::NotApplied, Some(1)), 0));
     }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_neither_written_over_nor_deleted() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    fake.state().row("m:a").insert("Schema".into(), json!("2"));
+    let before = fake.dump();
+    for operation in [put("m:a", 2, Any), delete("m:a", Any)] {
+        let error = commit(&table, vec![put("m:b", 1, Absent), operation]).await.0.unwrap_err();
+        assert_eq!(kind(&error), ("unsupported", Outcome::NotApplied, Some(1)));
+    }
+    assert_eq!(fake.dump(), before);
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ async fn changes_go_on_over_commits_without_keys() {
     // A later erasure that stopped before it raised the floor to its end, as another code might leave it.
     table.erase(&call(), "p", &below()).await.unwrap();
     write(&table, "m:y:after", 1, Absent).await;
-    fake.state().row("!head").insert("Floor".into(), json!(start.position));
+    fake.state().row("!head").insert("Floor".into(), json!(start.position(1, "p", call().now()).unwrap()));
     let page = table.changes(&call(), "p", Some(&start), 1).await.unwrap();
     assert_eq!(page.changes[0].key, "m:y:after");
 }
@@ -127,4 +127,16 @@ async fn a_damaged_change_row_does_not_keep_its_keys() {
     fake.state().row("!c:00000000000000000002").remove("Number");
     table.erase(&call(), "p", &below()).await.unwrap();
     assert!(!fake.dump().contains("secret"), "{}", fake.dump());
+}
+
+#[tokio::test]
+async fn erasing_no_range_clears_the_history_and_keeps_the_records() {
+    let fake = Fake::default();
+    let table = household(&fake, 1).await;
+    let cursor = table.changes(&call(), "p", None, 10).await.unwrap().next;
+    assert_eq!(table.erase(&call(), "p", &[]).await.unwrap(), 0);
+    assert_eq!(values(&table).await.len(), 2);
+    assert!(!fake.dump().lines().any(|row| row.contains("!c:") && row.contains("secret")), "{}", fake.dump());
+    let error = table.changes(&call(), "p", Some(&cursor), 10).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::SnapshotRequired);
 }

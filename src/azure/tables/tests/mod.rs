@@ -72,7 +72,7 @@ fn put(key: &str, value: impl Into<Value>, expect: Precondition) -> Operation {
 }
 
 fn delete(key: &str, expect: Precondition) -> Operation {
-    Operation::Delete { key: key.into(), expect }
+    Operation::Delete { key: key.into(), expect, schema_version: 1 }
 }
 
 fn exact(witness: &Witness) -> Precondition {

@@ -1,48 +1,13 @@
 //! Planted marks are found in no log, error or `Debug` text.
 
 use super::*;
+use crate::azure::capture::Log;
 use azure_core::{
     credentials::{AccessToken, TokenCredential, TokenRequestOptions},
     http::Context,
     time::OffsetDateTime,
 };
-use std::fmt;
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    instrument::WithSubscriber as _,
-    span,
-};
-
-/// Keeps the text of every event and span.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Visit for Log {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = format!("{}={value:?} ", field.name());
-        self.0.lock().unwrap().push_str(&text);
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        attributes.record(&mut self.clone());
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut self.clone());
-    }
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
+use tracing::instrument::WithSubscriber as _;
 
 const MARK: &str = "PLANTED";
 
@@ -93,7 +58,7 @@ async fn no_log_or_error_holds_a_mark() {
     for error in errors {
         assert!(!chain(&error).contains(MARK), "{error:?}");
     }
-    let log = log.0.lock().unwrap().clone();
+    let log = log.text();
     assert!(log.contains("http://127.0.0.1:10002/acct/things"), "the pipeline's own log is there");
     assert!(!log.contains(MARK), "{log}");
 }
