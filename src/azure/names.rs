@@ -36,12 +36,15 @@ pub(crate) const MEDIA: &str = "media";
 pub(crate) const BACKUPS: &str = "backups";
 
 /// Container of the content catalogue, before the prefix.
+#[cfg(any(test, feature = "emulator"))]
 pub(crate) const CONTENT: &str = "content";
 
 /// The tables, before the prefix.
+#[cfg(any(test, feature = "emulator"))]
 pub(crate) const TABLES: &[&str] = &[MEMORY, MEDIA, BACKUPS];
 
 /// The blob containers, before the prefix.
+#[cfg(any(test, feature = "emulator"))]
 pub(crate) const BLOB_CONTAINERS: &[&str] = &[MEDIA, BACKUPS, CONTENT];
 
 #[cfg(test)]

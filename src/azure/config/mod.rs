@@ -182,6 +182,7 @@ impl AzureConfig {
     }
 
     /// Whether every service is on this machine: the condition for creating resources.
+    #[cfg(any(test, feature = "emulator"))]
     pub(crate) fn is_loopback(&self) -> bool {
         [&self.cosmos.endpoint, &self.storage.blob_endpoint, &self.storage.table_endpoint]
             .into_iter()
