@@ -43,7 +43,8 @@ def main() -> int:
         tests = subprocess.run(
             [*BUILD, "--", *sys.argv[1:]],
             cwd=ROOT,
-            env={**os.environ, "OPENJIBO_EMULATORS": ready},
+            # Tests on the emulators wait more than they compute.
+            env={"RUST_TEST_THREADS": "6", **os.environ, "OPENJIBO_EMULATORS": ready},
             stdin=subprocess.DEVNULL,
         )
         return tests.returncode
