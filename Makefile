@@ -16,7 +16,7 @@ help: ## list the targets
 
 demo: ## start the emulators, store a household, play a day, read everything back, show what each call cost
 	cargo build $(ALL) --bin openjibo-store --example cloud_host
-	$(BIN)/openjibo-store demo --store emulator:
+	env -u OPENJIBO_EMULATORS -u AZURE_COSMOS_ENDPOINT $(BIN)/openjibo-store demo --store emulator:
 
 demo-memory: ## the same in memory: builds no SDK and needs no emulators
 	cargo run --locked --features cli --bin openjibo-store -- demo --store memory:
@@ -41,6 +41,7 @@ clippy:
 examples:
 	cargo check --locked --examples
 	cargo check --locked --examples --features azure
+	cargo check --locked --bin openjibo-store --features cli,azure
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc $(ALL) --no-deps --lib --example cloud_host

@@ -6,6 +6,7 @@ use super::Harness;
 use super::listings::LISTINGS;
 use super::support::{Must, World, member};
 use super::tables::{PUTS, writable};
+use crate::Stores;
 use crate::contract::{
     Expect, LoopMember, LoopMemberStore, MediaStore, MediaWindow, NewMedia, Page, PersonalMemoryStore,
 };
@@ -13,17 +14,27 @@ use crate::contract::{
 /// At session freshness a process sees its own acknowledged writes, in reads and in lists.
 pub async fn a_process_sees_its_own_writes(h: &dyn Harness) {
     let w = World::of(h).await;
+    sees_its_own_writes(&w, &w.a).await;
+}
+
+/// So does a process whose replica lags behind the others.
+pub async fn a_lagging_process_sees_its_own_writes(h: &dyn Harness) {
+    let w = World::of(h).await;
+    sees_its_own_writes(&w, &w.b_session).await;
+}
+
+async fn sees_its_own_writes(w: &World, stores: &Stores) {
     for target in writable() {
-        let made = target.create(&w, &w.a).await;
-        assert_eq!(target.read(&w, &w.a).await.as_ref(), Some(&made), "{target:?}: created");
-        let written = target.write(&w, &w.a, 1, Expect::Any).await.must("write");
-        assert_eq!(target.read(&w, &w.a).await, Some(written), "{target:?}: written");
-        target.make_go(&w, &w.a).await;
-        assert_eq!(target.read(&w, &w.a).await, None, "{target:?}: gone");
+        let made = target.create(w, stores).await;
+        assert_eq!(target.read(w, stores).await.as_ref(), Some(&made), "{target:?}: created");
+        let written = target.write(w, stores, 1, Expect::Any).await.must("write");
+        assert_eq!(target.read(w, stores).await, Some(written), "{target:?}: written");
+        target.make_go(w, stores).await;
+        assert_eq!(target.read(w, stores).await, None, "{target:?}: gone");
     }
     for list in LISTINGS {
-        list.add(&w, &w.a, "one").await;
-        assert_eq!(list.all(&w, &w.a, 5).await, ["one"], "{list:?}");
+        list.add(w, stores, "one").await;
+        assert_eq!(list.all(w, stores, 5).await, ["one"], "{list:?}");
     }
 }
 

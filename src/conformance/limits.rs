@@ -184,6 +184,11 @@ pub async fn media_metadata_is_limited(h: &dyn Harness) {
 
 /// Integers beyond ±2^53 in metadata are refused wherever they stand: a reader would round them.
 pub async fn integers_that_would_be_rounded_are_refused(h: &dyn Harness) {
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        invalid(NewMedia::new("p").with_number("n", number), "meta", "no number of JSON");
+    }
+    let taken = NewMedia::new("p").with_number("n", 0.25).must("a finite number");
+    assert_eq!(taken.meta["n"], 0.25);
     let w = World::of(h).await;
     let exact = 1_i64 << 53;
     let put = |value: serde_json::Value| {

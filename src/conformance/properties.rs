@@ -170,6 +170,7 @@ macro_rules! __conformance_properties {
             }
             freshness {
                 a_process_sees_its_own_writes,
+                a_lagging_process_sees_its_own_writes,
                 the_latest_is_seen_by_every_process,
                 memory_and_media_are_always_the_latest,
                 a_write_is_never_behind,
@@ -215,7 +216,7 @@ macro_rules! __conformance_tests {
     (($harness:expr) $($family:ident { $($name:ident,)* })*) => {
         $(
             mod $family {
-                #[allow(unused_imports)]
+                #[allow(unused_imports, reason = "the harness may need nothing of the caller's")]
                 use super::*;
 
                 $(

@@ -45,6 +45,33 @@ fn the_demo_ends_with_what_was_stored_where() {
     }
 }
 
+#[cfg(feature = "emulator")]
+#[tokio::test]
+async fn the_demo_runs_on_every_service() {
+    use openjibo_store::emulator::{EMULATORS, EmulatorSet};
+    let ready = EmulatorSet::for_tests().await.unwrap().ready_line();
+    let run = move || {
+        Command::new(env!("CARGO_BIN_EXE_openjibo-store"))
+            .args(["demo", "--store", "emulator:", "--json"])
+            .env(EMULATORS, ready)
+            .env_remove("RUST_LOG")
+            .output()
+            .unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let lines: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [calls @ .., _conflict, stored] = lines.as_slice() else { panic!("too few lines") };
+    assert_eq!((&stored["facts"], &stored["differences"]), (&33.into(), &0.into()));
+    for service in ["cosmos", "tables", "blobs"] {
+        assert!(calls.iter().any(|call| call["services"].to_string().contains(service)), "{service}");
+    }
+    let units: f64 = calls.iter().filter_map(|call| call["request_units"].as_f64()).sum();
+    assert!(units > 10.0, "{units} request units");
+    assert!(calls.iter().any(|call| call["ended"] == "conflict"));
+}
+
 #[test]
 fn the_table_can_be_read_by_programs() {
     let output = demo(&["--json"]);

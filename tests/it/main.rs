@@ -15,6 +15,8 @@ mod legacy_peak;
 mod media_memory;
 #[cfg(feature = "emulator")]
 mod opening;
+#[cfg(feature = "emulator")]
+mod replicas;
 mod stale_reads;
 #[path = "../support/mod.rs"]
 mod support;

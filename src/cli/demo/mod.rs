@@ -145,10 +145,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), CliError> {
     };
     print(&text)?;
     opened.close().await?;
-    match demo.differences {
-        0 => Ok(()),
-        count => Err(CliError::Differs(count)),
-    }
+    demo.verdict()
 }
 
 fn print(text: &str) -> Result<(), CliError> {

@@ -95,6 +95,9 @@ async fn every_read_that_differs_is_counted() {
     stores.remove_media(&home, day::PAYLOADS[0].path, Expect::Any).await.unwrap();
     demo.read_back(&Source::BuiltIn, &summary).await.unwrap();
     assert_eq!(demo.differences, 4);
+    let verdict = demo.verdict().unwrap_err();
+    assert!(matches!(verdict, CliError::Differs(4)));
+    assert_eq!(format!("{:?}", verdict.exit_code()), format!("{:?}", std::process::ExitCode::from(1)));
     assert_eq!(
         notes.lines()[rejected..],
         [

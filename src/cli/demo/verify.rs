@@ -118,6 +118,14 @@ fn missing<K: Eq + Hash + Display, T: PartialEq>(
 }
 
 impl Demo {
+    /// How the command ends.
+    pub(super) fn verdict(&self) -> Result<(), CliError> {
+        match self.differences {
+            0 => Ok(()),
+            count => Err(CliError::Differs(count)),
+        }
+    }
+
     /// Reads everything back. Differences are named and counted.
     ///
     /// # Errors
