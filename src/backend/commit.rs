@@ -21,7 +21,7 @@ pub enum Precondition {
     /// This state of the record. An empty tag matches nothing.
     Exact(Box<Witness>),
     /// Something, whatever it is (`If-Match: *`). Only beside an `Exact` in the same commit: for rows that change only
-    /// together with that record. The creation time starts anew.
+    /// together with that record, and whose schema version rises only with it. The creation time starts anew.
     Present,
 }
 

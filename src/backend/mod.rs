@@ -69,7 +69,7 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// The record, if there is one.
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError>;
 
-    /// The records of a key range, in key order, after the key `after`, at most `limit` of them.
+    /// The records of a key range, in key order, after the key `after`, at most `limit` of them and at least one a page.
     async fn scan(
         &self,
         cx: &CallContext,
@@ -86,6 +86,9 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError>;
 
     /// Applies all operations or none. The answer has one entry an operation, in their order.
+    ///
+    /// A backend takes [`CallContext::write_sent`] before each write leaves, and settles it when its outcome is known: from
+    /// this a call that is dropped, or struck by its deadline, knows whether something may have been written.
     ///
     /// # Errors
     /// `AlreadyExists` or `Conflict` with the index of the operation that failed; `LimitExceeded` with the numbers for

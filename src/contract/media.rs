@@ -265,7 +265,8 @@ pub trait MediaStore: super::sealed::Sealed + Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// `AlreadyExists` or `Conflict` when `expect` does not hold; `Invalid` or `LimitExceeded` naming the argument;
-    /// `Unavailable{contended}` when the upload took longer than the grace period and can't be repeated.
+    /// `Unavailable{contended}` when a sweeper took the upload and the body, a stream, can't be sent again, or when other
+    /// writers kept winning until the deadline.
     async fn put_media(
         &self,
         scope: &LoopScope,

@@ -105,7 +105,10 @@ impl CallReport {
     }
 }
 
-/// Hears what each contract call cost. Called once a call, when it ends; it must not block.
+/// Hears what each contract call cost, when it ends; it must not block.
+///
+/// One report a call, with two exceptions: the body of an opened media is reported as `media.read` when its reader is
+/// dropped, and a health check once a responsibility. A call refused for its options is not reported: it cost nothing.
 pub trait CallObserver: Send + Sync + fmt::Debug {
     /// One call ended.
     fn call_ended(&self, report: &CallReport);

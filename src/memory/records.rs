@@ -91,7 +91,10 @@ impl Partition {
             (Precondition::Absent, None) => Ok(None),
             (Precondition::Absent, Some(_)) => Err(StoreError::new(crate::contract::ErrorKind::AlreadyExists)),
             (Precondition::Exact(witness), Some(record)) if record.tag == witness.tag => Ok(found),
-            (Precondition::Present, Some(_)) => Ok(found),
+            (Precondition::Present, Some(record)) => {
+                operation.check_over(record)?;
+                Ok(found)
+            }
             (Precondition::Exact(_) | Precondition::Present, found) => {
                 Err(StoreError::conflict(found.map(|record| RevisionDigest::new(record.envelope.number, &record.tag))))
             }
@@ -136,7 +139,7 @@ impl RecordBackend for MemoryRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query");
-        let limit = limit.min(self.limits.page);
+        let limit = limit.clamp(1, self.limits.page);
         let mut records = Vec::new();
         let mut next = None;
         if let Some(found) = self.state().partitions.get(partition) {
@@ -179,10 +182,17 @@ impl RecordBackend for MemoryRecords {
         for _ in &commit.operations {
             tags.push(state.fresh_tag());
         }
-        let partition = state.partitions.entry(commit.partition).or_default();
+        let nothing = Partition::default();
+        let found = state.partitions.get(&commit.partition).unwrap_or(&nothing);
+        let mut writes = false;
         for (index, operation) in commit.operations.iter().enumerate() {
-            partition.check(operation).map_err(|error| error.with_index(index))?;
+            let there = found.check(operation).map_err(|error| error.with_index(index))?.is_some();
+            writes |= there || matches!(operation, Operation::Put { .. });
         }
+        if !writes {
+            return Ok(vec![Written::Nothing; commit.operations.len()]);
+        }
+        let partition = state.partitions.entry(commit.partition).or_default();
         let stamp = Stamp { number: next_number(partition.number, now), now, op: commit.op };
         let mut changed = Vec::new();
         let mut written = Vec::with_capacity(commit.operations.len());
@@ -213,6 +223,7 @@ impl RecordBackend for MemoryRecords {
         if !changed.is_empty() {
             partition.number = stamp.number;
             partition.seq += 1;
+            cx.write_sent().settle(true);
             partition.history.push(Change { seq: partition.seq, at: now, number: stamp.number, keys: changed });
             partition.trim(now);
         }
@@ -288,7 +299,7 @@ impl RecordBackend for MemoryRecords {
         let state = self.state();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut names = state.partitions.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name.clone());
-        let partitions: Vec<String> = names.by_ref().take(limit).collect();
+        let partitions: Vec<String> = names.by_ref().take(limit.max(1)).collect();
         let next = names.next().and_then(|_| partitions.last().cloned());
         Ok(PartitionPage { partitions, next })
     }

@@ -152,7 +152,8 @@ impl Stores {
     async fn register(&self, cx: &CallContext, registration: &DeviceRegistration) -> Result<Registered> {
         let backend = &*self.shared.backends.identity;
         let place = place(&registration.device_id);
-        let mut reading = cx.clone();
+        // That a robot says nothing new is a decision, and an old read must not make it.
+        let reading = cx.latest();
         let mut rounds = Rounds::new(cx);
         loop {
             rounds.next().await?;
@@ -169,7 +170,7 @@ impl Stores {
             };
             match record::put(backend, cx, &place, value, &expect).await {
                 Ok(device) => return Ok(Registered { outcome, device }),
-                Err(error) if error.is_conflict() => reading = cx.latest(),
+                Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error),
             }
         }

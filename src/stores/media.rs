@@ -125,6 +125,7 @@ fn verified(body: ByteStream, expected: Expected) -> ByteStream {
             }
         }
     })
+    .fuse()
     .boxed()
 }
 

@@ -31,6 +31,7 @@ struct TimeEntry(Media);
 
 impl RecordValue for TimeEntry {
     const TYPE: &'static str = "media-time";
+    const SCHEMA: u32 = Media::SCHEMA;
 
     fn fits(&self, record_key: &str) -> bool {
         self.0.path == record_key
@@ -155,7 +156,14 @@ impl Stores {
         precondition::<Media>(&place(scope, path), expect)?;
         match expect {
             Expect::Absent => Ok(None),
-            Expect::Any => self.current(cx, scope, path).await,
+            Expect::Any => {
+                let found = self.current(cx, scope, path).await?;
+                if let Some(found) = &found {
+                    // A newer release's record is refused before a payload is uploaded.
+                    precondition::<Media>(&place(scope, path), &Expect::from(found.revision()))?;
+                }
+                Ok(found)
+            }
             Expect::Exact(revision) => match self.current(cx, scope, path).await? {
                 Some(found) if found.revision() == revision => Ok(Some(found)),
                 found => Err(StoreError::conflict(found.map(|found| found.revision().digest()))),

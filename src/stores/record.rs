@@ -16,7 +16,7 @@ use crate::contract::{
     Revision, StoreError, Stored,
 };
 
-/// The rounds of a read-modify-write: the second at once, later ones after a random pause that doubles up to 200 ms.
+/// The rounds of a read-modify-write: the second at once, later ones after a random pause that doubles up to 160 ms.
 pub(super) struct Rounds<'a> {
     cx: &'a CallContext,
     round: u32,
@@ -35,7 +35,7 @@ impl<'a> Rounds<'a> {
         if self.round >= 2 {
             let longest = Duration::from_millis(5) * 2_u32.pow((self.round - 2).min(5));
             let random = RandomIds.next_id();
-            let pause = longest.min(Duration::from_millis(200)) * u32::from(random[0]) / 255;
+            let pause = longest * u32::from(random[0]) / 255;
             if Instant::now() + pause >= self.cx.deadline() {
                 return Err(StoreError::contended());
             }

@@ -117,3 +117,18 @@ async fn an_old_read_does_not_decide_that_a_robot_is_new() {
     assert_eq!(again.outcome, RegistrationOutcome::Unchanged);
     assert_eq!(again.device.revision(), first.device.revision());
 }
+
+#[tokio::test]
+async fn an_old_read_does_not_decide_that_a_robot_says_nothing_new() {
+    let (fresh, lagging) = replicas();
+    let hello = DeviceRegistration::new(DeviceId::new("robot").unwrap());
+    lagging.register_device(hello.clone().with_firmware("2")).await.unwrap();
+    let scope = openjibo_store::DeviceScope::new(DeviceId::new("robot").unwrap());
+    assert_eq!(lagging.device(&scope).await.unwrap().unwrap().firmware_version.as_deref(), Some("2"));
+    fresh.register_device(hello.clone().with_firmware("3")).await.unwrap();
+    assert_eq!(lagging.device(&scope).await.unwrap().unwrap().firmware_version.as_deref(), Some("2"), "it lags");
+
+    let back = lagging.register_device(hello.with_firmware("2")).await.unwrap();
+    assert_eq!(back.outcome, RegistrationOutcome::Changed);
+    assert_eq!(fresh.device(&scope).await.unwrap().unwrap().firmware_version.as_deref(), Some("2"));
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use openjibo_store::emulator::{EmulatorSet, ReadRegion};
+use openjibo_store::emulator::EmulatorSet;
 use openjibo_store::{
     AccountId, AzureConfig, CallObserver, CallReport, DeviceId, IdSource as _, LoopId, LoopScope, MemoryScope,
     RandomIds, Service, Stores,
@@ -38,6 +38,7 @@ impl AzureHarness {
     /// The second replica reads identity from a region that lags behind the write region.
     pub(crate) async fn two_regions() -> Self {
         let set = EmulatorSet::for_tests().await.expect("the emulators start");
+        use openjibo_store::emulator::ReadRegion;
         let at = |region| config(set.replicated_env(region));
         Self { a: at(ReadRegion::Write), b: at(ReadRegion::Second) }
     }
