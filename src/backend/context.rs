@@ -85,12 +85,12 @@ impl CallContext {
         self.inner.deadline
     }
 
-    /// Until when a write's answer is awaited: the last quarter of the time left, at most 5 s, is kept for the read that
+    /// Until when a write's answer is awaited: the last eighth of the time left, at most 2 s, is kept for the read that
     /// tells what became of a write without an answer.
     pub fn answer_by(&self) -> Instant {
-        const READ_BACK: Duration = Duration::from_secs(5);
+        const READ_BACK: Duration = Duration::from_secs(2);
         let left = self.inner.deadline.saturating_duration_since(Instant::now());
-        self.inner.deadline - READ_BACK.min(left / 4)
+        self.inner.deadline - READ_BACK.min(left / 8)
     }
 
     /// How recent reads have to be.

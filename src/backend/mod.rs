@@ -113,7 +113,7 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
         limit: usize,
     ) -> Result<ChangePage, StoreError>;
 
-    /// The partitions that hold records, for operators and followers of a whole store.
+    /// The partitions that hold records, or traces of deleted ones, for operators and followers of a whole store.
     async fn partitions(
         &self,
         cx: &CallContext,

@@ -173,7 +173,12 @@ async fn writes_reach_the_second_region() {
     let near = container(set.replicated_env(ReadRegion::Write)).await;
     let far = container(set.replicated_env(ReadRegion::Second)).await;
     near.create_item(PK, "a", item("a", 1), None).await.unwrap();
-    while read(&far, "a", latest()).await.is_none() {}
+    let arrives = async {
+        while read(&far, "a", latest()).await.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), arrives).await.expect("the write is replicated");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use azure_data_cosmos::TransactionalBatch;
 use azure_data_cosmos::options::{BatchReplaceOptions, Precondition as Condition};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::CosmosBackend;
 use super::document::encode;
@@ -21,7 +21,7 @@ use crate::backend::{
     Before, CallContext, Commit, Envelope, Operation, Owner, Precondition, Record, Stamp, Written, json_bytes,
     next_number,
 };
-use crate::contract::{ErrorKind, Outcome, RevisionDigest, StoreError, Witness};
+use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, RevisionDigest, StoreError, Witness};
 
 /// What an operation rests on: the concrete precondition that it is sent under.
 #[derive(Debug, Clone)]
@@ -178,6 +178,9 @@ impl CosmosBackend {
         let mut again = false;
         loop {
             commit.check_build_time()?;
+            if again {
+                pause(cx).await;
+            }
             let resting = match self.read_unknown(cx, commit, bases).await {
                 Err(error) if again && *error.kind() == ErrorKind::Timeout => return Err(StoreError::contended()),
                 resting => resting?,
@@ -323,4 +326,11 @@ fn rebase(
     };
     read(cause.index)?;
     (0..bases.len()).map(read).collect()
+}
+
+/// A random pause of at most 20 ms before a commit is built again, so that writers of one record don't spin.
+async fn pause(cx: &CallContext) {
+    let random = RandomIds.next_id();
+    let until = Instant::now() + Duration::from_micros(u64::from(random[0]) * 80);
+    tokio::time::sleep_until(until.min(cx.deadline())).await;
 }

@@ -67,7 +67,7 @@ impl CosmosBackend {
             return Err(outdated());
         }
         let limit = limit.clamp(1, self.limits().page);
-        let feed = self.requests.changes(cx, partition, continuation, limit).await;
+        let feed = self.requests.changes(&cx.latest(), partition, continuation, limit).await;
         let (documents, position) = feed.map_err(|failure| match failure.status {
             400 if since.is_some() => damaged(),
             _ => failure.error(),

@@ -143,7 +143,8 @@ impl FencedTable {
         let state = self.read_state(cx, &commit.partition, commit.operations[index].key()).await;
         let conflict =
             state.map(|state| StoreError::conflict(state.map(|(number, tag)| RevisionDigest::new(number, &tag))));
-        conflict.unwrap_or_else(|error| error.with_outcome(Outcome::NotApplied)).with_index(index)
+        // The conflict is proven; only what is there instead could not be read.
+        conflict.unwrap_or_else(|_| StoreError::conflict(None)).with_index(index)
     }
 
     /// The answer of a commit that was applied and whose own answer was lost: the ETags of its records, all at once. A
