@@ -10,6 +10,7 @@ mod commit;
 mod context;
 mod envelope;
 mod hex;
+mod jitter;
 #[cfg(test)]
 mod key_table;
 pub mod keys;
@@ -30,6 +31,7 @@ pub use context::{CallContext, OpId, PendingWrite};
 pub(crate) use envelope::check_schema;
 pub use envelope::{Before, Draft, Envelope, Owner, Record, Stamp, next_number};
 pub(crate) use hex::{hex, record_name};
+pub(crate) use jitter::jitter;
 pub use keys::KeyRange;
 pub use limits::{MAX_VALUE_BYTES, RecordLimits, json_bytes};
 pub use meter::{CallMeter, Cost};

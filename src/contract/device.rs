@@ -232,3 +232,23 @@ pub trait DeviceStore: super::sealed::Sealed + Send + Sync + std::fmt::Debug {
         page: Page,
     ) -> Result<Paged<Stored<Device>>>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_read_in_any_case_and_unknown_ones_inferred_from_the_id() {
+        let device = |id: &str| DeviceId::new(id).unwrap();
+        for (text, id, source) in [
+            (" Physical ", "BOJW-1", RegistrationSource::Physical),
+            ("portal", "fake-jibo-1", RegistrationSource::Portal),
+            ("", "Fake-Jibo-1", RegistrationSource::BrowserHarness),
+            ("nonsense", "open-jibo-smoke-1", RegistrationSource::DeploymentSmoke),
+            ("unknown", "openjibo-dev-1", RegistrationSource::Bootstrap),
+            ("unknown", "BOJW-1", RegistrationSource::Unknown),
+        ] {
+            assert_eq!(RegistrationSource::normalise(text, &device(id)), source, "{text} {id}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::backend::keys::fold;
 use crate::backend::{
     CallContext, Commit, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend,
-    Written, check_schema, json_bytes, record_name,
+    Written, check_schema, jitter, json_bytes, record_name,
 };
 use crate::contract::{
     ErrorKind, Expect, Freshness, IdSource as _, MAX_KEY_BYTES, Outcome, Page, PageToken, Paged, RandomIds, Result,
@@ -34,8 +34,7 @@ impl<'a> Rounds<'a> {
     pub(super) async fn next(&mut self) -> Result<()> {
         if self.round >= 2 {
             let longest = Duration::from_millis(5) * 2_u32.pow((self.round - 2).min(5));
-            let random = RandomIds.next_id();
-            let pause = longest * u32::from(random[0]) / 255;
+            let pause = jitter(longest, RandomIds.next_id());
             if Instant::now() + pause >= self.cx.deadline() {
                 return Err(StoreError::contended());
             }

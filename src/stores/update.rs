@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::Stores;
+use crate::backend::jitter;
 use crate::contract::{CallOptions, Freshness, Result, StoreError, Stored};
 
 /// How often both are done.
@@ -57,7 +58,7 @@ impl Stores {
         let mut pause = FIRST_PAUSE;
         for round in 0..ROUNDS {
             if round > 0 {
-                tokio::time::sleep(self.jitter(pause)).await;
+                tokio::time::sleep(jitter(pause, self.fresh_id())).await;
                 pause *= 2;
                 let options = CallOptions { freshness: Freshness::Latest, ..self.options.clone() };
                 stores = self.with(options);
@@ -69,10 +70,5 @@ impl Stores {
             }
         }
         Err(StoreError::contended().in_operation("update_with"))
-    }
-
-    fn jitter(&self, longest: Duration) -> Duration {
-        let random = self.fresh_id().iter().fold(0_u8, |mixed, byte| mixed.rotate_left(3) ^ byte);
-        longest * u32::from(random) / 255
     }
 }

@@ -18,7 +18,7 @@ use super::errors::{Ending, Failure};
 use super::settle::{Decision, Point, settle};
 use crate::backend::outcome::{Answer, Expected};
 use crate::backend::{
-    Before, CallContext, Commit, Envelope, Operation, Owner, Precondition, Record, Stamp, Written, json_bytes,
+    Before, CallContext, Commit, Envelope, Operation, Owner, Precondition, Record, Stamp, Written, jitter, json_bytes,
     next_number,
 };
 use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, RevisionDigest, StoreError, Witness};
@@ -330,7 +330,6 @@ fn rebase(
 
 /// A random pause of at most 20 ms before a commit is built again, so that writers of one record don't spin.
 async fn pause(cx: &CallContext) {
-    let random = RandomIds.next_id();
-    let until = Instant::now() + Duration::from_micros(u64::from(random[0]) * 80);
+    let until = Instant::now() + jitter(Duration::from_millis(20), RandomIds.next_id());
     tokio::time::sleep_until(until.min(cx.deadline())).await;
 }
