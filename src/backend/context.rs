@@ -37,7 +37,6 @@ impl std::fmt::Display for OpId {
 #[derive(Debug)]
 struct Inner {
     operation: &'static str,
-    deadline: Instant,
     call_id: [u8; 16],
     commits: AtomicU32,
     open_writes: AtomicU32,
@@ -50,6 +49,7 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub struct CallContext {
     inner: Arc<Inner>,
+    deadline: Instant,
     freshness: Freshness,
 }
 
@@ -64,7 +64,6 @@ impl CallContext {
     ) -> Self {
         let inner = Inner {
             operation,
-            deadline: Instant::now() + time,
             call_id,
             commits: AtomicU32::new(0),
             open_writes: AtomicU32::new(0),
@@ -72,7 +71,7 @@ impl CallContext {
             meter: CallMeter::default(),
             clock,
         };
-        Self { inner: Arc::new(inner), freshness }
+        Self { inner: Arc::new(inner), deadline: Instant::now() + time, freshness }
     }
 
     /// The contract call, such as `preference.set`.
@@ -82,15 +81,21 @@ impl CallContext {
 
     /// When the call's time is over.
     pub fn deadline(&self) -> Instant {
-        self.inner.deadline
+        self.deadline
+    }
+
+    /// The same call with another deadline: for work that several calls share.
+    #[must_use]
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { deadline, ..self.clone() }
     }
 
     /// Until when a write's answer is awaited: the last eighth of the time left, at most 2 s, is kept for the read that
     /// tells what became of a write without an answer.
     pub fn answer_by(&self) -> Instant {
         const READ_BACK: Duration = Duration::from_secs(2);
-        let left = self.inner.deadline.saturating_duration_since(Instant::now());
-        self.inner.deadline - READ_BACK.min(left / 8)
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.deadline - READ_BACK.min(left / 8)
     }
 
     /// How recent reads have to be.
@@ -101,7 +106,7 @@ impl CallContext {
     /// The same call with reads that see every acknowledged write.
     #[must_use]
     pub fn latest(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), freshness: Freshness::Latest }
+        Self { freshness: Freshness::Latest, ..self.clone() }
     }
 
     /// The present instant of the injected clock.
@@ -141,7 +146,7 @@ impl CallContext {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        match tokio::time::timeout_at(self.inner.deadline, work).await {
+        match tokio::time::timeout_at(self.deadline, work).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::timeout().with_outcome(self.outcome_if_abandoned())),
         }

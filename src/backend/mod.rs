@@ -8,6 +8,7 @@ mod blob;
 mod changes;
 mod commit;
 mod context;
+mod delivery;
 mod envelope;
 mod hex;
 mod jitter;
@@ -17,6 +18,7 @@ pub mod keys;
 mod limits;
 mod meter;
 pub mod outcome;
+mod pace;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, 
 pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage};
 pub use commit::{Commit, Operation, Precondition, Written};
 pub use context::{CallContext, OpId, PendingWrite};
+pub use delivery::{Delivered, Delivery, Evidence, Proof, Reply, deliver};
 pub(crate) use envelope::check_schema;
 pub use envelope::{Before, Draft, Envelope, Owner, Record, Stamp, next_number};
 pub(crate) use hex::{hex, record_name};
@@ -35,6 +38,7 @@ pub(crate) use jitter::jitter;
 pub use keys::KeyRange;
 pub use limits::{MAX_VALUE_BYTES, RecordLimits, json_bytes};
 pub use meter::{CallMeter, Cost};
+pub use pace::{Pace, retried, try_until};
 
 use crate::contract::{Service, StoreError};
 

@@ -15,8 +15,8 @@ use tokio::time::{Duration, Instant};
 use super::CosmosBackend;
 use super::document::encode;
 use super::errors::{Ending, Failure};
-use super::settle::{Decision, Point, settle};
 use crate::backend::outcome::{Answer, Expected};
+use crate::backend::outcome::{Decision, Point, judge_commit};
 use crate::backend::{
     Before, CallContext, Commit, Envelope, Operation, Owner, Precondition, Record, Stamp, Written, jitter, json_bytes,
     next_number,
@@ -222,7 +222,7 @@ impl CosmosBackend {
                 Err(error) => return Err(error.with_outcome(Outcome::Unknown)),
             };
             let points: Vec<Point<'_>> = writes.iter().map(|write| write.point(&found)).collect();
-            match settle(commit.op, refusal, failing, &points) {
+            match judge_commit(commit.op, refusal, failing, &points) {
                 Decision::Applied => {
                     pending.settle(true);
                     let own = commit.op.short();

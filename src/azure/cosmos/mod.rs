@@ -11,7 +11,6 @@ mod history;
 pub(crate) mod queries;
 mod read;
 mod requests;
-mod settle;
 #[cfg(all(test, feature = "emulator"))]
 mod tests;
 

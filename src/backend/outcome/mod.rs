@@ -1,7 +1,17 @@
-//! What the one read after a refused or unanswered write says about it.
+//! What a read says about a write that was refused or not answered: the rules, without I/O.
 //!
-//! Every write carries an op id, and records remember the op ids of their last four writes. So one's own committed
-//! write is recognised when its answer was lost and the retry was refused, also after others have written since.
+//! Three kinds of evidence, one judgement. A service that keeps the op ids of a record's last four writes is asked for
+//! the records ([`judge`], [`judge_commit`]); one that orders the commits of a partition, for the commit at this one's
+//! place ([`judge_place`]); one whose names are used once, for what is under the name ([`judge_content`]). Each ends in a
+//! [`Verdict`], and [`deliver`](super::deliver) acts on it, the same way for all.
+
+mod commit;
+mod content;
+mod place;
+
+pub use commit::{Decision, Point, judge_commit};
+pub use content::judge_content;
+pub use place::{AtPlace, judge_place};
 
 use super::context::OpId;
 use super::envelope::Envelope;

@@ -1,13 +1,15 @@
-//! What became of a write that was refused or not answered: design rules for outcomes, without I/O.
+//! What became of a commit of several records, from one read of all of them.
 
-use crate::backend::outcome::{Answer, Expected, Verdict, judge};
+use super::{Answer, Expected, Verdict, judge};
 use crate::backend::{Envelope, OpId};
 
 /// One record of a write: what the write expected of it, and what a latest-committed read found.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Point<'a> {
-    pub(super) expected: Expected<'a>,
-    pub(super) found: Option<(&'a Envelope, &'a str)>,
+pub struct Point<'a> {
+    /// What the write expected.
+    pub expected: Expected<'a>,
+    /// The record or tombstone found, with its tag.
+    pub found: Option<(&'a Envelope, &'a str)>,
 }
 
 impl Point<'_> {
@@ -20,9 +22,9 @@ impl Point<'_> {
     }
 }
 
-/// What became of the write.
+/// What became of the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub enum Decision {
     /// It was applied, though a later writer may have replaced what it wrote.
     Applied,
     /// It was not applied and never will be, because of this record.
@@ -37,7 +39,7 @@ pub(super) enum Decision {
 ///
 /// The records of a write change together, so that one that carries the op id, or one that proves the contrary, speaks
 /// for all.
-pub(super) fn settle(op: OpId, answer: Answer, failing: Option<usize>, points: &[Point<'_>]) -> Decision {
+pub fn judge_commit(op: OpId, answer: Answer, failing: Option<usize>, points: &[Point<'_>]) -> Decision {
     let verdicts: Vec<Verdict> = points.iter().map(|point| judge(op, point.expected, answer, point.found)).collect();
     if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Applied | Verdict::AppliedAndReplaced)) {
         return Decision::Applied;
@@ -107,8 +109,8 @@ mod tests {
         let replaced = envelope(&[1, 9, 2]);
         for found in [&mine, &replaced] {
             let point = Point { expected: Expected::State(&known), found: Some((found, "new")) };
-            assert_eq!(settle(op(9), TWICE, Some(0), &[point]), Decision::Applied);
-            assert_eq!(settle(op(9), Answer::Open, None, &[point]), Decision::Applied);
+            assert_eq!(judge_commit(op(9), TWICE, Some(0), &[point]), Decision::Applied);
+            assert_eq!(judge_commit(op(9), Answer::Open, None, &[point]), Decision::Applied);
         }
     }
 
@@ -117,7 +119,7 @@ mod tests {
         let other = envelope(&[2]);
         let point = Point { expected: Expected::Absent, found: Some((&other, "x")) };
         for answer in [ONCE, TWICE, UNCOUNTED] {
-            assert_eq!(settle(op(9), answer, Some(0), &[point]), Decision::NotApplied(0));
+            assert_eq!(judge_commit(op(9), answer, Some(0), &[point]), Decision::NotApplied(0));
         }
     }
 
@@ -126,9 +128,9 @@ mod tests {
         let known = witness("old", &[1]);
         let others = envelope(&[2, 3, 4, 5]);
         let point = Point { expected: Expected::State(&known), found: Some((&others, "new")) };
-        assert_eq!(settle(op(9), TWICE, Some(0), &[point]), Decision::Unknown);
-        assert_eq!(settle(op(9), UNCOUNTED, Some(0), &[point]), Decision::Unknown);
-        assert_eq!(settle(op(9), ONCE, Some(0), &[point]), Decision::NotApplied(0));
+        assert_eq!(judge_commit(op(9), TWICE, Some(0), &[point]), Decision::Unknown);
+        assert_eq!(judge_commit(op(9), UNCOUNTED, Some(0), &[point]), Decision::Unknown);
+        assert_eq!(judge_commit(op(9), ONCE, Some(0), &[point]), Decision::NotApplied(0));
     }
 
     #[test]
@@ -137,7 +139,7 @@ mod tests {
         let same = envelope(&[1]);
         let replace = Point { expected: Expected::State(&known), found: Some((&same, "old")) };
         let create = Point { expected: Expected::Absent, found: None };
-        assert_eq!(settle(op(9), Answer::Open, None, &[replace, create]), Decision::MayStillLand);
+        assert_eq!(judge_commit(op(9), Answer::Open, None, &[replace, create]), Decision::MayStillLand);
     }
 
     #[test]
@@ -148,7 +150,7 @@ mod tests {
         let untouched = Point { expected: Expected::State(&known), found: Some((&same, "old")) };
         let moved = Point { expected: Expected::State(&known), found: Some((&changed, "new")) };
         for named in [None, Some(0), Some(1)] {
-            assert_eq!(settle(op(9), Answer::Open, named, &[untouched, moved]), Decision::NotApplied(1));
+            assert_eq!(judge_commit(op(9), Answer::Open, named, &[untouched, moved]), Decision::NotApplied(1));
         }
     }
 
@@ -159,7 +161,7 @@ mod tests {
         let mine = envelope(&[9]);
         let buried = Point { expected: Expected::State(&known), found: Some((&others, "new")) };
         let created = Point { expected: Expected::Absent, found: Some((&mine, "m")) };
-        assert_eq!(settle(op(9), TWICE, Some(0), &[buried, created]), Decision::Applied);
+        assert_eq!(judge_commit(op(9), TWICE, Some(0), &[buried, created]), Decision::Applied);
     }
 
     #[test]
@@ -167,9 +169,9 @@ mod tests {
         let known = witness("old", &[1]);
         let changed = envelope(&[1, 2]);
         let moved = Point { expected: Expected::State(&known), found: Some((&changed, "new")) };
-        assert_eq!(settle(op(9), ONCE, Some(1), &[moved, moved]), Decision::NotApplied(1));
+        assert_eq!(judge_commit(op(9), ONCE, Some(1), &[moved, moved]), Decision::NotApplied(1));
         let same = envelope(&[1]);
         let untouched = Point { expected: Expected::State(&known), found: Some((&same, "old")) };
-        assert_eq!(settle(op(9), ONCE, None, &[untouched, moved]), Decision::NotApplied(1));
+        assert_eq!(judge_commit(op(9), ONCE, None, &[untouched, moved]), Decision::NotApplied(1));
     }
 }
