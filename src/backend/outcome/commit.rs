@@ -174,4 +174,11 @@ mod tests {
         let untouched = Point { expected: Expected::State(&known), found: Some((&same, "old")) };
         assert_eq!(judge_commit(op(9), ONCE, None, &[untouched, moved]), Decision::NotApplied(1));
     }
+
+    #[test]
+    fn a_refusal_is_proven_also_when_its_cause_is_gone_by_the_read() {
+        let create = Point { expected: Expected::Absent, found: None };
+        assert_eq!(judge_commit(op(9), ONCE, Some(1), &[create, create]), Decision::NotApplied(1));
+        assert_eq!(judge_commit(op(9), ONCE, None, &[create, create]), Decision::NotApplied(0));
+    }
 }
