@@ -8,6 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use super::hex;
 use super::meter::CallMeter;
 use crate::contract::{Clock, Freshness, Outcome, StoreError, Timestamp};
 
@@ -19,7 +20,11 @@ impl OpId {
     /// The id of the `ordinal`th commit of a call: SHA-256(call id, ordinal) cut to 128 bits.
     pub fn derive(call_id: &[u8; 16], ordinal: u32) -> Self {
         let hash = Sha256::new().chain_update(call_id).chain_update(ordinal.to_be_bytes()).finalize();
-        Self(u128::from_be_bytes(std::array::from_fn(|i| hash[i])))
+        Self::cut(&hash)
+    }
+
+    fn cut(hash: &[u8]) -> Self {
+        Self(hash.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte)))
     }
 
     /// The first 64 bits: the form that records remember.
@@ -31,6 +36,29 @@ impl OpId {
 impl std::fmt::Display for OpId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A caller's idempotency key as its SHA-256: the key itself is kept nowhere.
+#[derive(Clone, Copy)]
+struct CallerKey([u8; 32]);
+
+// Short keys can be guessed from their digest.
+impl std::fmt::Debug for CallerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CallerKey")
+    }
+}
+
+impl CallerKey {
+    /// A digest of these parts under the key.
+    fn digest(self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hash = Sha256::new().chain_update(self.0);
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
     }
 }
 
@@ -51,6 +79,8 @@ pub struct CallContext {
     inner: Arc<Inner>,
     deadline: Instant,
     freshness: Freshness,
+    key: Option<CallerKey>,
+    any_arguments: bool,
 }
 
 impl CallContext {
@@ -71,7 +101,23 @@ impl CallContext {
             meter: CallMeter::default(),
             clock,
         };
-        Self { inner: Arc::new(inner), deadline: Instant::now() + time, freshness }
+        Self { inner: Arc::new(inner), deadline: Instant::now() + time, freshness, key: None, any_arguments: false }
+    }
+
+    /// The same call under a caller's idempotency key.
+    #[must_use]
+    pub fn under_key(self, key: &str) -> Self {
+        Self { key: Some(CallerKey(Sha256::digest(key).into())), ..self }
+    }
+
+    /// The same call, taken for itself under its key whatever its arguments: they are decided anew from what is read.
+    pub(crate) fn with_any_arguments(self) -> Self {
+        Self { any_arguments: true, ..self }
+    }
+
+    /// Whether the call is made under an idempotency key.
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
     }
 
     /// The contract call, such as `preference.set`.
@@ -117,6 +163,34 @@ impl CallContext {
     /// What the call has cost so far.
     pub fn meter(&self) -> &CallMeter {
         &self.inner.meter
+    }
+
+    /// The op id of a commit for the record at this place. Without an idempotency key it is the [next](Self::next_op).
+    ///
+    /// With one it is SHA-256(key, operation, place, step) cut to 128 bits: the same for a later call under the same key.
+    /// Steps tell apart the commits that one call makes for one place; what `step` a commit has must not depend on
+    /// what the call found.
+    pub fn op_at(&self, partition: &str, key: &str, step: u32) -> OpId {
+        match self.key {
+            None => self.next_op(),
+            Some(caller) => {
+                let step = step.to_be_bytes();
+                let parts = [b"op", self.operation().as_bytes(), partition.as_bytes(), key.as_bytes(), &step];
+                OpId::cut(&caller.digest(&parts))
+            }
+        }
+    }
+
+    /// A digest, under the idempotency key, of what was asked for the record at this place. `None` without a key.
+    pub(crate) fn asked(&self, partition: &str, key: &str, arguments: &[u8]) -> Option<String> {
+        let arguments = if self.any_arguments { &[] } else { arguments };
+        let parts = [b"asked", self.operation().as_bytes(), partition.as_bytes(), key.as_bytes(), arguments];
+        self.key.map(|caller| hex(&caller.digest(&parts)))
+    }
+
+    /// The call's own random id: another one for a call made again.
+    pub(crate) fn call_id(&self) -> &[u8; 16] {
+        &self.inner.call_id
     }
 
     /// The op id of the call's next commit.
@@ -167,5 +241,46 @@ impl PendingWrite {
         if applied {
             self.call.applied_writes.fetch_add(1, Ordering::SeqCst);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::system_clock;
+
+    fn call(operation: &'static str, id: u8) -> CallContext {
+        CallContext::new(operation, [id; 16], Duration::from_secs(1), Freshness::Latest, system_clock())
+    }
+
+    #[test]
+    fn op_ids_under_a_key_are_those_of_the_call_made_again() {
+        let (first, again) = (call("name.set", 1).under_key("k"), call("name.set", 2).under_key("k"));
+        let op = first.op_at("a", "b", 0);
+        assert_eq!(op, first.latest().op_at("a", "b", 0));
+        assert_eq!(op, again.op_at("a", "b", 0));
+        for other in [
+            again.op_at("a", "b", 1),
+            again.op_at("ab", "", 0),
+            again.op_at("a", "c", 0),
+            call("name.remove", 1).under_key("k").op_at("a", "b", 0),
+            call("name.set", 1).under_key("l").op_at("a", "b", 0),
+            call("name.set", 1).op_at("a", "b", 0),
+        ] {
+            assert_ne!(op, other);
+        }
+    }
+
+    #[test]
+    fn op_ids_without_a_key_are_never_the_same() {
+        let (first, again) = (call("name.set", 1), call("name.set", 2));
+        assert_ne!(first.op_at("a", "b", 0), first.op_at("a", "b", 0));
+        assert_ne!(call("name.set", 1).op_at("a", "b", 0), again.op_at("a", "b", 0));
+    }
+
+    #[test]
+    fn the_key_and_its_digest_are_in_no_debug_form() {
+        let shown = format!("{:?}", call("name.set", 1).under_key("k"));
+        assert!(shown.contains("CallerKey") && !shown.contains(&format!("{:?}", Sha256::digest("k")[0])), "{shown}");
     }
 }

@@ -1,8 +1,11 @@
 //! The key table: what lives where. Pinned, since keys can't be changed once a store is deployed.
 
 use super::blob::{BlobArea, BlobName};
+use super::context::CallContext;
 use super::keys::*;
-use crate::contract::{AccountId, DeviceId, LoopId, LoopScope, MemberId, PersonId};
+use crate::contract::{
+    AccountId, DeviceId, Freshness, LoopId, LoopScope, MAX_DEADLINE, MemberId, PersonId, system_clock,
+};
 
 const TABLE: &str = "\
 account          cosmos       a:usr_5fone                   account
@@ -22,6 +25,7 @@ media time       media        usr_5fone:home_201            t:4998227648000000:a
 media ledger     media        usr_5fone:home_201            b:0000000000000000000000000000002a
 payload          blob media   usr_5fone/home_201/0000000000000000000000000000002a
 long path        media        usr_5fone:home_201            r:=Gajwfut_PQwLc3fjfXLszeFEzv60S-rJwyJxMaUmaI0
+applied call     all          usr_5fone:home_201            i:aae599da2659f97f4d6549384e486b02
 ";
 
 #[test]
@@ -37,6 +41,7 @@ fn keys_are_where_deployed_stores_have_them() {
     let cosmos_account = account_partition(&account);
     let blob = BlobName::fresh(BlobArea::Media, &scope, 42_u128.to_be_bytes());
     let path = "a/b.jpg";
+    let call = CallContext::new("name.set", [0; 16], MAX_DEADLINE, Freshness::Latest, system_clock()).under_key("key");
     let rows = [
         ("account", "cosmos", &cosmos_account, ACCOUNT_KEY.to_owned()),
         ("device link", "cosmos", &cosmos_account, device_link_key(&device)),
@@ -55,6 +60,7 @@ fn keys_are_where_deployed_stores_have_them() {
         ("media ledger", "media", &household, media_blob_key(blob.random())),
         ("payload", "blob media", &blob.path().to_owned(), String::new()),
         ("long path", "media", &household, media_record_key(&"x".repeat(97))),
+        ("applied call", "all", &household, once_key(call.op_at(&household, "m:bojw-01:-:name", 0))),
     ];
     let mut printed = String::new();
     for (record, service, partition, key) in rows {

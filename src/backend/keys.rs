@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use super::context::OpId;
 use crate::contract::{AccountId, DeviceId, LoopId, LoopScope, MemberId, MemoryScope, PersonId, StoreError};
 
 /// A segment's longest encoded form that is not hashed.
@@ -134,6 +135,7 @@ pub(crate) const MEMORY: &str = "m";
 pub(crate) const MEDIA_RECORDS: &str = "r";
 pub(crate) const MEDIA_TIMES: &str = "t";
 pub(crate) const MEDIA_BLOBS: &str = "b";
+pub(crate) const ONCE: &str = "i";
 
 pub(crate) fn device_link_key(device: &DeviceId) -> String {
     format!("{DEVICE_LINKS}:{}", segment(&device.canonical()))
@@ -194,6 +196,11 @@ pub(crate) fn inverted_ms(ms: i64) -> String {
 
 pub(crate) fn media_blob_key(blob: &str) -> String {
     format!("{MEDIA_BLOBS}:{blob}")
+}
+
+/// `i:<op id>`, beside the records that the commit wrote, in any partition.
+pub(crate) fn once_key(op: OpId) -> String {
+    format!("{ONCE}:{op}")
 }
 
 /// Folds a fact key, list name or list item: trimmed, and each character in lower case where that is one character.

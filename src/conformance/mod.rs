@@ -27,6 +27,8 @@ pub mod forgetting;
 pub mod freshness;
 pub mod health;
 mod hostile;
+pub mod idempotency;
+pub mod idempotency_keys;
 pub mod isolation;
 pub mod limits;
 mod listings;

@@ -180,6 +180,28 @@ macro_rules! __conformance_properties {
                 healthy_services_say_so,
                 services_are_named,
             }
+            idempotency {
+                a_call_made_again_is_applied_once,
+                its_own_write_is_no_conflict,
+                a_value_replaced_since_is_not_brought_back,
+                other_arguments_are_invalid,
+                another_record_or_operation_is_another_call,
+                a_removal_made_again_removes_once,
+                what_was_not_applied_is_not_remembered,
+                calls_without_a_key_are_two,
+                a_list_item_is_added_once,
+                a_list_is_cleared_once,
+                a_robot_is_registered_once,
+                a_member_is_added_and_removed_once,
+                media_is_published_once,
+                an_update_made_again_is_applied_once,
+                the_first_record_is_the_one_refused,
+            }
+            idempotency_keys {
+                unusable_keys_are_refused,
+                a_key_costs_no_request,
+                calls_are_remembered_without_their_values,
+            }
             update {
                 concurrent_updates_lose_nothing,
                 an_update_gives_up_typed,

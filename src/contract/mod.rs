@@ -31,7 +31,7 @@ pub use media::{ByteStream, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader,
 pub use member::{LoopMember, LoopMemberStore, MemberPatch, MemberStatus};
 pub use memory::{Added, Affinity, Fact, ListItem, MAX_LIST_ITEMS, MemoryAggregate, MemoryItem, PersonalMemoryStore};
 pub use meter::{CallObserver, CallReport, RequestCount, Service};
-pub use options::{CallOptions, Freshness, MAX_DEADLINE};
+pub use options::{CallOptions, Freshness, IDEMPOTENCY_WINDOW, MAX_DEADLINE, MAX_IDEMPOTENCY_KEY_BYTES};
 pub use page::{Page, PageToken, Paged};
 pub use patch::{Change, UnknownFields};
 pub use person::{Person, PersonStore};

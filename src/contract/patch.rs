@@ -23,6 +23,15 @@ impl<T> Change<T> {
             Self::Clear => *field = None,
         }
     }
+
+    /// The change as an argument of a call: no field, or what it becomes.
+    pub(crate) fn asked(self) -> Vec<Option<T>> {
+        match self {
+            Self::Keep => vec![],
+            Self::Set(value) => vec![Some(value)],
+            Self::Clear => vec![None],
+        }
+    }
 }
 
 impl Change<String> {

@@ -128,6 +128,11 @@ impl Revision {
         self.witness.created
     }
 
+    /// Whether this write is among the record's last four.
+    pub(crate) fn remembers(&self, op: u64) -> bool {
+        self.witness.ops.contains(op)
+    }
+
     /// The form for logs and messages. It can't be read back.
     pub fn digest(&self) -> RevisionDigest {
         RevisionDigest::new(self.witness.number, &self.witness.tag)

@@ -16,26 +16,33 @@ impl Stores {
         F: FnOnce(CallContext) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        self.call(operation, READ_DEADLINE, work).await
+        self.call(operation, READ_DEADLINE, None, work).await
     }
 
-    /// Runs a write: 30 s unless the options say otherwise.
+    /// Runs a write: 30 s unless the options say otherwise, under their idempotency key.
     pub(super) async fn write<T, F, Fut>(&self, operation: &'static str, work: F) -> Result<T>
     where
         F: FnOnce(CallContext) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        self.call(operation, WRITE_DEADLINE, work).await
+        let key = self.options.checked_idempotency_key().map_err(|error| error.in_operation(operation))?;
+        self.call(operation, WRITE_DEADLINE, key, work).await
     }
 
-    async fn call<T, F, Fut>(&self, operation: &'static str, default: Duration, work: F) -> Result<T>
+    async fn call<T, F, Fut>(&self, operation: &'static str, default: Duration, key: Option<&str>, work: F) -> Result<T>
     where
         F: FnOnce(CallContext) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
         let time = self.options.deadline_or(default).map_err(|error| error.in_operation(operation))?;
         let clock = self.shared.clock.clone();
-        let cx = CallContext::new(operation, self.fresh_id(), time, self.options.freshness, clock);
+        let mut cx = CallContext::new(operation, self.fresh_id(), time, self.options.freshness, clock);
+        if let Some(key) = key {
+            cx = cx.under_key(key);
+        }
+        if self.updating {
+            cx = cx.with_any_arguments();
+        }
         let mut call = Call { stores: self, cx: &cx, started: Instant::now(), reported: false };
         let result = cx.within_deadline(work(cx.clone())).await.map_err(|error| error.in_operation(operation));
         call.ended(&result);

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::Stores;
+use super::once::{Once, asked};
 use super::record::{self, Modified, Place, RecordValue, Rounds, modify};
 use crate::backend::{CallContext, KeyRange, Owner, keys};
 use crate::contract::{
@@ -110,6 +111,12 @@ fn merge(registration: &DeviceRegistration, device: &mut Device) -> bool {
     changed
 }
 
+/// The answer of an earlier call, which wrote this.
+fn registered_before(device: Stored<Device>) -> Registered {
+    let created = device.created() == device.updated();
+    Registered { outcome: if created { RegistrationOutcome::Created } else { RegistrationOutcome::Changed }, device }
+}
+
 fn apply(patch: DevicePatch, device: &mut Device) {
     if let Some(robot_id) = patch.robot_id {
         device.robot_id = robot_id;
@@ -148,12 +155,33 @@ fn check(patch: &DevicePatch) -> Result<()> {
     }
 }
 
+/// The fields of a change, as arguments of a call.
+fn asked_patch(patch: &DevicePatch) -> impl Serialize {
+    let DevicePatch {
+        robot_id,
+        friendly_name,
+        firmware_version,
+        application_version,
+        is_active,
+        is_hidden,
+        archived,
+        set_host_mappings,
+        remove_host_mappings,
+    } = patch.clone();
+    (
+        (robot_id, friendly_name, firmware_version.asked(), application_version.asked()),
+        (is_active, is_hidden, archived.asked(), set_host_mappings, remove_host_mappings),
+    )
+}
+
 impl Stores {
     async fn register(&self, cx: &CallContext, registration: &DeviceRegistration) -> Result<Registered> {
         let backend = &*self.shared.backends.identity;
         let place = place(&registration.device_id);
         // That a robot says nothing new is a decision, and an old read must not make it.
         let reading = cx.latest();
+        let said = (&registration.firmware_version, &registration.application_version, registration.source);
+        let once = Once::new(backend, cx, &place, &said)?;
         let mut rounds = Rounds::new(cx);
         loop {
             rounds.next().await?;
@@ -163,13 +191,17 @@ impl Stores {
                 Some(found) => {
                     let mut device = found.value().clone();
                     if !merge(registration, &mut device) {
-                        return Ok(Registered { outcome: RegistrationOutcome::Unchanged, device: found });
+                        return match once.earlier().await? {
+                            Some(earlier) => Ok(registered_before(once.recall(&place, &earlier, device).await?)),
+                            None => Ok(Registered { outcome: RegistrationOutcome::Unchanged, device: found }),
+                        };
                     }
                     (device, Expect::Exact(found.revision().clone()), RegistrationOutcome::Changed)
                 }
             };
-            match record::put(backend, cx, &place, value, &expect).await {
-                Ok(device) => return Ok(Registered { outcome, device }),
+            match once.put(&place, value, &expect).await {
+                Ok((device, None)) => return Ok(Registered { outcome, device }),
+                Ok((device, Some(_))) => return Ok(registered_before(device)),
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error),
             }
@@ -193,8 +225,10 @@ impl DeviceStore for Stores {
     async fn patch_device(&self, scope: &DeviceScope, patch: DevicePatch, expect: Expect) -> Result<Stored<Device>> {
         self.write("device.patch", |cx| async move {
             check(&patch)?;
+            let backend = &*self.shared.backends.identity;
             let place = place(&scope.device);
-            let changed = modify(&*self.shared.backends.identity, &cx, &place, &expect, |device: &mut Device| {
+            let once = Once::new(backend, &cx, &place, &(asked_patch(&patch), asked(&expect)))?;
+            let changed = modify(backend, &once, &cx, &place, &expect, |device: &mut Device| {
                 apply(patch.clone(), device);
                 Ok(true)
             });

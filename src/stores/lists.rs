@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Stores;
 use super::facts::{LISTS, SEPARATOR, found_place, place};
+use super::once::{Done, Earlier, Once, Progress};
 use super::record::{self, RecordValue, Rounds, folded_key};
-use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Record, check_schema, keys};
+use crate::backend::{CallContext, KeyRange, Operation, Precondition, Record, check_schema, keys};
 use crate::contract::{
     Added, ErrorKind, Expect, ListItem, MAX_LIST_ITEMS, MemoryScope, Outcome, Result, StoreError, Stored,
 };
@@ -90,19 +91,23 @@ impl Stores {
         let (list, key) = (folded_key("list", list)?, folded_key("item", item)?);
         let place = place(scope, LISTS, &[&list, &key]);
         let records = self.list_records(cx, scope, &list_range(scope, &list)).await?;
-        if let Some(found) = records.iter().find(|record| record.key == place.key) {
-            return Ok(Added::Duplicate(item_of(record::decode(&place, found)?)));
-        }
-        if records.len() >= MAX_LIST_ITEMS {
-            let limit = MAX_LIST_ITEMS as u64;
-            return Err(StoreError::limit("list (items)", limit, records.len() as u64 + 1));
-        }
         let value = ItemValue { list, text: item.trim().to_owned(), index: 0 };
+        let once = Once::new(self.memory_backend(), cx, &place, &value.text)?;
+        let found = records.iter().find(|record| record.key == place.key);
+        if found.is_some() || records.len() >= MAX_LIST_ITEMS {
+            if let Some(earlier) = once.earlier().await? {
+                return Ok(Added::Added(item_of(once.recall(&place, &earlier, value).await?)));
+            }
+            return match found {
+                Some(found) => Ok(Added::Duplicate(item_of(record::decode(&place, found)?))),
+                None => Err(StoreError::limit("list (items)", MAX_LIST_ITEMS as u64, records.len() as u64 + 1)),
+            };
+        }
         let mut rounds = Rounds::new(cx);
         loop {
             rounds.next().await?;
-            match record::put(self.memory_backend(), cx, &place, value.clone(), &Expect::Absent).await {
-                Ok(stored) => return Ok(Added::Added(item_of(stored))),
+            match once.put(&place, value.clone(), &Expect::Absent).await {
+                Ok((stored, _)) => return Ok(Added::Added(item_of(stored))),
                 Err(error) if *error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -130,29 +135,58 @@ impl Stores {
         Ok(removed)
     }
 
+    /// Under an idempotency key each commit's row says how many items are gone by then, and whether it was the last: so
+    /// the call made again goes on behind the last commit that was applied, and ends where the first one ended.
     async fn clear_counted(&self, cx: &CallContext, scope: &MemoryScope, list: &str, removed: &mut u64) -> Result<()> {
         let backend = self.memory_backend();
-        let partition = keys::household_partition(&scope.loop_scope());
         let range = list_range(scope, list);
+        let whole = place(scope, LISTS, &[list]);
+        let room = usize::from(cx.has_key());
+        let size = backend.limits().operations_per_commit.saturating_sub(room).max(1);
+        let mut steps = 0..=u32::MAX;
+        let mut step = || steps.next().ok_or_else(StoreError::contended);
+        let mut once = Once::step(backend, cx, (&whole, step()?), &())?;
         let mut rounds = Rounds::new(cx);
         loop {
             rounds.next().await?;
             let records = self.list_records(cx, scope, &range).await?;
+            if records.is_empty() {
+                // What an earlier call has removed, if there was one.
+                while let Some(earlier) = once.earlier().await? {
+                    if counted(earlier, removed) {
+                        return Ok(());
+                    }
+                    once = Once::step(backend, cx, (&whole, step()?), &())?;
+                }
+                if cx.has_key() && *removed > 0 {
+                    // Others removed the rest: the call ends here, also when it is made again.
+                    let end = Progress { removed: *removed, last: true };
+                    once.commit_as(Vec::new(), Some(end), None).await?;
+                }
+                return Ok(());
+            }
             let mut contended = false;
-            for group in records.chunks(backend.limits().operations_per_commit.max(1)) {
-                let delete = |record: &Record| {
-                    check_schema(ItemValue::SCHEMA, record.envelope.schema_version)?;
-                    Ok(Operation::Delete {
-                        key: record.key.clone(),
-                        expect: Precondition::Exact(Box::new(record.witness())),
-                        schema_version: ItemValue::SCHEMA,
-                    })
-                };
-                let operations = group.iter().map(delete).collect::<Result<_>>()?;
-                match backend.commit(cx, Commit::new(&*partition, cx.next_op(), operations)).await {
-                    Ok(_) => *removed += group.len() as u64,
-                    Err(error) if error.is_conflict() => contended = true,
-                    Err(error) => return Err(error),
+            for (index, group) in records.chunks(size).enumerate() {
+                let last = !contended && (index + 1) * size >= records.len();
+                loop {
+                    let progress = Progress { removed: *removed + group.len() as u64, last };
+                    match once.commit_as(removals(group)?, Some(progress), None).await {
+                        Ok(Done::Now(_)) => *removed = progress.removed,
+                        Ok(Done::Before(earlier)) => {
+                            if counted(earlier, removed) {
+                                return Ok(());
+                            }
+                            once = Once::step(backend, cx, (&whole, step()?), &())?;
+                            continue;
+                        }
+                        Err(error) if error.is_conflict() => {
+                            contended = true;
+                            break;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                    once = Once::step(backend, cx, (&whole, step()?), &())?;
+                    break;
                 }
             }
             if !contended {
@@ -160,6 +194,26 @@ impl Stores {
             }
         }
     }
+}
+
+/// Takes over how far an earlier call had come; says whether it had come to its end.
+fn counted(earlier: Earlier, removed: &mut u64) -> bool {
+    let progress = earlier.progress.unwrap_or(Progress { removed: *removed, last: true });
+    *removed = progress.removed;
+    progress.last
+}
+
+/// Removes these items, each under the revision found.
+fn removals(items: &[Record]) -> Result<Vec<Operation>> {
+    let delete = |record: &Record| {
+        check_schema(ItemValue::SCHEMA, record.envelope.schema_version)?;
+        Ok(Operation::Delete {
+            key: record.key.clone(),
+            expect: Precondition::Exact(Box::new(record.witness())),
+            schema_version: ItemValue::SCHEMA,
+        })
+    };
+    items.iter().map(delete).collect()
 }
 
 /// The error of a call that has deleted a part before it failed.

@@ -7,15 +7,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout_at};
 
 use super::Stores;
 use super::household::loop_owner;
 use super::media::{check, place};
+use super::once::{Done, Earlier, Once, asked};
 use super::record::{self, Place, RecordValue, Rounds, check_key, check_not_absent, draft, precondition};
 use crate::backend::{
-    BlobArea, BlobDigest, BlobName, CallContext, Commit, Operation, Precondition, Record, Written, keys, record_name,
+    BlobArea, BlobDigest, BlobName, CallContext, Operation, Precondition, Record, Written, keys, record_name,
 };
 use crate::contract::{
     ErrorKind, Expect, LoopScope, Media, MediaBody, NewMedia, Outcome, Result, StoreError, Stored, UnknownFields,
@@ -117,6 +120,31 @@ fn broken_ledger(error: StoreError) -> StoreError {
     }
 }
 
+/// What a put says, as arguments of a call; the payload is added as its digest.
+fn asked_media(media: &NewMedia) -> impl Serialize {
+    let NewMedia { path: _, media_type, content_type, reference, is_encrypted, meta } = media.clone();
+    (media_type, content_type, reference, is_encrypted, meta)
+}
+
+/// The digest of a payload that is not uploaded.
+async fn digest_of(body: MediaBody) -> Result<BlobDigest> {
+    let mut chunks = match body {
+        MediaBody::Bytes(bytes) => stream::iter([Ok(bytes)]).boxed(),
+        MediaBody::Stream(stream) => stream,
+    };
+    let (mut length, mut hash) = (0, Sha256::new());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        length += chunk.len() as u64;
+        hash.update(&chunk);
+    }
+    Ok(BlobDigest { length, sha256: hash.finalize().into() })
+}
+
+fn asked_payload(digest: &BlobDigest) -> impl Serialize {
+    (digest.length, digest.sha256)
+}
+
 /// A body that can be sent again, or only once.
 enum Upload {
     Again(Bytes),
@@ -180,8 +208,23 @@ impl Stores {
         expect: &Expect,
     ) -> Result<Stored<Media>> {
         check(&media)?;
-        let mut current = self.replaced(cx, scope, &media.path, expect).await?;
+        let place = place(scope, &media.path);
+        let mut once = Once::new(self.media_backend(), cx, &place, &(asked_media(&media), asked(expect)))?;
+        let replaced = self.replaced(cx, scope, &media.path, expect).await;
+        let perhaps_before = match &replaced {
+            Ok(found) => found.as_ref().is_some_and(|found| once.may_have_written(found)),
+            Err(error) => error.is_conflict(),
+        };
+        if perhaps_before && let Some(row) = once.look().await? {
+            // Nothing is uploaded, but the payload is read: another one would make it another call.
+            let digest = digest_of(body).await.map_err(|error| error.with_outcome(Outcome::Unknown))?;
+            once.and(&asked_payload(&digest))?;
+            let earlier = once.accept(row)?;
+            return once.recall(&place, &earlier, published(&media, "", digest, earlier.at.as_millis())).await;
+        }
+        let mut current = replaced?;
         let mut upload = Upload::new(body);
+        let mut payload_asked = false;
         let mut sent: Option<(BlobName, BlobDigest, Instant)> = None;
         let mut rounds = Rounds::new(cx);
         loop {
@@ -195,18 +238,31 @@ impl Stores {
                     let began = Instant::now();
                     let name = BlobName::fresh(BlobArea::Media, scope, self.fresh_id());
                     let digest = self.shared.backends.blobs.put(cx, &name, body).await.map_err(orphaned)?;
+                    // A payload uploaded again is the same.
+                    if !std::mem::replace(&mut payload_asked, true) {
+                        once.and(&asked_payload(&digest))?;
+                    }
                     (name, digest, began)
                 }
             };
-            let value = published(&media, &name, digest, cx.now().as_millis());
+            let value = published(&media, name.random(), digest, cx.now().as_millis());
             let operations = publish_operations(scope, &value, current.as_ref())?;
-            let mut commit = Commit::new(keys::household_partition(scope), cx.next_op(), operations);
-            commit.build_before = Some(began + GRACE);
-            let error = match self.media_backend().commit(cx, commit).await {
-                Ok(written) => return answer(scope, value, written),
+            let error = match once.commit_as(operations, None, Some(began + GRACE)).await {
+                Ok(Done::Now(written)) => return answer(scope, value, written),
+                Ok(Done::Before(earlier)) => {
+                    let value = Media { put_ms: earlier.at.as_millis(), ..value };
+                    let recalled = once.recall(&place, &earlier, value).await;
+                    if !earlier.own {
+                        self.discard(cx, &name).await;
+                    }
+                    return recalled;
+                }
                 Err(error) => error,
             };
             if !error.is_conflict() {
+                if matches!(error.kind(), ErrorKind::Invalid { .. }) {
+                    self.discard(cx, &name).await;
+                }
                 return Err(error);
             }
             match error.failed_operation() {
@@ -219,6 +275,11 @@ impl Stores {
                 Some(_) => return Err(broken_ledger(error)),
             }
         }
+    }
+
+    /// Deletes a payload that nothing will publish. One that stays is left to the sweeper.
+    async fn discard(&self, cx: &CallContext, name: &BlobName) {
+        let _ = timeout_at(cx.answer_by(), self.shared.backends.blobs.delete(cx, name)).await;
     }
 
     /// What to publish over after another writer was faster, or the conflict to answer.
@@ -251,17 +312,23 @@ impl Stores {
     ) -> Result<Option<Stored<Media>>> {
         check_key("path", path)?;
         check_not_absent(expect)?;
+        let record_place = place(scope, path);
+        let once = Once::new(self.media_backend(), cx, &record_place, &asked(expect))?;
         let mut rounds = Rounds::new(cx);
         loop {
             rounds.next().await?;
-            let Some(found) = self.replaced(cx, scope, path, expect).await? else {
-                return Ok(None);
+            let found = match self.replaced(cx, scope, path, expect).await {
+                Ok(Some(found)) if !found.is_deleted => found,
+                refused => {
+                    if refused.as_ref().map_or_else(StoreError::is_conflict, |_| true)
+                        && let Some(earlier) = once.earlier().await?
+                    {
+                        return buried_before(&once, &record_place, &earlier).await.map(Some);
+                    }
+                    return refused.map(|_| None);
+                }
             };
-            if found.is_deleted {
-                return Ok(None);
-            }
-            let record_place = place(scope, path);
-            let value = Media { is_deleted: true, ..found.value().clone() };
+            let value = removed(found.value());
             let exact = Expect::Exact(found.revision().clone());
             let operations = vec![
                 Operation::Put {
@@ -275,9 +342,11 @@ impl Stores {
                 },
                 ledger(scope, &found.blob, LedgerState::Garbage, Precondition::Present)?,
             ];
-            let commit = Commit::new(keys::household_partition(scope), cx.next_op(), operations);
-            match self.media_backend().commit(cx, commit).await {
-                Ok(written) => return answer(scope, value, written).map(Some),
+            match once.commit(operations).await {
+                Ok(Done::Now(written)) => return answer(scope, value, written).map(Some),
+                Ok(Done::Before(earlier)) => {
+                    return buried_before(&once, &record_place, &earlier).await.map(Some);
+                }
                 Err(error) if error.is_conflict() && error.failed_operation().is_some_and(|index| index != RECORD) => {
                     return Err(broken_ledger(error));
                 }
@@ -304,7 +373,7 @@ fn orphaned(error: StoreError) -> StoreError {
     error.with_outcome(Outcome::NotApplied)
 }
 
-fn published(media: &NewMedia, name: &BlobName, digest: BlobDigest, put_ms: i64) -> Media {
+fn published(media: &NewMedia, blob: &str, digest: BlobDigest, put_ms: i64) -> Media {
     Media {
         path: media.path.clone(),
         media_type: media.media_type.clone(),
@@ -315,10 +384,19 @@ fn published(media: &NewMedia, name: &BlobName, digest: BlobDigest, put_ms: i64)
         length: digest.length,
         sha256: digest.sha256_hex(),
         meta: media.meta.clone(),
-        blob: name.random().to_owned(),
+        blob: blob.to_owned(),
         put_ms,
         unknown: UnknownFields::default(),
     }
+}
+
+fn removed(media: &Media) -> Media {
+    Media { is_deleted: true, ..media.clone() }
+}
+
+/// The answer of an earlier call that removed the media.
+async fn buried_before(once: &Once<'_>, place: &Place, earlier: &Earlier) -> Result<Stored<Media>> {
+    once.recall_over(place, earlier, |found| found.map(removed)).await
 }
 
 fn answer(scope: &LoopScope, media: Media, written: Vec<Written>) -> Result<Stored<Media>> {

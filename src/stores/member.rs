@@ -2,8 +2,11 @@
 
 use async_trait::async_trait;
 
+use serde::Serialize;
+
 use super::Stores;
 use super::household::loop_owner;
+use super::once::{Once, asked};
 use super::person::listed_place;
 use super::record::{self, Modified, Place, RecordValue, Rounds, modify};
 use crate::backend::{CallContext, keys};
@@ -92,6 +95,33 @@ fn normal_type(member_type: &str) -> String {
     member_type.trim().to_lowercase()
 }
 
+/// The fields of a change, as arguments of a call.
+fn asked_patch(patch: &MemberPatch) -> impl Serialize {
+    let MemberPatch {
+        account_id,
+        email,
+        first_name,
+        last_name,
+        gender,
+        phone_number,
+        nickname,
+        phonetic_name,
+        legal_guardian,
+        birthday_ms,
+        is_child,
+        face_enrolled,
+        voice_enrolled,
+        status,
+        member_type,
+        mark_portal_edited,
+    } = patch.clone();
+    (
+        (account_id.asked(), email.asked(), first_name.asked(), last_name.asked(), gender.asked()),
+        (phone_number.asked(), nickname.asked(), phonetic_name.asked(), legal_guardian.asked(), birthday_ms.asked()),
+        (is_child, face_enrolled, voice_enrolled, status, member_type, mark_portal_edited),
+    )
+}
+
 impl Stores {
     async fn check_guardian(
         &self,
@@ -130,24 +160,31 @@ impl LoopMemberStore for Stores {
                 return Err(StoreError::invalid("portal_edited", "it is outside the years 0 to 9999"));
             }
             tidy(&mut member);
-            self.check_guardian(&cx, scope, &member.member_id, member.legal_guardian.as_ref()).await?;
             let backend = &*self.shared.backends.identity;
             let place = place(scope, &member.member_id);
+            let once = Once::new(backend, &cx, &place, &member)?;
+            let guardian = member.legal_guardian.as_ref();
+            if let Err(refused) = self.check_guardian(&cx, scope, &member.member_id, guardian).await {
+                return match once.earlier_instead_of(&refused).await? {
+                    Some(earlier) => once.recall(&place, &earlier, member).await,
+                    None => Err(refused),
+                };
+            }
             let mut rounds = Rounds::new(&cx);
             loop {
                 rounds.next().await?;
-                match record::put(backend, &cx, &place, member.clone(), &Expect::Absent).await {
+                match once.put(&place, member.clone(), &Expect::Absent).await {
                     Err(error) if *error.kind() == ErrorKind::AlreadyExists => {}
-                    ended => return ended,
+                    ended => return Ok(ended?.0),
                 }
                 // A removed member is taken back.
                 let found = record::get::<LoopMember>(backend, &cx.latest(), &place).await?;
                 match found {
                     Some(found) if found.status == MemberStatus::Removed => {
                         let expect = Expect::Exact(found.revision().clone());
-                        match record::put(backend, &cx, &place, member.clone(), &expect).await {
+                        match once.put(&place, member.clone(), &expect).await {
                             Err(error) if error.is_conflict() => {}
-                            ended => return ended,
+                            ended => return Ok(ended?.0),
                         }
                     }
                     Some(_) => return Err(StoreError::new(ErrorKind::AlreadyExists)),
@@ -172,19 +209,26 @@ impl LoopMemberStore for Stores {
             if let crate::contract::Change::Set(birthday) = patch.birthday_ms {
                 check_birthday(Some(birthday))?;
             }
-            if let crate::contract::Change::Set(guardian) = &patch.legal_guardian {
-                self.check_guardian(&cx, scope, member, Some(guardian)).await?;
-            }
             let now = cx.now();
             let backend = &*self.shared.backends.identity;
             let place = place(scope, member);
-            let changed = modify(backend, &cx, &place, &expect, |member: &mut LoopMember| {
+            let once = Once::new(backend, &cx, &place, &(asked_patch(&patch), asked(&expect)))?;
+            let change = |member: &mut LoopMember| {
                 if member.status == MemberStatus::Removed {
                     return Err(record::not_found());
                 }
                 apply(patch.clone(), member, now);
                 Ok(true)
-            });
+            };
+            if let crate::contract::Change::Set(guardian) = &patch.legal_guardian
+                && let Err(refused) = self.check_guardian(&cx, scope, member, Some(guardian)).await
+            {
+                return match once.earlier_instead_of(&refused).await? {
+                    Some(earlier) => record::changed_before(&once, &place, &earlier, change).await,
+                    None => Err(refused),
+                };
+            }
+            let changed = modify(backend, &once, &cx, &place, &expect, change);
             match changed.await? {
                 Some(Modified::Changed(stored) | Modified::Kept(stored)) => Ok(stored),
                 None => Err(record::not_found()),
@@ -202,7 +246,8 @@ impl LoopMemberStore for Stores {
         self.write("member.remove", |cx| async move {
             let backend = &*self.shared.backends.identity;
             let place = place(scope, member);
-            let changed = modify(backend, &cx, &place, &expect, |member: &mut LoopMember| {
+            let once = Once::new(backend, &cx, &place, &asked(&expect))?;
+            let changed = modify(backend, &once, &cx, &place, &expect, |member: &mut LoopMember| {
                 let was_live = member.status != MemberStatus::Removed;
                 member.status = MemberStatus::Removed;
                 Ok(was_live)

@@ -12,6 +12,7 @@ mod media;
 mod media_publish;
 mod member;
 mod memory;
+mod once;
 mod person;
 mod record;
 mod update;
@@ -33,6 +34,8 @@ use crate::contract::{
 pub struct Stores {
     shared: Arc<Shared>,
     options: CallOptions,
+    /// Inside `update_with`, whose rounds decide anew what a call under the idempotency key writes.
+    updating: bool,
 }
 
 #[derive(Clone)]
@@ -60,13 +63,13 @@ impl Stores {
     /// Stores over any backends: this is how a backend of a third party gets in.
     pub fn over(backends: Backends) -> Self {
         let shared = Shared { backends, clock: system_clock(), ids: random_ids(), observer: None };
-        Self { shared: Arc::new(shared), options: CallOptions::default() }
+        Self { shared: Arc::new(shared), options: CallOptions::default(), updating: false }
     }
 
     /// The same stores with these options.
     #[must_use]
     pub fn with(&self, options: CallOptions) -> Self {
-        Self { shared: Arc::clone(&self.shared), options }
+        Self { shared: Arc::clone(&self.shared), options, updating: self.updating }
     }
 
     /// The same stores with another clock.
@@ -90,7 +93,7 @@ impl Stores {
     fn changed(&self, change: impl FnOnce(&mut Shared)) -> Self {
         let mut shared = Shared::clone(&self.shared);
         change(&mut shared);
-        Self { shared: Arc::new(shared), options: self.options.clone() }
+        Self { shared: Arc::new(shared), options: self.options.clone(), updating: self.updating }
     }
 
     /// The backends behind these stores, for backend authors and the conformance suite.

@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::once::{Done, Earlier, Once, asked};
 use crate::backend::keys::fold;
 use crate::backend::{
-    CallContext, Commit, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend,
-    Written, check_schema, jitter, json_bytes, record_name,
+    CallContext, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend, Written,
+    check_schema, jitter, json_bytes, record_name,
 };
 use crate::contract::{
     ErrorKind, Expect, Freshness, IdSource as _, MAX_KEY_BYTES, Outcome, Page, PageToken, Paged, RandomIds, Result,
@@ -162,6 +163,7 @@ pub(super) async fn get<T: RecordValue>(
     found.map(|record| decode(place, &record)).transpose()
 }
 
+/// Writes a whole record, once under the call's idempotency key.
 pub(super) async fn put<T: RecordValue>(
     backend: &dyn RecordBackend,
     cx: &CallContext,
@@ -169,9 +171,8 @@ pub(super) async fn put<T: RecordValue>(
     value: T,
     expect: &Expect,
 ) -> Result<Stored<T>> {
-    let operation = Operation::Put { draft: draft(place, &value)?, expect: precondition::<T>(place, expect)? };
-    let written = backend.commit(cx, Commit::new(&*place.partition, cx.next_op(), vec![operation])).await;
-    stored(place, value, written.map_err(forget_index)?.pop())
+    let once = Once::new(backend, cx, place, &(&value, asked(expect)))?;
+    Ok(once.put(place, value, expect).await?.0)
 }
 
 /// What was written, as the answer of the call.
@@ -189,12 +190,7 @@ pub(super) fn stored<T>(place: &Place, value: T, written: Option<Written>) -> Re
     }
 }
 
-/// A call of one operation has no use for its index.
-fn forget_index(error: StoreError) -> StoreError {
-    error.without_index()
-}
-
-/// Deletes a record. False when there was none under `Any`.
+/// Deletes a record, once under the call's idempotency key. False when there was none under `Any`.
 pub(super) async fn delete<T: RecordValue>(
     backend: &dyn RecordBackend,
     cx: &CallContext,
@@ -202,10 +198,28 @@ pub(super) async fn delete<T: RecordValue>(
     expect: &Expect,
 ) -> Result<bool> {
     check_not_absent(expect)?;
-    let expect = precondition::<T>(place, expect)?;
-    let operation = Operation::Delete { key: place.key.clone(), expect, schema_version: T::SCHEMA };
-    let written = backend.commit(cx, Commit::new(&*place.partition, cx.next_op(), vec![operation])).await;
-    Ok(matches!(written.map_err(forget_index)?.pop(), Some(Written::Deleted)))
+    let mut precondition = precondition::<T>(place, expect)?;
+    let once = Once::new(backend, cx, place, &asked(expect))?;
+    let mut rounds = Rounds::new(cx);
+    loop {
+        rounds.next().await?;
+        // Nothing to delete is nothing to remember: so that a row says that something was deleted, the record is read.
+        if cx.has_key() && *expect == Expect::Any {
+            let Some(found) = backend.get(&cx.latest(), &place.partition, &place.key).await? else {
+                return Ok(once.earlier().await?.is_some());
+            };
+            check_schema(T::SCHEMA, found.envelope.schema_version)?;
+            precondition = Precondition::Exact(Box::new(found.witness()));
+        }
+        let expect_now = precondition.clone();
+        let operation = Operation::Delete { key: place.key.clone(), expect: expect_now, schema_version: T::SCHEMA };
+        match once.commit(vec![operation]).await.map_err(StoreError::without_index) {
+            Ok(Done::Now(mut written)) => return Ok(matches!(written.pop(), Some(Written::Deleted))),
+            Ok(Done::Before(_)) => return Ok(true),
+            Err(error) if error.is_conflict() && *expect == Expect::Any => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A write that was applied.
@@ -216,10 +230,11 @@ pub(super) enum Modified<T> {
     Kept(Stored<T>),
 }
 
-/// Reads, changes, and writes under the revision read: again under `Any` when another writer was faster, a conflict
-/// under `Exact`. `None` when there is no record.
+/// Reads, changes, and writes under the revision read, once under the call's idempotency key: again under `Any` when
+/// another writer was faster, a conflict under `Exact`. `None` when there is no record.
 pub(super) async fn modify<T, F>(
     backend: &dyn RecordBackend,
+    once: &Once<'_>,
     cx: &CallContext,
     place: &Place,
     expect: &Expect,
@@ -245,27 +260,52 @@ where
             reading = cx.latest();
             continue;
         }
-        if let (Expect::Exact(_), false) = (expect, expected) {
-            return Err(StoreError::conflict(found.map(|found| found.revision().digest())));
-        }
-        let Some(found) = found else { return Ok(None) };
-        let mut value = found.value().clone();
-        match change(&mut value) {
-            Ok(true) => {}
-            decided if reading.freshness() == Freshness::Latest => {
-                return decided.map(|_| Some(Modified::Kept(found)));
-            }
-            _ => {
-                reading = cx.latest();
-                continue;
+        let mut value = found.as_ref().map(|found| found.value().clone());
+        let decided = value.as_mut().map(&mut change);
+        if let (Some(found), Some(value), Some(Ok(true)), true) = (&found, &value, &decided, expected) {
+            let exact = Expect::Exact(found.revision().clone());
+            match once.put(place, value.clone(), &exact).await {
+                Ok((stored, _)) => return Ok(Some(Modified::Changed(stored))),
+                Err(error) if error.is_conflict() && *expect == Expect::Any => {
+                    reading = cx.latest();
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
         }
-        match put(backend, cx, place, value, &Expect::Exact(found.revision().clone())).await {
-            Ok(stored) => return Ok(Some(Modified::Changed(stored))),
-            Err(error) if error.is_conflict() && *expect == Expect::Any => reading = cx.latest(),
-            Err(error) => return Err(error),
+        if reading.freshness() != Freshness::Latest {
+            reading = cx.latest();
+            continue;
         }
+        // There is nothing to do, or it can't be done: unless it was done by an earlier call.
+        if let Some(earlier) = once.earlier().await? {
+            return changed_before(once, place, &earlier, change).await.map(|stored| Some(Modified::Changed(stored)));
+        }
+        return match (expect, decided, found) {
+            (Expect::Exact(_), _, found) if !expected => {
+                Err(StoreError::conflict(found.map(|found| found.revision().digest())))
+            }
+            (_, Some(decided), Some(found)) => decided.map(|_| Some(Modified::Kept(found))),
+            _ => Ok(None),
+        };
     }
+}
+
+/// The answer of an earlier call that changed the record; where another writer has replaced it, the change over what is
+/// there now.
+pub(super) async fn changed_before<T: RecordValue + Clone>(
+    once: &Once<'_>,
+    place: &Place,
+    earlier: &Earlier,
+    mut change: impl FnMut(&mut T) -> Result<bool>,
+) -> Result<Stored<T>> {
+    let changed = |found: Option<&T>| {
+        let mut value = found?.clone();
+        // The change may have nothing to do.
+        let _ = change(&mut value);
+        Some(value)
+    };
+    once.recall_over(place, earlier, changed).await
 }
 
 /// Reads one page of the records below `prefix`, in key order.

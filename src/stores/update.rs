@@ -17,7 +17,15 @@ impl Stores {
     /// a random pause before each but the first.
     ///
     /// `get` and `change` are handed the stores to use: after a conflict reads see every acknowledged write. Each
-    /// round is a call of its own, with its own op id and deadline.
+    /// round is a call of its own, with its own deadline and, without an idempotency key, its own op id.
+    ///
+    /// Under an [idempotency key](CallOptions#idempotency-keys) all rounds keep it, since a round that ended in a conflict
+    /// has written nothing. An update made again under the key, its answer lost, is applied once and answers the record
+    /// as the first one left it; what `change` decides the second time is not compared with the first. If another writer
+    /// has replaced it since, the answer is what `change` decides now, with a revision that matches nothing.
+    ///
+    /// When the error's outcome is Unknown, the last round's write may have been applied: without a key read before
+    /// updating again.
     ///
     /// ```
     /// # async fn run() -> Result<(), openjibo_store::StoreError> {
@@ -54,14 +62,14 @@ impl Stores {
         C: FnMut(Stores, Option<Stored<T>>) -> ChangeFuture,
         ChangeFuture: Future<Output = Result<Stored<T>>>,
     {
-        let mut stores = self.clone();
+        let mut stores = Self { updating: true, ..self.clone() };
         let mut pause = FIRST_PAUSE;
         for round in 0..ROUNDS {
             if round > 0 {
                 tokio::time::sleep(jitter(pause, self.fresh_id())).await;
                 pause *= 2;
                 let options = CallOptions { freshness: Freshness::Latest, ..self.options.clone() };
-                stores = self.with(options);
+                stores = stores.with(options);
             }
             let found = get(stores.clone()).await?;
             match change(stores.clone(), found).await {

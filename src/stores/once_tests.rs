@@ -1,0 +1,283 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::Stores;
+use crate::backend::{
+    Backends, ChangeCursor, ChangePage, KeyRange, PartitionPage, Record, RecordLimits, ScanPage, json_bytes,
+};
+use crate::contract::{
+    AccountId, Added, CallOptions, DeviceId, IdSource, LoopId, LoopScope, MediaStore, MemoryScope, NewMedia,
+    PersonalMemoryStore, Service,
+};
+
+/// What becomes of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Applied,
+    /// Applied, and its answer lost.
+    AnswerLost,
+    /// Never sent.
+    NotApplied,
+    /// Refused, once, because another writer was faster.
+    Contended,
+    /// Applied, as a backend says that finds the op id of an earlier call and does not know its number.
+    FoundApplied,
+}
+
+/// A backend in memory whose commits have fates.
+#[derive(Debug)]
+struct Fated {
+    inner: Arc<dyn RecordBackend>,
+    fates: Mutex<VecDeque<Fate>>,
+    commits: Mutex<Vec<(OpId, usize)>>,
+}
+
+#[async_trait]
+impl RecordBackend for Fated {
+    fn service(&self) -> Service {
+        self.inner.service()
+    }
+    fn limits(&self) -> RecordLimits {
+        RecordLimits { operations_per_commit: 3, ..self.inner.limits() }
+    }
+    async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>> {
+        self.inner.get(cx, partition, key).await
+    }
+    async fn scan(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ScanPage> {
+        self.inner.scan(cx, partition, range, after, limit).await
+    }
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
+        self.inner.load(cx, partition, range).await
+    }
+    async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
+        self.limits().check(&commit)?;
+        let lock = |error| PoisonError::into_inner(error);
+        self.commits.lock().unwrap_or_else(lock).push((commit.op, commit.operations.len()));
+        let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Applied);
+        match fate {
+            Fate::Applied => self.inner.commit(cx, commit).await,
+            Fate::AnswerLost => {
+                self.inner.commit(cx, commit).await?;
+                Err(StoreError::timeout().with_outcome(Outcome::Unknown))
+            }
+            Fate::NotApplied => Err(StoreError::unavailable()),
+            Fate::Contended => {
+                let last = commit.operations.len() - 1;
+                let error = match commit.operations[last].expect() {
+                    Precondition::Absent => StoreError::new(ErrorKind::AlreadyExists),
+                    _ => StoreError::conflict(None),
+                };
+                Err(error.with_index(last))
+            }
+            Fate::FoundApplied => {
+                let witness = |operation: &Operation| match operation {
+                    Operation::Put { .. } => {
+                        let ops = OpTrail::default().with(commit.op.short());
+                        let witness =
+                            Witness { tag: String::new(), number: 1, created: cx.now(), ops, schema_version: 1 };
+                        Written::Put { witness, updated: cx.now() }
+                    }
+                    Operation::Delete { .. } => Written::Deleted,
+                };
+                Ok(commit.operations.iter().map(witness).collect())
+            }
+        }
+    }
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
+        self.inner.erase(cx, partition, ranges).await
+    }
+    async fn changes(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage> {
+        self.inner.changes(cx, partition, since, limit).await
+    }
+    async fn partitions(&self, cx: &CallContext, after: Option<&str>, limit: usize) -> Result<PartitionPage> {
+        self.inner.partitions(cx, after, limit).await
+    }
+    async fn probe(&self, cx: &CallContext) -> Result<()> {
+        self.inner.probe(cx).await
+    }
+    async fn close(&self, deadline: Duration) -> Result<()> {
+        self.inner.close(deadline).await
+    }
+}
+
+fn fated() -> (Stores, Arc<Fated>) {
+    let backends = crate::memory::backends();
+    let memory = Arc::new(Fated { inner: backends.memory.clone(), fates: Mutex::default(), commits: Mutex::default() });
+    (Stores::over(Backends { memory: memory.clone(), ..backends }), memory)
+}
+
+fn fates(backend: &Fated, fates: impl IntoIterator<Item = Fate>) {
+    *backend.fates.lock().unwrap() = fates.into_iter().collect();
+    backend.commits.lock().unwrap().clear();
+}
+
+fn under(stores: &Stores, key: &str) -> Stores {
+    stores.with(CallOptions::new().with_idempotency_key(key))
+}
+
+fn home() -> LoopScope {
+    LoopScope::new(AccountId::new("usr_1").unwrap(), LoopId::new("home").unwrap())
+}
+
+fn told() -> MemoryScope {
+    home().household(DeviceId::new("robot").unwrap())
+}
+
+async fn fill(stores: &Stores, items: usize) {
+    for n in 0..items {
+        stores.add_list_item(&told(), "l", &n.to_string()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_answer_was_lost_is_answered_when_made_again() {
+    let (stores, backend) = fated();
+    let one = under(&stores, "one");
+    fates(&backend, [Fate::AnswerLost]);
+    let error = one.set_name(&told(), "ana", Expect::Absent).await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    let answer = one.set_name(&told(), "ana", Expect::Absent).await.unwrap();
+    assert_eq!(stores.name(&told()).await.unwrap().unwrap(), answer);
+    fates(&backend, [Fate::AnswerLost]);
+    one.remove_name(&told(), Expect::Any).await.unwrap_err();
+    assert!(one.remove_name(&told(), Expect::Any).await.unwrap());
+}
+
+#[tokio::test]
+async fn rounds_of_one_commit_keep_its_op_id() {
+    let (stores, backend) = fated();
+    for keyed in [false, true] {
+        let stores = if keyed { under(&stores, "one") } else { stores.clone() };
+        fates(&backend, [Fate::Contended, Fate::Contended]);
+        let added = stores.add_list_item(&told(), "l", &format!("{keyed}")).await.unwrap();
+        assert!(matches!(added, Added::Added(_)));
+        let commits = backend.commits.lock().unwrap().clone();
+        assert_eq!(commits, vec![(commits[0].0, 1 + usize::from(keyed)); 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_clearing_that_stopped_half_way_goes_on_and_counts_all() {
+    // Five items in commits of three operations: two items each beside the row of the key.
+    for stop in [Fate::AnswerLost, Fate::NotApplied] {
+        for at in 0..3 {
+            let (stores, backend) = fated();
+            fill(&stores, 5).await;
+            let one = under(&stores, "one");
+            fates(&backend, (0..at).map(|_| Fate::Applied).chain([stop]));
+            let error = one.clear_list(&told(), "l").await.unwrap_err();
+            let applied = at > 0 || stop == Fate::AnswerLost;
+            assert_eq!(error.outcome(), if applied { Outcome::Unknown } else { Outcome::NotApplied }, "{stop:?} {at}");
+            assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 5, "{stop:?} {at}");
+            assert!(stores.list_items(&told(), "l").await.unwrap().is_empty());
+            fill(&stores, 2).await;
+            assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 5, "{stop:?} {at}");
+            assert_eq!(stores.list_items(&told(), "l").await.unwrap().len(), 2, "it is over");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clearing_that_others_ended_is_over_too() {
+    let (stores, backend) = fated();
+    fill(&stores, 5).await;
+    let one = under(&stores, "one");
+    fates(&backend, [Fate::Applied, Fate::NotApplied]);
+    one.clear_list(&told(), "l").await.unwrap_err();
+    assert_eq!(stores.clear_list(&told(), "l").await.unwrap(), 3, "another writer");
+    assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 2);
+    fill(&stores, 1).await;
+    assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 2);
+    assert_eq!(stores.list_items(&told(), "l").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn contended_parts_of_a_clearing_go_again_under_the_same_op_id() {
+    let (stores, backend) = fated();
+    fill(&stores, 5).await;
+    let one = under(&stores, "one");
+    fates(&backend, [Fate::Applied, Fate::Contended]);
+    assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 5);
+    let commits = backend.commits.lock().unwrap().clone();
+    let ops: Vec<OpId> = commits.iter().map(|(op, _)| *op).collect();
+    assert_eq!(ops[1], ops[2], "the contended one, again by the next group");
+    assert!(ops[0] != ops[1] && ops[2] != ops[3]);
+    fates(&backend, []);
+    fill(&stores, 1).await;
+    assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 5, "and it is known to be over");
+}
+
+#[tokio::test]
+async fn a_part_cleared_without_a_key_leaves_the_outcome_unknown() {
+    let (stores, backend) = fated();
+    fill(&stores, 5).await;
+    for (at, outcome) in [(0, Outcome::NotApplied), (1, Outcome::Unknown)] {
+        fates(&backend, (0..at).map(|_| Fate::Applied).chain([Fate::NotApplied]));
+        assert_eq!(stores.clear_list(&told(), "l").await.unwrap_err().outcome(), outcome);
+    }
+    assert_eq!(stores.list_items(&told(), "l").await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_found_by_a_backend_is_the_earlier_call_s() {
+    let (stores, backend) = fated();
+    let one = under(&stores, "one");
+    let first = one.set_name(&told(), "ana", Expect::Any).await.unwrap();
+    fates(&backend, [Fate::FoundApplied]);
+    assert_eq!(one.set_name(&told(), "ana", Expect::Any).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn the_row_is_small() {
+    let (stores, backend) = fated();
+    under(&stores, "one").set_name(&told(), "ana", Expect::Any).await.unwrap();
+    let cx = CallContext::new(
+        "test",
+        [0; 16],
+        Duration::from_secs(9),
+        crate::contract::Freshness::Latest,
+        crate::contract::system_clock(),
+    );
+    let partition = keys::household_partition(&home());
+    let rows = backend.load(&cx, &partition, &KeyRange::below(keys::ONCE)).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert!(json_bytes(&rows[0].envelope.value) < 150);
+}
+
+/// Ids that are counted.
+#[derive(Debug, Default)]
+struct Counted(Mutex<u8>);
+
+impl IdSource for Counted {
+    fn next_id(&self) -> [u8; 16] {
+        let mut last = self.0.lock().unwrap();
+        *last += 1;
+        [*last; 16]
+    }
+}
+
+#[tokio::test]
+async fn ids_come_from_the_source_given() {
+    let stores = Stores::in_memory().with_ids(Arc::new(Counted::default()));
+    let put = stores.put_media(&home(), NewMedia::new("p"), b"x".as_slice().into(), Expect::Absent).await.unwrap();
+    // The first is the call's, the second the payload's.
+    assert_eq!(put.blob, "02".repeat(16));
+    assert!(put.revision().remembers(OpId::derive(&[1; 16], 0).short()));
+}
