@@ -4,6 +4,7 @@
 //! what it can see and fails early where a setting does not fit.
 
 use crate::backend::CHANGE_RETENTION;
+use crate::contract::MAX_DEADLINE;
 
 /// Partition key path of the Cosmos container: one path, definition version 2.
 pub(crate) const PARTITION_KEY_PATH: &str = "/pk";
@@ -16,6 +17,10 @@ pub(crate) const DEFAULT_TTL_SECONDS: i32 = -1;
 /// How long a tombstone is kept, in seconds: as long as cursors hold, 30 days. A reader that is further behind needs a snapshot, and two
 /// clocks may differ by less than this before a record's number could repeat.
 pub(crate) const TOMBSTONE_TTL_SECONDS: u32 = CHANGE_RETENTION.as_secs() as u32;
+
+/// How long what an erasure leaves of a record is kept as evidence, in seconds: twice the longest deadline of a call, so
+/// that every write under way when it was erased has ended.
+pub(crate) const ERASED_TTL_SECONDS: u32 = 2 * MAX_DEADLINE.as_secs() as u32;
 
 /// Paths that the Cosmos container indexes beside `id` and `_ts`, which the service always indexes. Scans filter and
 /// order on `id` alone; listing partitions needs `/pk/?`, which an excluded `/*` would leave out.

@@ -123,7 +123,7 @@ impl CosmosBackend {
     pub(super) async fn probe_container(&self, cx: &CallContext) -> Result<(), StoreError> {
         self.requests.read(cx, PROBE, PROBE).await.map_err(|failure| failure.error())?;
         let document = json!({ "id": PROBE, "pk": PROBE });
-        match self.requests.replace(cx, PROBE, PROBE, &document, "\"probe\"").await {
+        match self.requests.replace(cx, cx.deadline(), PROBE, &document, (PROBE, "\"probe\"")).await {
             Err(failure) if failure.is_missing_item() || failure.status == 412 => Ok(()),
             Err(failure) => Err(failure.error()),
             Ok(_) => Err(StoreError::new(ErrorKind::Unsupported {

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::azure::names::TOMBSTONE_TTL_SECONDS;
+use crate::azure::names::{ERASED_TTL_SECONDS, TOMBSTONE_TTL_SECONDS};
 use crate::backend::{Envelope, Owner, Record, record_name};
 use crate::contract::{OpTrail, StoreError, Timestamp};
 
@@ -51,6 +51,30 @@ pub(super) fn encode(partition: &str, key: &str, envelope: &Envelope, now: Times
     doc.insert("number".into(), envelope.number.to_string().into());
     doc.insert("ops".into(), envelope.ops.to_texts().into());
     Value::Object(doc)
+}
+
+/// The property of what an erasure has left of a record, or of a tombstone.
+const ERASED: &str = "erased";
+
+/// What an erasure leaves of a record or tombstone for ten minutes: a tombstone with the same number, times and op ids,
+/// which are the evidence of writes under way. `by` is the erasure, empty for what was no live record.
+pub(super) fn encode_erased(partition: &str, record: Record, by: &str) -> Value {
+    let tombstone = Envelope { owner: Owner::default(), tombstone: true, ..record.envelope };
+    let now = tombstone.updated;
+    let mut doc = encode(partition, &record.key, &tombstone, now);
+    doc["ttl"] = ERASED_TTL_SECONDS.into();
+    doc[ERASED] = by.into();
+    doc
+}
+
+/// Whether this is what an erasure has left.
+pub(super) fn is_erased(doc: &Value) -> bool {
+    doc.get(ERASED).is_some()
+}
+
+/// Whether this is what this erasure has left of a live record.
+pub(super) fn is_erased_by(doc: &Value, by: &str) -> bool {
+    doc.get(ERASED).and_then(Value::as_str) == Some(by)
 }
 
 /// Whole seconds until the instant, rounded up; an instant that has passed is one second away.
@@ -210,6 +234,30 @@ mod tests {
         }
         assert_eq!(doc["ttl"], 2_592_000);
         assert!(decode(doc).unwrap().envelope.tombstone);
+    }
+
+    #[test]
+    fn what_an_erasure_leaves_holds_the_evidence_and_nothing_else_for_ten_minutes() {
+        let record = decode(stored(&envelope())).unwrap();
+        let (number, ops) = (record.envelope.number, record.envelope.ops);
+        let mut doc = encode_erased("l:a:l", record, "00ff");
+        for name in ["value", "key", "type", "expiry", "account", "loop", "device", "person"] {
+            assert!(doc.get(name).is_none(), "{name}");
+        }
+        assert_eq!(doc["ttl"], 600);
+        assert!(is_erased(&doc) && is_erased_by(&doc, "00ff") && !is_erased_by(&doc, "0000"));
+        doc["_etag"] = "t".into();
+        let left = decode(doc).unwrap().envelope;
+        assert_eq!((left.tombstone, left.number, left.ops), (true, number, ops));
+        assert!(!is_erased(&stored(&envelope())));
+    }
+
+    #[test]
+    fn a_record_that_expires_carries_the_time_to_live_of_the_service() {
+        let now = Timestamp::from_micros(1_772_352_000_000_123);
+        let expiry = Timestamp::from_micros(now.as_micros() + 24 * 3_600_000_000);
+        let doc = encode("p", "i:0f", &Envelope { expiry: Some(expiry), ..envelope() }, now);
+        assert_eq!(doc["ttl"], 86_400);
     }
 
     #[test]

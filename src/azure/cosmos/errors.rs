@@ -8,8 +8,7 @@ use std::time::Duration;
 use azure_data_cosmos::CosmosError;
 use azure_data_cosmos::diagnostics::DiagnosticsContext;
 
-use crate::backend::outcome::Answer;
-use crate::contract::{ErrorKind, Outcome, StoreError};
+use crate::contract::{ErrorKind, StoreError};
 
 /// The role that every data request needs.
 const ROLE: &str = "Cosmos DB Built-in Data Contributor on the database";
@@ -17,6 +16,8 @@ const ROLE: &str = "Cosmos DB Built-in Data Contributor on the database";
 const MAX_REQUEST_BYTES: u64 = 2 * 1024 * 1024;
 /// The most bytes of one logical partition ("Azure Cosmos DB service quotas").
 const MAX_PARTITION_BYTES: u64 = 20 * 1024 * 1024 * 1024;
+/// The SDK's own sub-status of a 408 for an operation that it gave up at its time limit.
+const CLIENT_OPERATION_TIMEOUT: u16 = 20_008;
 
 /// A request that failed, without any text of the SDK.
 #[derive(Debug, Clone)]
@@ -38,32 +39,39 @@ pub(super) struct Failure {
 /// What a failed request means for the write in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// It was not applied, whatever is in the store.
-    NotApplied,
-    /// A read has to tell.
-    Asks(Answer),
+    /// Refused because of what is there: by its only execution, or as the echo of an earlier one.
+    Refused,
+    /// No send of it was executed.
+    NotExecuted,
+    /// It may have been executed, or may yet be.
+    Open,
 }
 
 impl Failure {
     pub(super) fn new(error: &CosmosError, bytes: u64) -> Self {
-        let status = u16::from(error.status().status_code());
+        let mut status = u16::from(error.status().status_code());
+        let mut sub_status = error.status().sub_status().map_or(0, |code| code.value());
         let diagnostics = error.diagnostics();
         let retry_after = error.response().and_then(|response| response.headers().retry_after_ms);
         let activity = diagnostics.as_ref().map(|d| d.activity_id().to_string()).unwrap_or_default();
-        let executions = match diagnostics {
-            Some(diagnostics) => executions(&diagnostics),
+        let executions = match diagnostics.as_deref() {
+            Some(diagnostics) => executions(diagnostics),
             // An argument that the SDK refuses itself leaves no diagnostics.
             None if status == 400 => Some(0),
             None => None,
         };
-        Self {
-            status,
-            sub_status: error.status().sub_status().map_or(0, |code| code.value()),
-            retry_after: retry_after.map(Duration::from_millis),
-            executions,
-            bytes,
-            activity,
+        // The SDK's own time limit struck between its sends: what the last one was refused for says more.
+        if (status, sub_status, executions) == (408, CLIENT_OPERATION_TIMEOUT, Some(0))
+            && let Some(last) = diagnostics.as_deref().and_then(last_refusal)
+        {
+            (status, sub_status) = last;
         }
+        Self { status, sub_status, retry_after: retry_after.map(Duration::from_millis), executions, bytes, activity }
+    }
+
+    /// An answer that can't be read, and so does not say what was done.
+    pub(super) fn unreadable(error: &CosmosError, bytes: u64) -> Self {
+        Self { executions: None, ..Self::new(error, bytes) }
     }
 
     /// One operation of a batch that failed.
@@ -92,32 +100,29 @@ impl Failure {
 
     /// What it means for the write in the request.
     pub(super) fn ending(&self) -> Ending {
-        match self.status {
-            409 | 412 => Ending::Asks(Answer::Refused { attempts: self.executions }),
-            404 if self.sub_status == 0 => Ending::Asks(Answer::Refused { attempts: self.executions }),
-            _ if self.executions == Some(0) => Ending::NotApplied,
-            _ => Ending::Asks(Answer::Open),
+        match (self.status, self.sub_status) {
+            (409 | 412, _) | (404, 0) => Ending::Refused,
+            _ if self.executions == Some(0) => Ending::NotExecuted,
+            _ => Ending::Open,
         }
     }
 
-    /// The error, for a request whose write, if it has one, was not applied.
+    /// Whether it proves that the write in the request was not applied by any send of this request.
+    pub(super) fn proves_nothing_written(&self) -> bool {
+        match self.ending() {
+            Ending::Refused => self.executions.is_some_and(|count| count <= 1),
+            Ending::NotExecuted => true,
+            Ending::Open => false,
+        }
+    }
+
+    /// The error, as if the write in the request, if it has one, was not applied.
     pub(super) fn error(&self) -> StoreError {
         let cause = match self.activity.as_str() {
             "" => format!("Cosmos DB status {}/{}", self.status, self.sub_status),
             activity => format!("Cosmos DB status {}/{}, activity {activity}", self.status, self.sub_status),
         };
         StoreError::new(self.kind()).with_cause(cause)
-    }
-
-    /// The error for a write that may have been applied.
-    pub(super) fn unknown(&self) -> StoreError {
-        // A refusal that can't be attributed is not a conflict: nobody knows whose write it met.
-        let error = if matches!(self.status, 404 | 409 | 412) {
-            StoreError::unavailable().with_cause("a retried write was refused and its history is gone")
-        } else {
-            self.error()
-        };
-        error.with_outcome(Outcome::Unknown)
     }
 
     fn kind(&self) -> ErrorKind {
@@ -160,6 +165,14 @@ impl Failure {
 /// Refused before anything is executed. A 404 with a sub-status is about the container or the session, not the item.
 fn refused_before_execution(status: u16, sub_status: u16) -> bool {
     matches!((status, sub_status), (400 | 401 | 403 | 413 | 429 | 449, _) | (404, 1..))
+}
+
+/// What the last send was refused for.
+fn last_refusal(diagnostics: &DiagnosticsContext) -> Option<(u16, u16)> {
+    let requests = diagnostics.requests();
+    let last = requests.iter().rfind(|request| request.pipeline_type().is_data_plane())?;
+    let status = last.status();
+    Some((u16::from(status.status_code()), status.sub_status().map_or(0, |code| code.value())))
 }
 
 /// Sends to the service, retries and lost ones included.
@@ -238,9 +251,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_before_execution_or_never_sent_is_not_applied() {
+    fn what_was_refused_before_execution_or_never_sent_is_not_executed() {
         for status in [400, 401, 403, 413, 429, 449, 503] {
-            assert_eq!(failure(status, 0, Some(0)).ending(), Ending::NotApplied, "{status}");
+            assert_eq!(failure(status, 0, Some(0)).ending(), Ending::NotExecuted, "{status}");
         }
     }
 
@@ -260,24 +273,19 @@ mod tests {
     fn a_refusal_after_a_send_that_may_have_been_executed_is_open() {
         for status in [400, 401, 403, 408, 410, 413, 429, 500, 503] {
             for executions in [None, Some(1), Some(3)] {
-                assert_eq!(failure(status, 0, executions).ending(), Ending::Asks(Answer::Open), "{status}");
+                assert_eq!(failure(status, 0, executions).ending(), Ending::Open, "{status}");
             }
         }
     }
 
     #[test]
-    fn a_conflict_asks_with_the_number_of_attempts() {
+    fn a_refusal_is_proof_for_one_execution_only() {
         for status in [404, 409, 412] {
-            let asks = Ending::Asks(Answer::Refused { attempts: Some(2) });
-            assert_eq!(failure(status, 0, Some(2)).ending(), asks, "{status}");
+            for (executions, proof) in [(Some(1), true), (Some(2), false), (None, false)] {
+                let failure = failure(status, 0, executions);
+                assert_eq!((failure.ending(), failure.proves_nothing_written()), (Ending::Refused, proof), "{status}");
+            }
         }
-    }
-
-    #[test]
-    fn an_unattributed_refusal_is_no_conflict() {
-        let error = failure(412, 0, None).unknown();
-        assert!(!error.is_conflict());
-        assert_eq!(error.outcome(), Outcome::Unknown);
     }
 
     #[test]

@@ -6,11 +6,14 @@
 mod commit;
 mod connect;
 pub(crate) mod document;
+mod erase;
 mod errors;
 mod history;
+mod plan;
 pub(crate) mod queries;
 mod read;
 mod requests;
+mod sending;
 #[cfg(all(test, feature = "emulator"))]
 mod tests;
 
@@ -25,7 +28,7 @@ pub(crate) use connect::CosmosCredential;
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
-    ScanPage, Written,
+    ScanPage, Written, retried,
 };
 use crate::contract::{Service, StoreError};
 
@@ -60,7 +63,7 @@ impl RecordBackend for CosmosBackend {
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
         check_partition(partition)?;
         check_record_key(key)?;
-        Ok(self.point(cx, partition, key).await?.filter(|record| !record.envelope.tombstone))
+        Ok(retried(cx, || self.point(cx, partition, key)).await?.filter(|record| !record.envelope.tombstone))
     }
 
     async fn scan(
@@ -73,7 +76,7 @@ impl RecordBackend for CosmosBackend {
     ) -> Result<ScanPage, StoreError> {
         check_partition(partition)?;
         check_range(range)?;
-        self.scan_range(cx, partition, range, after, limit).await
+        retried(cx, || self.scan_range(cx, partition, range, after, limit)).await
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
@@ -112,7 +115,7 @@ impl RecordBackend for CosmosBackend {
         after: Option<&str>,
         limit: usize,
     ) -> Result<PartitionPage, StoreError> {
-        self.partition_names(cx, after, limit).await
+        retried(cx, || self.partition_names(cx, after, limit)).await
     }
 
     async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {

@@ -1,4 +1,5 @@
-//! Reads: a record, a page of a range, a whole range at one instant, and the records of a write.
+//! Reads: a record, a page of a range, a whole range at one instant, and the records of a write. One try each; the
+//! callers try again.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,7 @@ use super::document::{RESERVED, decode};
 use super::errors::Failure;
 use super::queries;
 use super::requests::Pages;
-use crate::backend::{CallContext, KeyRange, Record, RecordBackend, ScanPage};
+use crate::backend::{CallContext, KeyRange, Record, RecordBackend, ScanPage, retried};
 use crate::contract::StoreError;
 
 /// A page of a scan ends after this many requests, though it be empty: a range may be full of tombstones.
@@ -124,12 +125,12 @@ impl CosmosBackend {
         partition: &str,
         range: &KeyRange,
     ) -> Result<Vec<Record>, StoreError> {
-        let (mut records, requests) = self.collect(cx, partition, range).await?;
+        let (mut records, requests) = retried(cx, || self.collect(cx, partition, range)).await?;
         if requests <= 1 {
             return Ok(records);
         }
         for _ in 0..LOAD_TRIES {
-            let (again, requests) = self.collect(cx, partition, range).await?;
+            let (again, requests) = retried(cx, || self.collect(cx, partition, range)).await?;
             let agree = again.len() == records.len()
                 && again.iter().zip(&records).all(|(new, old)| new.key == old.key && new.tag == old.tag);
             if agree || requests <= 1 {

@@ -1,17 +1,23 @@
-//! One request each: sent until the call's deadline, a write until its answer is awaited no longer, counted on the call's meter, failed as a [`Failure`].
+//! One request each: counted on the call's meter, failed as a [`Failure`].
 //!
-//! Bytes are those of the JSON bodies. Failed requests are counted like the others.
+//! A read is awaited for one try's share of the call's time, a write until the instant that its sender gives. The SDK
+//! sends again by itself after lost answers, 449 and failovers, but never after a 429: the pause that the service asks
+//! for is the call's to wait, or to report.
+//!
+//! Bytes are those of the JSON bodies. Failed requests are counted like the others, and so are those given up.
 
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use azure_data_cosmos::diagnostics::DiagnosticsContext;
 use azure_data_cosmos::feed::{ChangeFeedPageIterator, ContinuationToken, FeedPage, QueryFeedPage, QueryPageIterator};
 use azure_data_cosmos::models::{BatchResponse, ChangeFeedItem, ItemResponse};
 use azure_data_cosmos::options::{
-    ChangeFeedOptions, ChangeFeedStartFrom, FeedOptions, ItemReadOptions, ItemWriteOptions, MaxItemCountHint,
-    OperationOptions, Precondition, QueryOptions, ReadConsistencyStrategy, Region,
+    BatchOptions, ChangeFeedOptions, ChangeFeedStartFrom, EndToEndOperationLatencyPolicy, FeedOptions, ItemReadOptions,
+    ItemWriteOptions, MaxItemCountHint, OperationOptions, Precondition, QueryOptions, ReadConsistencyStrategy, Region,
+    ThrottlingRetryOptionsBuilder,
 };
 use azure_data_cosmos::{ContainerClient, CosmosError, FeedScope, Query, TransactionalBatch};
 use futures::StreamExt;
@@ -22,7 +28,7 @@ use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
 use super::errors::{Failure, sends};
-use crate::backend::{CallContext, Cost, json_bytes};
+use crate::backend::{CallContext, Cost, json_bytes, try_until};
 use crate::contract::{Freshness, Service};
 
 /// The container and how it is read.
@@ -64,22 +70,45 @@ async fn read<T: Answered>(
     bytes: u64,
     request: impl Future<Output = Result<T, CosmosError>>,
 ) -> Result<T, Failure> {
-    counted(cx, kind, bytes, cx.deadline(), request).await
+    counted(cx, kind, bytes, try_until(cx.deadline()), request).await
 }
 
-/// Sends a write and counts it. Some of the call's time is kept for the read that settles a write without an answer.
-async fn write<T: Answered>(
-    cx: &CallContext,
-    kind: &'static str,
-    bytes: u64,
-    request: impl Future<Output = Result<T, CosmosError>>,
-) -> Result<T, Failure> {
-    counted(cx, kind, bytes, cx.answer_by(), request).await
+/// Options of every request: a 429 is not sent again by the SDK.
+fn unthrottled() -> OperationOptions {
+    let mut options = OperationOptions::default();
+    options.throttling_retry_options = Some(ThrottlingRetryOptionsBuilder::new().with_max_retry_count(0).build());
+    options
+}
+
+/// Options of a write that is awaited until then. The SDK gives up shortly before, and so can say whether anything that
+/// it sent may have been executed. It takes no limit under a second.
+fn writing(until: Instant) -> OperationOptions {
+    const BEFORE: Duration = Duration::from_millis(50);
+    let left = until.saturating_duration_since(Instant::now()).saturating_sub(BEFORE);
+    let mut options = unthrottled();
+    options.end_to_end_latency_policy = Some(EndToEndOperationLatencyPolicy::new(left));
+    options
 }
 
 /// Polls a request of the SDK, whose logs name items, with no one listening.
 async fn unlogged<F: Future>(until: Instant, request: F) -> Result<F::Output, Elapsed> {
     timeout_at(until, request.with_subscriber(Dispatch::none())).await
+}
+
+/// Counts a request that its caller drops unanswered.
+struct GivenUp<'a> {
+    cx: &'a CallContext,
+    kind: &'static str,
+    bytes: u64,
+    ended: bool,
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.cx.meter().add(Service::Cosmos, self.kind, Cost { bytes_sent: self.bytes, ..Cost::one() });
+        }
+    }
 }
 
 async fn counted<T: Answered>(
@@ -89,15 +118,16 @@ async fn counted<T: Answered>(
     until: Instant,
     request: impl Future<Output = Result<T, CosmosError>>,
 ) -> Result<T, Failure> {
-    let result = unlogged(until, request).await;
+    let mut given_up = GivenUp { cx, kind, bytes, ended: false };
+    let Ok(result) = unlogged(until, request).await else { return Err(Failure::deadline(bytes)) };
+    given_up.ended = true;
     let diagnostics = match &result {
-        Ok(Ok(answer)) => answer.diagnostics(),
-        Ok(Err(error)) => error.diagnostics(),
-        Err(_) => None,
+        Ok(answer) => answer.diagnostics(),
+        Err(error) => error.diagnostics(),
     };
     let attempts = diagnostics.as_deref().map(sends);
     // A page may come from what an earlier one has brought, and the end of a query is no request either.
-    if attempts.unwrap_or(0) > 0 || !matches!(result, Ok(Ok(_))) {
+    if attempts.unwrap_or(0) > 0 || result.is_err() {
         let cost = Cost {
             attempts: attempts.unwrap_or(1),
             bytes_sent: bytes,
@@ -106,10 +136,7 @@ async fn counted<T: Answered>(
         };
         cx.meter().add(Service::Cosmos, kind, cost);
     }
-    match result {
-        Ok(answer) => answer.map_err(|error| Failure::new(&error, bytes)),
-        Err(_) => Err(Failure::deadline(bytes)),
-    }
+    result.map_err(|error| Failure::new(&error, bytes))
 }
 
 fn received(cx: &CallContext, kind: &'static str, bytes: usize) {
@@ -135,7 +162,7 @@ impl Requests {
     /// `LatestCommitted` is a quorum read of one region. With several regions a latest read excludes them all, which
     /// the SDK answers from the current write region, and must not be hedged to another.
     fn reading(&self, cx: &CallContext) -> OperationOptions {
-        let mut options = OperationOptions::default();
+        let mut options = unthrottled();
         match cx.freshness() {
             Freshness::Session => options.read_consistency_strategy = Some(ReadConsistencyStrategy::Session),
             Freshness::Latest => {
@@ -168,53 +195,46 @@ impl Requests {
     pub(super) async fn create(
         &self,
         cx: &CallContext,
+        until: Instant,
         partition: &str,
         key: &str,
         document: &Value,
     ) -> Result<String, Failure> {
-        let request = self.container.create_item(partition.to_owned(), key, document, None);
-        write(cx, "create", json_bytes(document) as u64, request).await.map(|response| tag(&response))
+        let options = ItemWriteOptions::default().with_operation_options(writing(until));
+        let request = self.container.create_item(partition.to_owned(), key, document, Some(options));
+        counted(cx, "create", json_bytes(document) as u64, until, request).await.map(|response| tag(&response))
     }
 
     /// Replaces the item in this state; its new tag.
     pub(super) async fn replace(
         &self,
         cx: &CallContext,
+        until: Instant,
         partition: &str,
-        key: &str,
         document: &Value,
-        expected: &str,
+        (key, expected): (&str, &str),
     ) -> Result<String, Failure> {
-        let options = ItemWriteOptions::default().with_precondition(Precondition::if_match(expected.to_owned()));
+        let options = ItemWriteOptions::default()
+            .with_operation_options(writing(until))
+            .with_precondition(Precondition::if_match(expected.to_owned()));
         let request = self.container.replace_item(partition.to_owned(), key, document, Some(options));
-        write(cx, "replace", json_bytes(document) as u64, request).await.map(|response| tag(&response))
-    }
-
-    /// Deletes the item in this state for good, without a tombstone.
-    pub(super) async fn delete(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        key: &str,
-        expected: &str,
-    ) -> Result<(), Failure> {
-        let options = ItemWriteOptions::default().with_precondition(Precondition::if_match(expected.to_owned()));
-        let request = self.container.delete_item(partition.to_owned(), key, Some(options));
-        write(cx, "delete", 0, request).await.map(|_| ())
+        counted(cx, "replace", json_bytes(document) as u64, until, request).await.map(|response| tag(&response))
     }
 
     /// Sends the batch; the tags of its operations, or the failure and the operation that caused it.
     pub(super) async fn batch(
         &self,
         cx: &CallContext,
+        until: Instant,
         batch: TransactionalBatch,
         bytes: u64,
     ) -> Result<Vec<String>, (Failure, Option<usize>)> {
-        let request = self.container.execute_transactional_batch(batch, None);
-        let response = write(cx, "batch", bytes, request).await.map_err(|failure| (failure, None))?;
+        let options = BatchOptions::default().with_operation_options(writing(until));
+        let request = self.container.execute_transactional_batch(batch, Some(options));
+        let response = counted(cx, "batch", bytes, until, request).await.map_err(|failure| (failure, None))?;
         let diagnostics = response.diagnostics();
         // The batch was answered: an answer that can't be read leaves open whether it was applied.
-        let answer = response.into_model().map_err(|error| (Failure::new(&error, bytes), None))?;
+        let answer = response.into_model().map_err(|error| (Failure::unreadable(&error, bytes), None))?;
         let results = answer.results();
         let body: usize = results.iter().filter_map(|result| result.resource_body()).map(|body| body.get().len()).sum();
         received(cx, "batch", body);
@@ -249,7 +269,7 @@ impl Requests {
             .with_operation_options(self.reading(cx))
             .with_feed_options(FeedOptions::default().with_max_item_count(at_most(page)));
         let planning = self.container.query_items::<Value>(query, scope, Some(options));
-        let items = unlogged(cx.deadline(), planning).await.map_err(|_| Failure::deadline(0))?;
+        let items = unlogged(try_until(cx.deadline()), planning).await.map_err(|_| Failure::deadline(0))?;
         let items = items.map_err(|error| Failure::new(&error, bytes as u64))?;
         Ok(Pages { pages: Some(items.into_pages()), bytes: bytes as u64, one_partition })
     }
