@@ -81,8 +81,13 @@ async fn cosmos(config: &AzureConfig) -> Result<CosmosBackend> {
         CosmosAuth::Entra => CosmosCredential::Token(config.token_credential()?),
     };
     let (database, container) = (config.cosmos_database(), config.cosmos_container());
-    CosmosBackend::connect(config.cosmos_endpoint().as_str(), credential, database, container, config.cosmos_regions())
-        .await
+    let (endpoint, regions) = (config.cosmos_endpoint().as_str(), config.cosmos_regions());
+    #[cfg(all(feature = "emulator", feature = "conformance"))]
+    if let Some(plan) = config.faults() {
+        let client = super::faults::cosmos_client(plan)?;
+        return CosmosBackend::connect_with(client, endpoint, credential, database, container, regions).await;
+    }
+    CosmosBackend::connect(endpoint, credential, database, container, regions).await
 }
 
 pub(super) fn tables_client(config: &AzureConfig) -> Result<TablesClient> {
@@ -96,6 +101,8 @@ pub(super) fn tables_client(config: &AzureConfig) -> Result<TablesClient> {
     let client_options = ClientOptions {
         retry: read_retries(),
         per_try_policies: vec![Arc::new(MeterPolicy)],
+        #[cfg(all(feature = "emulator", feature = "conformance"))]
+        transport: config.faults().map(super::faults::table_transport),
         ..ClientOptions::default()
     };
     TablesClient::new(config.table_endpoint().clone(), credential, TablesClientOptions { client_options })
@@ -115,5 +122,7 @@ fn blob_backend(config: &AzureConfig) -> Result<AzureBlobs> {
     let containers =
         [BlobArea::Media, BlobArea::Backups, BlobArea::Content].map(|area| (area, config.container_name(area.name())));
     let tuning = BlobTuning { block_size: config.blob_block_size(), parallelism: config.blob_parallelism() };
+    #[cfg(all(feature = "emulator", feature = "conformance"))]
+    signing.extend(config.faults().map(super::faults::blob_policy));
     AzureBlobs::new(url, credential, signing, containers, tuning)
 }

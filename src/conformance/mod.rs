@@ -23,6 +23,7 @@ mod capture;
 pub mod corrupt;
 pub mod devices;
 pub mod expectations;
+pub mod faults;
 pub mod forgetting;
 pub mod freshness;
 pub mod health;

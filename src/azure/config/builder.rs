@@ -136,6 +136,8 @@ impl AzureConfigBuilder {
                 blob_block_size: self.blob_block_size,
                 blob_parallelism: self.blob_parallelism,
                 credential: Arc::default(),
+                #[cfg(all(feature = "emulator", feature = "conformance"))]
+                faults: None,
             }),
             _ => Err(problems.into_error()),
         }

@@ -75,6 +75,8 @@ pub struct AzureConfig {
     blob_parallelism: usize,
     /// Built on first use and shared by clones.
     credential: Arc<OnceLock<Arc<dyn TokenCredential>>>,
+    #[cfg(all(feature = "emulator", feature = "conformance"))]
+    faults: Option<crate::conformance::faults::FaultPlan>,
 }
 
 /// The Cosmos DB part.
@@ -202,6 +204,20 @@ impl AzureConfig {
         };
         let built = entra.build()?;
         Ok(Arc::clone(self.credential.get_or_init(|| built)))
+    }
+
+    /// Runs the Table and Blob requests of stores opened with this through a plan, and lets it refuse connections to Cosmos
+    /// DB; see [`CosmosEmulator`](crate::emulator::CosmosEmulator) for its other faults. For tests only.
+    #[cfg(all(feature = "emulator", feature = "conformance"))]
+    #[must_use]
+    pub fn with_faults(mut self, plan: &crate::conformance::faults::FaultPlan) -> Self {
+        self.faults = Some(plan.clone());
+        self
+    }
+
+    #[cfg(all(feature = "emulator", feature = "conformance"))]
+    pub(crate) fn faults(&self) -> Option<&crate::conformance::faults::FaultPlan> {
+        self.faults.as_ref()
     }
 
     /// Puts another credential in place of the configured one.

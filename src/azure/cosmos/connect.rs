@@ -65,6 +65,21 @@ impl CosmosBackend {
         container: &str,
         regions: &[String],
     ) -> Result<Self, StoreError> {
+        Self::connect_with(CosmosClientBuilder::new(), endpoint, credential, database, container, regions).await
+    }
+
+    /// [`connect`](Self::connect) with the other settings of this client.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub(crate) async fn connect_with(
+        client: CosmosClientBuilder,
+        endpoint: &str,
+        credential: CosmosCredential,
+        database: &str,
+        container: &str,
+        regions: &[String],
+    ) -> Result<Self, StoreError> {
         let nearest = regions.first().ok_or_else(|| StoreError::invalid(REGION, "it names no region"))?;
         let malformed = || StoreError::invalid(ENDPOINT, "it is not an account endpoint");
         let endpoint: AccountEndpoint = endpoint.parse().map_err(|_| malformed())?;
@@ -76,7 +91,7 @@ impl CosmosBackend {
             // The SDK's shared runtime would keep connections that die with the tokio runtime that first used it.
             let runtime = CosmosRuntime::builder().build().await.map_err(|error| refused(&error))?;
             let routing = RoutingStrategy::ProximityTo(Region::new(nearest.clone()));
-            let client = CosmosClientBuilder::new().with_runtime(runtime).build(account, routing).await;
+            let client = client.with_runtime(runtime).build(account, routing).await;
             let client = client.map_err(|error| match refused(&error) {
                 refused if matches!(refused.kind(), ErrorKind::Invalid { .. }) => malformed(),
                 refused => refused,
