@@ -28,10 +28,25 @@ pub(crate) const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuV
 const MAX_BODY: usize = 16 << 20;
 
 /// One account: the first region takes the writes, the others are read replicas that lag by `delay`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct AccountSpec {
     pub(crate) regions: Vec<&'static str>,
     pub(crate) delay: Duration,
+    /// Serves each region at a second address too, whose requests run through this plan.
+    #[cfg(feature = "conformance")]
+    pub(crate) faults: Option<crate::conformance::faults::FaultPlan>,
+}
+
+/// One running account.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    /// The write region's address.
+    pub(crate) endpoint: String,
+    /// The same under the account's plan.
+    #[cfg(feature = "conformance")]
+    pub(crate) faulty: Option<String>,
+    #[cfg(feature = "conformance")]
+    pub(crate) emulator: Arc<InMemoryEmulatorHttpClient>,
 }
 
 /// Running accounts. Dropping it ends them.
@@ -39,6 +54,8 @@ pub(crate) struct AccountSpec {
 pub(crate) struct CosmosHost {
     /// The account endpoint (the write region's) of each account, in the order of the specifications.
     endpoints: Vec<String>,
+    #[cfg(feature = "conformance")]
+    pub(crate) accounts: Vec<Account>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,10 +69,16 @@ impl CosmosHost {
             .name("cosmos-emulator".to_owned())
             .spawn(move || host(accounts, ready, stopped))
             .map_err(EmulatorError::io("start a thread"))?;
-        let endpoints = started
+        let accounts = started
             .await
             .map_err(|_| EmulatorError::Cosmos { detail: "the host thread ended before it was ready".to_owned() })??;
-        Ok(Self { endpoints, stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            endpoints: accounts.iter().map(|account| account.endpoint.clone()).collect(),
+            #[cfg(feature = "conformance")]
+            accounts,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// The endpoint of each account, in the order in which they were asked for.
@@ -74,7 +97,7 @@ impl Drop for CosmosHost {
     }
 }
 
-type Started = Result<Vec<String>, EmulatorError>;
+type Started = Result<Vec<Account>, EmulatorError>;
 
 fn host(accounts: Vec<AccountSpec>, ready: oneshot::Sender<Started>, stopped: oneshot::Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -91,33 +114,38 @@ fn host(accounts: Vec<AccountSpec>, ready: oneshot::Sender<Started>, stopped: on
         }
     };
     runtime.block_on(async {
-        let mut endpoints = Vec::new();
+        let mut running = Vec::new();
         for account in accounts {
             match serve(account).await {
-                Ok(endpoint) => endpoints.push(endpoint),
+                Ok(account) => running.push(account),
                 Err(error) => {
                     let _ = ready.send(Err(error));
                     return;
                 }
             }
         }
-        if ready.send(Ok(endpoints)).is_ok() {
+        if ready.send(Ok(running)).is_ok() {
             // Ends when the sender is dropped; dropping the runtime then ends listeners, connections and replication.
             let _ = stopped.await;
         }
     });
 }
 
-/// Serves one account on the current runtime and returns its endpoint.
-async fn serve(account: AccountSpec) -> Result<String, EmulatorError> {
+pub(super) async fn bind() -> Result<(TcpListener, Url), EmulatorError> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(EmulatorError::io("bind a loopback port"))?;
+    let address = listener.local_addr().map_err(EmulatorError::io("read the bound port"))?;
+    let base = Url::parse(&format!("http://{address}/"))
+        .map_err(|error| EmulatorError::Cosmos { detail: error.to_string() })?;
+    Ok((listener, base))
+}
+
+/// Serves one account on the current runtime.
+async fn serve(account: AccountSpec) -> Result<Account, EmulatorError> {
     let mut bound = Vec::new();
     let mut regions = Vec::new();
     for name in account.regions {
         // The emulator finds the region by scheme, host and port: bind first, then tell it the address.
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(EmulatorError::io("bind a loopback port"))?;
-        let address = listener.local_addr().map_err(EmulatorError::io("read the bound port"))?;
-        let base = Url::parse(&format!("http://{address}/"))
-            .map_err(|error| EmulatorError::Cosmos { detail: error.to_string() })?;
+        let (listener, base) = bind().await?;
         regions.push(VirtualRegion::new(name, base.clone()));
         bound.push((listener, base));
     }
@@ -130,26 +158,46 @@ async fn serve(account: AccountSpec) -> Result<String, EmulatorError> {
     let emulator = InMemoryEmulatorHttpClient::try_new(config)
         .map_err(|error| EmulatorError::Cosmos { detail: error.to_string() })?;
     let emulator = Arc::new(emulator);
-    let endpoint = bound.first().map(|(_, base)| base.to_string());
+    let no_region = || EmulatorError::Cosmos { detail: "an account needs a region".to_owned() };
+    let endpoint = bound.first().map(|(_, base)| base.to_string()).ok_or_else(no_region)?;
+    #[cfg(feature = "conformance")]
+    let faulty = match account.faults {
+        Some(plan) => Some(super::faulty::serve(plan, &emulator, bound.iter().map(|(_, base)| base)).await?),
+        None => None,
+    };
     for (listener, base) in bound {
         let region = Arc::new(Region { base, emulator: Arc::clone(&emulator) });
-        let app = axum::Router::new().fallback(answer).with_state(region);
-        // Without this a small answer can wait for the acknowledgement of the one before; a socket that refuses is only slower.
-        let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        spawn(listener, axum::Router::new().fallback(answer).with_state(region));
     }
-    endpoint.ok_or_else(|| EmulatorError::Cosmos { detail: "an account needs a region".to_owned() })
+    Ok(Account {
+        endpoint,
+        #[cfg(feature = "conformance")]
+        faulty,
+        #[cfg(feature = "conformance")]
+        emulator,
+    })
 }
 
-struct Region {
-    base: Url,
-    emulator: Arc<InMemoryEmulatorHttpClient>,
+pub(super) fn spawn(listener: TcpListener, app: axum::Router) {
+    // Without this a small answer can wait for the acknowledgement of the one before; a socket that refuses is only slower.
+    let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+}
+
+pub(super) struct Region {
+    pub(super) base: Url,
+    pub(super) emulator: Arc<InMemoryEmulatorHttpClient>,
 }
 
 type Refusal = (StatusCode, String);
 
 async fn answer(State(region): State<Arc<Region>>, request: axum::extract::Request) -> Response {
-    match forward(&region, request).await {
+    forwarded(&region, request).await
+}
+
+/// The emulator's answer.
+pub(super) async fn forwarded(region: &Region, request: axum::extract::Request) -> Response {
+    match forward(region, request).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
     }

@@ -16,6 +16,8 @@
 mod azurite;
 mod cosmos;
 mod error;
+#[cfg(feature = "conformance")]
+mod faulty;
 mod install;
 mod provision;
 mod set;
@@ -26,6 +28,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use error::EmulatorError;
+#[cfg(feature = "conformance")]
+pub use faulty::CosmosEmulator;
 pub use install::AZURITE_DIR;
 pub(crate) use provision::{cosmos_client, provision_cosmos};
 pub use set::{EMULATORS, EmulatorSet, ReadRegion};
@@ -100,8 +104,12 @@ impl Emulators {
     /// [`EmulatorError::Io`]; nothing is left running.
     pub async fn start(options: EmulatorOptions) -> Result<Self, EmulatorError> {
         let accounts = vec![
-            AccountSpec { regions: vec![WRITE_REGION], delay: Duration::ZERO },
-            AccountSpec { regions: vec![WRITE_REGION, SECOND_REGION], delay: options.replication_delay },
+            AccountSpec { regions: vec![WRITE_REGION], ..AccountSpec::default() },
+            AccountSpec {
+                regions: vec![WRITE_REGION, SECOND_REGION],
+                delay: options.replication_delay,
+                ..AccountSpec::default()
+            },
         ];
         let cosmos = CosmosHost::start(accounts).await?;
         let [single, replicated] = cosmos.endpoints() else {

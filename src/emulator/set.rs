@@ -13,8 +13,8 @@ use super::{EmulatorError, EmulatorOptions, Emulators, SECOND_REGION, WRITE_REGI
 pub const EMULATORS: &str = "OPENJIBO_EMULATORS";
 
 /// The database and container of both accounts.
-const DATABASE: &str = "openjibo";
-const CONTAINER: &str = "records";
+pub(super) const DATABASE: &str = "openjibo";
+pub(super) const CONTAINER: &str = "records";
 
 /// From which region a client of the replicated account reads. Writes always go to the write region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,9 @@ async fn provision_all(env: &BTreeMap<String, String>) -> Result<(), EmulatorErr
 const PK: &str = "l:default:kitchen";
 
 async fn host(regions: &[&'static str], delay: Duration) -> (CosmosHost, EmulatorSet) {
-    let host = CosmosHost::start(vec![AccountSpec { regions: regions.to_vec(), delay }]).await.unwrap();
+    let host = CosmosHost::start(vec![AccountSpec { regions: regions.to_vec(), delay, ..AccountSpec::default() }])
+        .await
+        .unwrap();
     let endpoint = host.endpoints()[0].clone();
     // No Azurite in these tests.
     let set = EmulatorSet::new(&endpoint, &endpoint, "http://127.0.0.1:1", "http://127.0.0.1:1");
