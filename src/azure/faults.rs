@@ -146,6 +146,7 @@ fn table_request(request: &Request) -> (RequestKind, Option<String>) {
     };
     let scope = match request.body() {
         _ if point => partition_in(resource),
+        _ if kind == RequestKind::Query => filtered(request.url()),
         Body::Bytes(bytes) => partition_in(&String::from_utf8_lossy(bytes)),
         Body::SeekableStream(_) => None,
     };
@@ -162,6 +163,13 @@ fn partition_in(text: &str) -> Option<String> {
         return Some(decoded(encoded.trim_end_matches("%27")).into_owned());
     }
     between("\"PartitionKey\":\"", '"').map(str::to_owned)
+}
+
+/// The partition that a query is about: `PartitionKey eq '…'`.
+fn filtered(url: &Url) -> Option<String> {
+    let filter = url.query_pairs().find(|(name, _)| name == "$filter").map(|(_, value)| value.into_owned())?;
+    let (_, rest) = filter.split_once("PartitionKey eq '")?;
+    rest.split('\'').next().map(str::to_owned)
 }
 
 /// Percent-decoding of what the key codec leaves: ASCII.
@@ -257,7 +265,8 @@ mod tests {
         assert_eq!(of(Method::Patch, point), (RequestKind::Replace, home()));
         assert_eq!(of(Method::Delete, point), (RequestKind::Delete, home()));
         assert_eq!(of(Method::Get, "memory?$filter=x").0, RequestKind::Query);
-        assert_eq!(of(Method::Get, "memory()?$filter=x").0, RequestKind::Query);
+        let query = "memory()?$filter=PartitionKey%20eq%20%27usr-1%3Aloop-1%27%20and%20RowKey%20ge%20%27m%27";
+        assert_eq!(of(Method::Get, query), (RequestKind::Query, home()));
         assert_eq!(of(Method::Post, "Tables").0, RequestKind::Other);
         let mut insert = request(Method::Post, "memory");
         insert.set_body(r#"{"PartitionKey":"usr-1:loop-1","RowKey":"x"}"#);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Capabilities, Harness};
+use super::{Capabilities, Harness, Replicas};
 use crate::Stores;
 use crate::backend::CallContext;
 use crate::contract::{
@@ -30,7 +30,15 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn of(h: &dyn Harness) -> Self {
-        let replicas = h.replicas().await;
+        Self::over(h.replicas().await, h.capabilities())
+    }
+
+    /// Another world on the same replicas.
+    pub(super) fn again(&self) -> Self {
+        Self::over(Replicas { a: self.a.clone(), b: self.b_session.clone() }, self.capabilities)
+    }
+
+    fn over(replicas: Replicas, capabilities: Capabilities) -> Self {
         let tag = format!("{:016x}", random());
         let account = AccountId::new(format!("usr-{tag}")).must("an account id");
         let loop_id = LoopId::new(format!("loop-{tag}")).must("a loop id");
@@ -41,7 +49,7 @@ impl World {
             a: replicas.a,
             b: replicas.b.with(latest),
             b_session: replicas.b,
-            capabilities: h.capabilities(),
+            capabilities,
             told: home.household(robot.clone()),
             account,
             home,

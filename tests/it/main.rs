@@ -3,11 +3,15 @@
 #[cfg(feature = "emulator")]
 mod budgets;
 #[cfg(feature = "conformance")]
+mod campaign;
+#[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "cli")]
 mod demo;
 #[cfg(feature = "emulator")]
 mod emulators;
+#[cfg(feature = "conformance")]
+mod faults;
 mod legacy_memory;
 #[cfg(target_os = "linux")]
 mod legacy_peak;

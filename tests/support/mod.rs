@@ -3,5 +3,7 @@
 pub(crate) mod azure;
 #[cfg(target_os = "linux")]
 pub(crate) mod child;
+#[cfg(all(feature = "emulator", feature = "conformance"))]
+pub(crate) mod faults;
 #[cfg(target_os = "linux")]
 pub(crate) mod legacy_file;

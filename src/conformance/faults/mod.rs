@@ -3,16 +3,38 @@
 //! A [`FaultPlan`] decides, for each request, what goes wrong with it. A backend's author hands the plan to his wire:
 //! before each send, [`FaultPlan::decide`] says what to do with it, as an [`Action`]. A backend without a wire is put
 //! into [`Faulty`], which does the same at the ports.
+//!
+//! ```
+//! # mod doc {
+//! use openjibo_store::conformance::faults::FaultyMemory;
+//!
+//! openjibo_store::conformance_fault_tests!(FaultyMemory::new(7));
+//! # }
+//! ```
 
+mod campaign;
+mod paths;
 mod plan;
 mod ports;
+mod properties;
 mod request;
+mod table;
 
+pub use campaign::{Campaign, Figures, campaign, lost_answers_lose_nothing};
+pub use paths::Area;
 pub use plan::{FaultPlan, FaultRule, Injected, When};
 pub use ports::{Faulty, faulty};
 pub use request::{Action, Fault, Peer, Request, RequestKind, Status};
+pub use table::{
+    Row, identity_writes_end_as_the_content_says, media_writes_end_as_the_content_says,
+    memory_writes_end_as_the_content_says, table,
+};
 
-use super::Harness;
+use async_trait::async_trait;
+
+use super::{Harness, Replicas};
+use crate::Stores;
+use crate::backend::Backends;
 
 /// A harness whose first replica's requests run through a plan. The second replica's don't.
 pub trait FaultHarness: Harness {
@@ -28,5 +50,37 @@ pub trait FaultHarness: Harness {
     /// in [`Faulty`], which has no means to.
     fn reads_back(&self) -> bool {
         true
+    }
+}
+
+/// The backends in memory under a plan, at their ports.
+#[derive(Debug, Clone)]
+pub struct FaultyMemory {
+    backends: Backends,
+    plan: FaultPlan,
+}
+
+impl FaultyMemory {
+    /// Fresh backends in memory under a plan of this seed.
+    pub fn new(seed: u64) -> Self {
+        Self { backends: crate::memory::backends(), plan: FaultPlan::new(seed) }
+    }
+}
+
+#[async_trait]
+impl Harness for FaultyMemory {
+    async fn replicas(&self) -> Replicas {
+        let under_plan = faulty(self.backends.clone(), &self.plan);
+        Replicas { a: Stores::over(under_plan), b: Stores::over(self.backends.clone()) }
+    }
+}
+
+impl FaultHarness for FaultyMemory {
+    fn plan(&self) -> &FaultPlan {
+        &self.plan
+    }
+
+    fn reads_back(&self) -> bool {
+        false
     }
 }

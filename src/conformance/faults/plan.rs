@@ -201,9 +201,11 @@ impl FaultPlan {
         self.injected().iter().map(|injected| injected.count).sum()
     }
 
-    /// How many faults have struck requests about this partition or payload, where the wire could tell.
+    /// How many faults have struck requests about partitions or payloads whose names begin so, where the wire could tell.
     pub fn struck(&self, scope: &str) -> u64 {
-        self.state().scopes.get(scope).copied().unwrap_or(0)
+        let state = self.state();
+        let below = state.scopes.range(scope.to_owned()..).take_while(|(name, _)| name.starts_with(scope));
+        below.map(|(_, count)| count).sum()
     }
 
     /// The switches of a client that refuses connections itself, for requests of this kind.
