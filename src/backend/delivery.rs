@@ -156,15 +156,17 @@ pub async fn deliver<D: Delivery>(
                 settle(pending, false);
                 return Ok(Delivered::NotApplied(found));
             }
-            Ok(Evidence::MayStillLand) => {}
-            Ok(Evidence::Inconclusive) => return Err(unknown(cause)),
-            Err(error) => {
-                // What is there could not be read, but the refusal alone is proof.
+            open => {
+                // Whatever was read or was not: a proven refusal stays one.
                 if let Some(refusal) = refusal {
                     settle(pending, false);
                     return Ok(Delivered::Refused(refusal));
                 }
-                return Err(unknown(error));
+                match open {
+                    Ok(Evidence::MayStillLand) => {}
+                    Ok(_) => return Err(unknown(cause)),
+                    Err(error) => return Err(unknown(error)),
+                }
             }
         }
         let pause = pace.pause(asked(&cause));

@@ -125,8 +125,11 @@ async fn a_refusal_that_may_be_an_echo_is_decided_by_a_read() {
 async fn what_is_there_is_read_also_after_a_proven_refusal_but_a_failed_read_leaves_it_proven() {
     let write = script([refused(Some(1), Proof::IfOnlyAndRead)], [Ok(Evidence::NotApplied(""))]);
     check(write, "not applied", 1, 1, Outcome::NotApplied).await;
-    let write = script([refused(Some(1), Proof::IfOnlyAndRead)], [Err(StoreError::invalid("f", "r"))]);
-    check(write, "refused", 1, 1, Outcome::NotApplied).await;
+    let reads = [Err(StoreError::invalid("f", "r")), Ok(Evidence::MayStillLand), Ok(Evidence::Inconclusive)];
+    for read in reads {
+        let write = script([refused(Some(1), Proof::IfOnlyAndRead)], [read]);
+        check(write, "refused", 1, 1, Outcome::NotApplied).await;
+    }
     let write = script([refused(Some(2), Proof::IfOnlyAndRead)], [Err(StoreError::invalid("f", "r"))]);
     check(write, "unavailable, unknown", 1, 1, Outcome::Unknown).await;
 }

@@ -10,13 +10,13 @@ use azure_core::http::response::AsyncResponseBody;
 use azure_storage_blob::models::BlobClientDownloadOptions;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
-use super::Target;
 use super::errors::{Failure, Verdict};
-use crate::backend::{BlobReader, check_byte_range};
+use super::{Request, Target};
+use crate::backend::{BlobReader, Pace, check_byte_range, retried};
 use crate::contract::StoreError;
 
 const CONTENT_RANGE: HeaderName = HeaderName::from_static("content-range");
@@ -37,11 +37,15 @@ pub(super) async fn open(
     let wanted = range.clone().unwrap_or(0..u64::MAX);
     check_byte_range(&wanted, u64::MAX)?;
     let first = wanted.start..wanted.end.min(wanted.start.saturating_add(block_size));
-    let part = match fetch(&target, first, None).await {
-        Ok(part) => part,
-        Err(failure) if failure.verdict == Verdict::Missing => return Ok(None),
-        Err(failure) => return Err(failure.into_error()),
-    };
+    let request = target.request("get");
+    let part = retried(&target.cx, || async {
+        match fetch(&target, &request, first.clone(), None).await {
+            Ok(part) => Ok(Some(part)),
+            Err(failure) if failure.verdict == Verdict::Missing => Ok(None),
+            Err(failure) => Err(failure.into_error()),
+        }
+    });
+    let Some(part) = part.await? else { return Ok(None) };
     let length = part.total;
     range.map_or(Ok(()), |range| check_byte_range(&range, length))?;
     let etag =
@@ -52,6 +56,7 @@ pub(super) async fn open(
         end: wanted.end.min(length),
         part: Some((part.body, part.range.end)),
         resumes: 0,
+        pace: Pace::new(),
     };
     let body = stream::try_unfold(download, |mut download| async move {
         Ok(download.advance().await?.map(|bytes| (bytes, download)))
@@ -68,8 +73,7 @@ struct Part {
 }
 
 /// One GET, or two of an empty blob, which has no range (416): the SDK then asks for the whole.
-async fn fetch(target: &Target, range: Range<u64>, if_match: Option<Etag>) -> Result<Part, Failure> {
-    let request = target.request("get");
+async fn fetch(target: &Target, request: &Request, range: Range<u64>, if_match: Option<Etag>) -> Result<Part, Failure> {
     let options = BlobClientDownloadOptions {
         range: Some(range.clone().into()),
         if_match,
@@ -114,13 +118,17 @@ impl Version {
         let range = next..end.min(next.saturating_add(self.block_size));
         let replaced =
             || StoreError::integrity("the version of a payload: it was replaced or removed while it was read");
-        let answer = timeout(CHUNK_TIME, fetch(&self.target, range, Some(self.etag.clone()))).await;
-        match answer.unwrap_or_else(|_| Err(Failure::timeout(Verdict::Open))) {
-            Ok(part) if part.total != self.length => Err(replaced()),
-            Ok(part) => Ok((part.body, part.range.end)),
-            Err(failure) if matches!(failure.verdict, Verdict::Precondition | Verdict::Missing) => Err(replaced()),
-            Err(failure) => Err(failure.into_error()),
-        }
+        let request = self.target.request("get");
+        let cx = self.target.cx.until(Instant::now() + CHUNK_TIME);
+        retried(&cx, || async {
+            match fetch(&self.target, &request, range.clone(), Some(self.etag.clone())).await {
+                Ok(part) if part.total != self.length => Err(replaced()),
+                Ok(part) => Ok((part.body, part.range.end)),
+                Err(failure) if matches!(failure.verdict, Verdict::Precondition | Verdict::Missing) => Err(replaced()),
+                Err(failure) => Err(failure.into_error()),
+            }
+        })
+        .await
     }
 }
 
@@ -132,6 +140,7 @@ struct Download {
     /// The body under way and where it ends.
     part: Option<(AsyncResponseBody, u64)>,
     resumes: u32,
+    pace: Pace,
 }
 
 impl Download {
@@ -150,7 +159,7 @@ impl Download {
                         return Err(StoreError::integrity("the length of a payload: more bytes than asked for"));
                     }
                     self.next += bytes.len() as u64;
-                    self.resumes = 0;
+                    (self.resumes, self.pace) = (0, Pace::new());
                     if self.next == *end {
                         self.part = None;
                     }
@@ -165,6 +174,7 @@ impl Download {
             if self.resumes > MAX_RESUMES {
                 return Err(broken);
             }
+            sleep(self.pace.pause(None)).await;
         }
         Ok(None)
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use azure_core::error::ErrorKind as SdkErrorKind;
 use azure_core::http::headers::{HeaderName, Headers};
 
+use crate::backend::Reply;
 use crate::contract::{ErrorKind, StoreError};
 
 /// The most blocks of a blob ("Put Block List").
@@ -84,6 +85,14 @@ impl Failure {
     /// The error, its outcome `NotApplied`.
     pub(super) fn into_error(self) -> StoreError {
         self.error
+    }
+
+    /// How the send of a write ended, where neither a name taken nor a blob missing is an answer.
+    pub(super) fn into_reply<A, R>(self) -> Reply<A, R> {
+        match self.verdict {
+            Verdict::Open => Reply::Open(self.error),
+            Verdict::Refused | Verdict::Precondition | Verdict::Missing => Reply::NotExecuted(self.error),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What exists: head, list, delete, probe.
 
+use std::convert::Infallible;
+
 use azure_core::http::pager::PagerOptions;
 use azure_core::time::OffsetDateTime;
 use azure_storage_blob::BlobContainerClient;
@@ -9,10 +11,15 @@ use azure_storage_blob::models::{
 };
 use futures::TryStreamExt as _;
 use futures::future::try_join_all;
+use tokio::time::Instant;
 
 use super::errors::{Failure, Verdict};
 use super::{Request, Target};
-use crate::backend::{BlobArea, BlobHead, BlobName, BlobPage, CallContext};
+use crate::backend::outcome::Answer;
+use crate::backend::{
+    BlobArea, BlobHead, BlobName, BlobPage, CallContext, Delivery, Evidence, Pace, PendingWrite, Reply, deliver,
+    retried,
+};
 use crate::contract::{Outcome, StoreError, Timestamp};
 
 /// No payload's name: it has no household.
@@ -32,6 +39,10 @@ fn timestamp(at: OffsetDateTime) -> Timestamp {
 /// Length and time of creation; `None` when there is no such blob.
 pub(super) async fn head(target: &Target) -> Result<Option<BlobHead>, StoreError> {
     let request = target.request("head");
+    retried(&target.cx, || head_once(target, &request)).await
+}
+
+async fn head_once(target: &Target, request: &Request) -> Result<Option<BlobHead>, StoreError> {
     let options = BlobClientGetPropertiesOptions {
         method_options: request.options(),
         ..BlobClientGetPropertiesOptions::default()
@@ -54,23 +65,51 @@ fn blob_head(length: Option<u64>, created: Option<OffsetDateTime>) -> Result<Blo
     }
 }
 
-/// Deletes a blob. Names are never used twice, so a blob that is gone was deleted, by this call or another: Applied.
+/// Deletes a blob. Names are never used twice, so a blob that is gone was deleted, by this call or another: Applied. One
+/// that is still there after a send without an answer may yet go: the delete is sent again.
 pub(super) async fn delete(target: &Target) -> Result<(), StoreError> {
-    let request = target.request("delete");
-    let options = BlobClientDeleteOptions { method_options: request.options(), ..BlobClientDeleteOptions::default() };
-    let pending = target.cx.write_sent();
-    match request.send(target.client.delete(Some(options))).await {
-        Ok(_) => pending.settle(true),
-        Err(failure) if failure.verdict == Verdict::Missing => pending.settle(true),
-        Err(failure) if failure.verdict == Verdict::Open || request.left_open() => {
-            return Err(failure.into_error().with_outcome(Outcome::Unknown));
-        }
-        Err(failure) => {
-            pending.settle(false);
-            return Err(failure.into_error());
+    let mut pace = Pace::new();
+    let deletion = Deletion { target, request: target.request("delete") };
+    loop {
+        match deliver(&target.cx, &deletion).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.outcome() == Outcome::NotApplied => pace.wait(target.cx.deadline(), error).await?,
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
+}
+
+/// A delete under way.
+struct Deletion<'a> {
+    target: &'a Target,
+    request: Request,
+}
+
+impl Delivery for Deletion<'_> {
+    type Accepted = ();
+    type Refused = Infallible;
+    type Found = ();
+
+    fn sending(&self) -> Vec<PendingWrite> {
+        vec![self.target.cx.write_sent()]
+    }
+
+    async fn send(&self, until: Instant) -> Reply<(), Infallible> {
+        let options =
+            BlobClientDeleteOptions { method_options: self.request.options(), ..BlobClientDeleteOptions::default() };
+        match self.request.send_until(until, self.target.client.delete(Some(options))).await {
+            Ok(_) => Reply::Accepted(()),
+            Err(failure) if failure.verdict == Verdict::Missing => Reply::Accepted(()),
+            Err(failure) => failure.into_reply(),
+        }
+    }
+
+    async fn evidence(&self, _last: Answer) -> Result<Evidence<()>, StoreError> {
+        Ok(match head_once(self.target, &self.target.request("head")).await? {
+            None => Evidence::Applied(()),
+            Some(_) => Evidence::MayStillLand,
+        })
+    }
 }
 
 /// A list of one container.
@@ -125,18 +164,22 @@ impl Listing<'_> {
         wanted: usize,
     ) -> Result<(Vec<BlobItem>, Option<String>), StoreError> {
         let request = Request::new(self.cx, "list", self.container);
-        let options = BlobContainerClientListBlobsOptions {
-            prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
-            start_from: after.map(str::to_owned),
-            marker,
-            maxresults: i32::try_from(wanted).ok(),
-            method_options: PagerOptions { context: request.context(), ..PagerOptions::default() },
-            ..BlobContainerClientListBlobsOptions::default()
-        };
-        let page = async {
-            self.client.list_blobs(Some(options))?.into_pages().try_next().await?.map(|p| p.into_model()).transpose()
-        };
-        let page = request.send(page).await.map_err(Failure::into_error)?.unwrap_or_default();
+        let page = retried(self.cx, || async {
+            let options = BlobContainerClientListBlobsOptions {
+                prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
+                start_from: after.map(str::to_owned),
+                marker: marker.clone(),
+                maxresults: i32::try_from(wanted).ok(),
+                method_options: PagerOptions { context: request.metered.context(), ..PagerOptions::default() },
+                ..BlobContainerClientListBlobsOptions::default()
+            };
+            let page = async {
+                let mut pages = self.client.list_blobs(Some(options))?.into_pages();
+                pages.try_next().await?.map(|page| page.into_model()).transpose()
+            };
+            request.send(page).await.map_err(Failure::into_error)
+        });
+        let page = page.await?.unwrap_or_default();
         Ok((page.blob_items, page.next_marker.filter(|marker| !marker.is_empty())))
     }
 }
@@ -146,14 +189,17 @@ pub(super) async fn probe(targets: &[Target]) -> Result<(), StoreError> {
     try_join_all(targets.iter().map(head)).await?;
     let Some(target) = targets.first() else { return Ok(()) };
     let request = target.request("probe");
-    let options = BlobClientDeleteOptions {
-        if_match: Some(IMPOSSIBLE.into()),
-        method_options: request.options(),
-        ..BlobClientDeleteOptions::default()
-    };
-    match request.send(target.client.delete(Some(options))).await {
-        Ok(_) => Err(StoreError::integrity("a precondition, which the service ignored")),
-        Err(failure) if matches!(failure.verdict, Verdict::Precondition | Verdict::Missing) => Ok(()),
-        Err(failure) => Err(failure.into_error()),
-    }
+    retried(&target.cx, || async {
+        let options = BlobClientDeleteOptions {
+            if_match: Some(IMPOSSIBLE.into()),
+            method_options: request.options(),
+            ..BlobClientDeleteOptions::default()
+        };
+        match request.send(target.client.delete(Some(options))).await {
+            Ok(_) => Err(StoreError::integrity("a precondition, which the service ignored")),
+            Err(failure) if matches!(failure.verdict, Verdict::Precondition | Verdict::Missing) => Ok(()),
+            Err(failure) => Err(failure.into_error()),
+        }
+    })
+    .await
 }

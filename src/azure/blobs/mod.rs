@@ -1,16 +1,14 @@
 //! Payloads on Azure Blob Storage, under write-once names.
 //!
-//! Only this folder names types of `azure_storage_blob`. Every request goes through one pipeline: retries by the SDK,
-//! then [`sends`], which notes what each try leaves open, then the meter, then signing, which has to come last.
-//!
-//! The SDK may send any request again, writes too: names are never used twice, so a create-only write sent again with
-//! the same bytes takes effect at most once, and its refusal is read back ([`upload`]).
+//! Only this folder names types of `azure_storage_blob`. Every request goes through one pipeline: the meter, then signing,
+//! which has to come last. The SDK sends nothing again by itself: reads are made again by
+//! [`retried`], and writes are delivered by [`deliver`](crate::backend::deliver). Names are never used twice, so a
+//! create-only write sent again with the same bytes takes effect at most once.
 
 mod blocks;
 mod download;
 mod errors;
 mod listing;
-mod sends;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -23,17 +21,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use azure_core::credentials::TokenCredential;
 use azure_core::http::policies::Policy;
-use azure_core::http::{ClientMethodOptions, ClientOptions, Url};
+use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions, Url};
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobServiceClient, BlobServiceClientOptions};
+use tokio::time::{Instant, timeout_at};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
 use crate::azure::meter::{MeterPolicy, Metered};
-use crate::azure::open::read_retries;
 use crate::backend::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext};
 use crate::contract::{MediaBody, Service, StoreError};
-use errors::{Failure, MAX_BLOCK_BYTES};
-use sends::{Sends, SendsPolicy};
+use errors::{Failure, MAX_BLOCK_BYTES, Verdict};
 
 /// How large payloads travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,11 +69,10 @@ impl AzureBlobs {
         containers: impl IntoIterator<Item = (BlobArea, String)>,
         tuning: BlobTuning,
     ) -> Result<Self, StoreError> {
-        let options = ClientOptions { retry: read_retries(), ..ClientOptions::default() };
-        Self::with_client_options(service_url, credential, signing, containers, tuning, options)
+        Self::with_client_options(service_url, credential, signing, containers, tuning, ClientOptions::default())
     }
 
-    /// [`new`](Self::new) with the transport and the retries of these options.
+    /// [`new`](Self::new) with the transport of these options.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
@@ -94,7 +90,8 @@ impl AzureBlobs {
         // A trailing slash would put an empty segment before the container.
         let refused = |_| StoreError::invalid("blob endpoint", "it can't be the base of a URL");
         service_url.path_segments_mut().map_err(refused)?.pop_if_empty();
-        options.per_try_policies.extend([Arc::new(SendsPolicy) as Arc<dyn Policy>, Arc::new(MeterPolicy)]);
+        options.retry = RetryOptions::none();
+        options.per_try_policies.push(Arc::new(MeterPolicy));
         options.per_try_policies.extend(signing);
         let client = BlobServiceClientOptions { client_options: options, ..BlobServiceClientOptions::default() };
         let service = BlobServiceClient::new(service_url, credential, Some(client))
@@ -150,40 +147,38 @@ impl Target {
     }
 }
 
-/// One request of a call: counted, and watched for tries that may have been executed.
+/// One request of a call, over all its tries.
 struct Request {
     metered: Metered,
-    sends: Sends,
     container: String,
 }
 
 impl Request {
     fn new(cx: &CallContext, kind: &'static str, container: &str) -> Self {
-        let metered = Metered::new(cx, Service::Blobs, kind);
-        Self { metered, sends: Sends::default(), container: container.to_owned() }
-    }
-
-    fn context(&self) -> azure_core::http::Context<'static> {
-        self.metered.context().with_value(self.sends.clone())
+        Self { metered: Metered::new(cx, Service::Blobs, kind), container: container.to_owned() }
     }
 
     fn options(&self) -> ClientMethodOptions<'static> {
-        ClientMethodOptions { context: self.context() }
+        ClientMethodOptions { context: self.metered.context() }
     }
 
-    /// Sends it and reads its failure. The SDK logs URLs, which name blobs and may hold a SAS: no one listens.
+    /// Sends it once and reads its failure. The SDK logs URLs, which name blobs and may hold a SAS: no one listens.
     async fn send<T>(&self, request: impl Future<Output = azure_core::Result<T>>) -> Result<T, Failure> {
         request.with_subscriber(Dispatch::none()).await.map_err(|error| Failure::read(&error, &self.container))
     }
 
-    /// Whether one of the tries may have been executed, also if the last one was refused.
-    fn left_open(&self) -> bool {
-        self.sends.left_open()
-    }
-
-    /// Whether anything was sent.
-    fn was_sent(&self) -> bool {
-        self.metered.sends() > 0
+    /// The same, no longer than `until`.
+    async fn send_until<T>(
+        &self,
+        until: Instant,
+        request: impl Future<Output = azure_core::Result<T>>,
+    ) -> Result<T, Failure> {
+        let sends = self.metered.sends();
+        match timeout_at(until, self.send(request)).await {
+            Ok(answer) => answer,
+            Err(_) if self.metered.sends() == sends => Err(Failure::timeout(Verdict::Refused)),
+            Err(_) => Err(Failure::timeout(Verdict::Open)),
+        }
     }
 }
 

@@ -1,15 +1,14 @@
 //! Uploads: small bodies in one request, large ones as blocks and a commit.
 //!
 //! Nothing is readable under the name before one request takes effect, Put Blob or Put Block List, and that one is
-//! create-only. Its outcome: an answer of success is Applied; never sent, or refused with no try left open, is
-//! NotApplied. Everything else is read back once with a HEAD that compares length and MD5, since a refusal can be the
-//! echo of one's own write: the same bytes are there means Applied; nothing is there after an open try means Unknown,
-//! because the request may still land.
+//! create-only, and delivered: a refusal by the name can be the echo of one's own write, so it is decided by a HEAD that
+//! compares length and MD5; nothing there after an open send means that the same bytes are sent again.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use azure_core::http::RequestContent;
+use azure_core::http::Etag;
 use azure_storage_blob::models::{
     BlobClientDeleteOptions, BlobClientGetPropertiesOptions, BlobClientGetPropertiesResultHeaders as _,
     BlockBlobClientCommitBlockListOptions, BlockBlobClientStageBlockOptions, BlockBlobClientUploadOptions,
@@ -17,12 +16,13 @@ use azure_storage_blob::models::{
 };
 use bytes::Bytes;
 use futures::{TryStreamExt as _, stream};
-use tokio::time::timeout_at;
+use tokio::time::Instant;
 
 use super::blocks::{Blocks, Hashes};
 use super::errors::{Failure, Verdict};
 use super::{BlobTuning, Request, Target};
-use crate::backend::BlobDigest;
+use crate::backend::outcome::{Answer, Verdict as Judged, judge_content};
+use crate::backend::{BlobDigest, Delivered, Delivery, Evidence, Pace, PendingWrite, Proof, Reply, deliver, retried};
 use crate::contract::{ErrorKind, MediaBody, Outcome, StoreError};
 
 /// `If-None-Match: *`: only if there is no blob of this name.
@@ -51,17 +51,9 @@ async fn put_whole(target: &Target, body: Bytes) -> Result<BlobDigest, StoreErro
     let (hashes, md5) = Hashes::default().add(body.clone()).await?;
     let (_, digest) = hashes.finish();
     let content = Content { length: digest.length, md5 };
-    let request = target.request("put");
-    let options = BlockBlobClientUploadOptions {
-        if_none_match: Some(ABSENT.into()),
-        parallel: Some(NonZeroUsize::MIN),
-        partition_size: Some(NonZeroU64::MAX),
-        method_options: request.options(),
-        ..BlockBlobClientUploadOptions::default()
-    };
-    let answer = publish(target, &request, content, target.client.upload(body.into(), Some(options))).await?;
+    let answer = publish(target, Write::Whole(body), content).await?;
     if let Some(answer) = answer
-        && answer.content_md5.as_deref() != Some(&md5)
+        && answer.md5.as_deref() != Some(&md5)
     {
         let removed = discard(target, answer.etag).await;
         let outcome = if removed { Outcome::NotApplied } else { Outcome::Unknown };
@@ -71,17 +63,20 @@ async fn put_whole(target: &Target, body: Bytes) -> Result<BlobDigest, StoreErro
 }
 
 /// Deletes what was stored damaged, and says whether it is gone.
-async fn discard(target: &Target, etag: Option<azure_core::http::Etag>) -> bool {
+async fn discard(target: &Target, etag: Option<Etag>) -> bool {
     let request = target.request("delete");
-    let options = BlobClientDeleteOptions {
-        if_match: etag,
-        method_options: request.options(),
-        ..BlobClientDeleteOptions::default()
-    };
-    match request.send(target.client.delete(Some(options))).await {
-        Ok(_) => true,
-        Err(failure) => failure.verdict == Verdict::Missing,
-    }
+    let removed = retried(&target.cx, || async {
+        let options = BlobClientDeleteOptions {
+            if_match: etag.clone(),
+            method_options: request.options(),
+            ..BlobClientDeleteOptions::default()
+        };
+        match request.send(target.client.delete(Some(options))).await {
+            Err(failure) if failure.verdict != Verdict::Missing => Err(failure.into_error()),
+            _ => Ok(()),
+        }
+    });
+    removed.await.is_ok()
 }
 
 /// A body on its way into blocks.
@@ -138,72 +133,143 @@ async fn put_blocks(
     commit(target, ids, hashes).await
 }
 
+/// A block staged twice under one id is the same block, so it is simply sent again.
 async fn stage(target: &Target, id: &[u8], block: Bytes, md5: [u8; 16]) -> Result<(), StoreError> {
     let request = target.request("block");
-    let options = BlockBlobClientStageBlockOptions {
-        transactional_content_md5: Some(md5.to_vec()),
-        method_options: request.options(),
-        ..BlockBlobClientStageBlockOptions::default()
-    };
     let client = target.client.block_blob_client();
-    let sent = request.send(client.stage_block(id, block.len() as u64, block.into(), Some(options))).await;
-    sent.map(drop).map_err(Failure::into_error)
+    retried(&target.cx, || async {
+        let options = BlockBlobClientStageBlockOptions {
+            transactional_content_md5: Some(md5.to_vec()),
+            method_options: request.options(),
+            ..BlockBlobClientStageBlockOptions::default()
+        };
+        let sent = client.stage_block(id, block.len() as u64, block.clone().into(), Some(options));
+        request.send(sent).await.map(drop).map_err(Failure::into_error)
+    })
+    .await
 }
 
 async fn commit(target: &Target, ids: Vec<Vec<u8>>, hashes: Hashes) -> Result<BlobDigest, StoreError> {
     let (md5, digest) = hashes.finish();
-    let list = BlockLookupList { latest: Some(ids), ..BlockLookupList::default() };
-    let list: RequestContent<_, _> =
-        list.try_into().map_err(|_| StoreError::unavailable().with_cause("the list of blocks can't be written"))?;
-    let request = target.request("commit");
-    let options = BlockBlobClientCommitBlockListOptions {
-        if_none_match: Some(ABSENT.into()),
-        blob_content_md5: Some(md5.to_vec()),
-        blob_content_type: Some("application/octet-stream".into()),
-        method_options: request.options(),
-        ..BlockBlobClientCommitBlockListOptions::default()
-    };
-    let client = target.client.block_blob_client();
     let content = Content { length: digest.length, md5 };
-    publish(target, &request, content, client.commit_block_list(list, Some(options))).await?;
+    publish(target, Write::Blocks(ids), content).await?;
     Ok(digest)
 }
 
-/// Sends the request that makes the payload readable, and settles its outcome. `None`: it was applied, and its answer
-/// was lost.
-///
-/// The upload is not marked as a write of the call: a payload counts for nothing until a record names it.
-async fn publish<T>(
-    target: &Target,
-    request: &Request,
+/// The request that makes a payload readable.
+enum Write {
+    Whole(Bytes),
+    Blocks(Vec<Vec<u8>>),
+}
+
+/// What its answer says about what was stored.
+struct Stored {
+    md5: Option<Vec<u8>>,
+    etag: Option<Etag>,
+}
+
+/// That request under way.
+struct Publishing<'a> {
+    target: &'a Target,
+    request: Request,
+    write: Write,
     content: Content,
-    write: impl Future<Output = azure_core::Result<T>>,
-) -> Result<Option<T>, StoreError> {
-    let failure = match timeout_at(target.cx.answer_by(), request.send(write)).await {
-        Ok(Ok(answer)) => return Ok(Some(answer)),
-        Ok(Err(failure)) => failure,
-        Err(_) if request.was_sent() => Failure::timeout(Verdict::Open),
-        Err(_) => Failure::timeout(Verdict::Refused),
-    };
-    let definite = failure.verdict != Verdict::Open && !request.left_open();
-    let refused_by_name = failure.verdict == Verdict::Precondition;
-    if definite && !refused_by_name {
-        return Err(failure.into_error());
+    /// Whether a send may have been executed.
+    opened: AtomicBool,
+}
+
+impl Publishing<'_> {
+    async fn once(&self) -> azure_core::Result<Stored> {
+        let client = self.target.client.block_blob_client();
+        match &self.write {
+            Write::Whole(body) => {
+                let options = BlockBlobClientUploadOptions {
+                    if_none_match: Some(ABSENT.into()),
+                    parallel: Some(NonZeroUsize::MIN),
+                    partition_size: Some(NonZeroU64::MAX),
+                    method_options: self.request.options(),
+                    ..BlockBlobClientUploadOptions::default()
+                };
+                let answer = self.target.client.upload(body.clone().into(), Some(options)).await?;
+                Ok(Stored { md5: answer.content_md5.map(|md5| md5.to_vec()), etag: answer.etag })
+            }
+            Write::Blocks(ids) => {
+                let list = BlockLookupList { latest: Some(ids.clone()), ..BlockLookupList::default() };
+                let options = BlockBlobClientCommitBlockListOptions {
+                    if_none_match: Some(ABSENT.into()),
+                    blob_content_md5: Some(self.content.md5.to_vec()),
+                    blob_content_type: Some("application/octet-stream".into()),
+                    method_options: self.request.options(),
+                    ..BlockBlobClientCommitBlockListOptions::default()
+                };
+                client.commit_block_list(list.try_into()?, Some(options)).await?;
+                Ok(Stored { md5: None, etag: None })
+            }
+        }
     }
-    let read = timeout_at(target.cx.deadline(), read_back(target)).await;
-    let found = read.unwrap_or_else(|_| Err(Failure::timeout(Verdict::Open)));
-    if matches!(found, Ok(Some(there)) if there == content) {
-        return Ok(None);
+}
+
+impl Delivery for Publishing<'_> {
+    type Accepted = Stored;
+    type Refused = ();
+    type Found = ();
+
+    /// The upload is not marked as a write of the call: a payload counts for nothing until a record names it.
+    fn sending(&self) -> Vec<PendingWrite> {
+        Vec::new()
     }
-    if definite {
-        return Err(StoreError::new(ErrorKind::AlreadyExists));
+
+    async fn send(&self, until: Instant) -> Reply<Stored, ()> {
+        match self.request.send_until(until, self.once()).await {
+            Ok(stored) => Reply::Accepted(stored),
+            Err(failure) if failure.verdict == Verdict::Precondition => {
+                Reply::Refused { refusal: (), executions: Some(1), proof: Proof::IfOnlyAndRead }
+            }
+            Err(failure) => {
+                self.opened.fetch_or(failure.verdict == Verdict::Open, Ordering::SeqCst);
+                failure.into_reply()
+            }
+        }
     }
-    let error = match found {
-        Ok(Some(_)) => StoreError::integrity("the length or MD5 of an uploaded payload"),
-        _ if refused_by_name => StoreError::unavailable().with_cause("the payload can't be read back"),
-        _ => failure.into_error(),
-    };
-    Err(error.with_outcome(Outcome::Unknown))
+
+    async fn evidence(&self, _last: Answer) -> Result<Evidence<()>, StoreError> {
+        let found = read_back(self.target).await.map_err(Failure::into_error)?;
+        Ok(match judge_content(found.map(|found| found == self.content)) {
+            Judged::Applied | Judged::AppliedAndReplaced => Evidence::Applied(()),
+            Judged::NotApplied => Evidence::NotApplied(()),
+            Judged::StillAsKnown => Evidence::MayStillLand,
+            Judged::Unknown => Evidence::Inconclusive,
+        })
+    }
+}
+
+/// Delivers the request that makes the payload readable. `None`: it was applied, and its answer was lost.
+///
+/// # Errors
+/// `AlreadyExists` for a name that is taken; `Integrity`, Unknown, when a send without an answer may have stored other
+/// bytes than were sent; those of [`deliver`].
+async fn publish(target: &Target, write: Write, content: Content) -> Result<Option<Stored>, StoreError> {
+    let request = target.request(match write {
+        Write::Whole(_) => "put",
+        Write::Blocks(_) => "commit",
+    });
+    let publishing = Publishing { target, request, write, content, opened: AtomicBool::new(false) };
+    let mut pace = Pace::new();
+    loop {
+        match deliver(&target.cx, &publishing).await {
+            Ok(Delivered::Accepted(stored)) => return Ok(Some(stored)),
+            Ok(Delivered::Applied(())) => return Ok(None),
+            Ok(Delivered::NotApplied(())) if publishing.opened.load(Ordering::SeqCst) => {
+                let error = StoreError::integrity("the length or MD5 of an uploaded payload");
+                return Err(error.with_outcome(Outcome::Unknown));
+            }
+            Ok(Delivered::NotApplied(()) | Delivered::Refused(())) => {
+                return Err(StoreError::new(ErrorKind::AlreadyExists));
+            }
+            Err(error) if error.outcome() == Outcome::NotApplied => pace.wait(target.cx.deadline(), error).await?,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// What is under the name now; `None` when nothing is. The MD5 is the service's own after a Put Blob, and the one we

@@ -135,10 +135,11 @@ async fn too_few_or_too_many_bytes_are_an_integrity_error() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_for_another_range_is_not_taken() {
-    assert!(open(&Script::of([whole(1..4)]), None).await.is_err());
-    assert!(open(&Script::of([part(0..4, b"abcd").with("content-range", "nonsense")]), Some(4..6)).await.is_err());
+    assert!(open(&Script::then([], || whole(1..4)), None).await.is_err());
+    let nonsense = || part(0..4, b"abcd").with("content-range", "nonsense");
+    assert!(open(&Script::then([], nonsense), Some(4..6)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,8 +147,20 @@ async fn a_download_may_outlast_the_calls_deadline() {
     let reader = open(&Script::of([whole(0..4), whole(4..8), whole(8..10)]), None).await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(drain(reader).await.unwrap(), PAYLOAD);
-    let reader = open(&Script::of([whole(0..4), Answer::Hang]), None).await.unwrap().unwrap();
+    let reader = open(&Script::then([whole(0..4)], || Answer::Hang), None).await.unwrap().unwrap();
     assert_eq!(drain(reader).await.unwrap_err().kind(), &ErrorKind::Timeout);
-    let error = open(&Script::of([Answer::Hang]), None).await.unwrap_err();
+    let error = open(&Script::then([], || Answer::Hang), None).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::NotApplied));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_waits_as_long_as_the_service_asks_or_is_throttled_at_once() {
+    let busy = |asked: &str| Answer::code(503, "ServerBusy").with("x-ms-retry-after-ms", asked);
+    let began = tokio::time::Instant::now();
+    let reader = open(&Script::of([busy("1250"), whole(0..4)]), Some(0..4)).await.unwrap().unwrap();
+    assert_eq!(began.elapsed(), Duration::from_millis(1_250));
+    assert_eq!(drain(reader).await.unwrap(), PAYLOAD[..4]);
+    let error = open(&Script::of([busy("30000")]), None).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Throttled { retry_after: Some(Duration::from_secs(30)) });
+    assert_eq!(began.elapsed(), Duration::from_millis(1_250));
 }

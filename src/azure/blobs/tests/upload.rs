@@ -53,14 +53,14 @@ async fn chunks_of_a_stream_are_gathered_into_blocks() {
     assert_eq!(script.verbs(), ["PUT"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_upload_stored_damaged_is_removed_and_reported() {
     for (delete, outcome) in [
         (Answer::new(202), Outcome::NotApplied),
         (missing(), Outcome::NotApplied),
         (Answer::code(500, "InternalError"), Outcome::Unknown),
     ] {
-        let script = Script::of([created(b"abcx"), delete]);
+        let script = Script::then([created(b"abcx"), delete], || Answer::code(500, "InternalError"));
         let error = put(&script, b"abcd").await.0.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Integrity { .. }), "{error:?}");
         assert_eq!(error.outcome(), outcome);
@@ -138,12 +138,21 @@ async fn a_refused_block_ends_the_upload_unapplied() {
     assert_eq!((error.outcome(), cx.outcome_if_abandoned()), (Outcome::NotApplied, Outcome::NotApplied));
 }
 
-#[tokio::test]
-async fn an_open_try_of_a_block_leaves_nothing_open() {
-    let script = Script::of([Answer::Fail(SdkErrorKind::Io), Answer::new(201)]);
-    let error = put(&script, b"abcdefghi").await.0.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Unavailable { .. }), "{error:?}");
-    assert_eq!(error.outcome(), Outcome::NotApplied);
+#[tokio::test(start_paused = true)]
+async fn a_block_without_an_answer_is_sent_again_and_leaves_nothing_open() {
+    let script = Script::of([
+        Answer::Fail(SdkErrorKind::Io),
+        Answer::new(201),
+        Answer::code(503, "ServerBusy"),
+        Answer::new(201),
+        Answer::new(201),
+        Answer::new(201),
+    ]);
+    let (result, cx) = put(&script, b"abcdefghi").await;
+    assert_eq!(result.unwrap().length, 9);
+    assert_eq!(counts(&cx), [("block", 3, 5), ("commit", 1, 1)]);
+    let error = put(&Script::then([], || Answer::Fail(SdkErrorKind::Io)), b"abcdefghi").await.0.unwrap_err();
+    assert_eq!((error.kind().name(), error.outcome()), ("unavailable", Outcome::NotApplied));
 }
 
 /// First answers to the last request of an upload that may hide its own success.
@@ -192,41 +201,72 @@ async fn a_name_taken_by_other_bytes_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn an_open_write_that_is_not_there_yet_is_unknown() {
-    for (answer, kind) in [
-        (Answer::Fail(SdkErrorKind::Io), "unavailable"),
-        (Answer::code(500, "InternalError"), "unavailable"),
-        (Answer::code(500, "OperationTimedOut"), "timeout"),
-    ] {
-        for head in [missing(), Answer::code(500, "InternalError"), Answer::Fail(SdkErrorKind::Connection)] {
-            let script = Script::of([
-                match &answer {
-                    Answer::Fail(kind) => Answer::Fail(kind.clone()),
-                    Answer::Reply { headers, .. } => Answer::code(500, &headers[0].1),
-                    Answer::Hang => Answer::Hang,
-                },
-                head,
-            ]);
-            let (result, cx) = put(&script, b"abcd").await;
-            let error = result.unwrap_err();
-            assert_eq!((error.kind().name(), error.outcome()), (kind, Outcome::Unknown));
-            assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
-        }
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_not_there_yet_is_sent_again_with_the_same_bytes() {
+    for open in [|| Answer::Fail(SdkErrorKind::Io), || Answer::code(500, "InternalError"), || Answer::Hang] {
+        let done = || Answer::new(201).with("content-md5", md5(b"abcd"));
+        let script = Script::of([open(), missing(), open(), missing(), done()]);
+        let (result, cx) = put(&script, b"abcd").await;
+        assert_eq!(result.unwrap().length, 4);
+        assert_eq!(counts(&cx), [("put", 1, 3), ("head", 2, 2)]);
+        let seen = script.seen();
+        assert!(seen.iter().step_by(2).all(|put| put.body == "abcd" && put.header("if-none-match") == Some("*")));
+        // An echo of the first send, refused by the name.
+        let script = Script::of([open(), missing(), Answer::code(409, "BlobAlreadyExists"), there(b"abcd")]);
+        assert_eq!(put(&script, b"abcd").await.0.unwrap().length, 4);
+        let script = Script::of([
+            Answer::new(201),
+            Answer::new(201),
+            open(),
+            missing(),
+            Answer::code(412, "ConditionNotMet"),
+            there(b"abcde"),
+        ]);
+        assert_eq!(put(&script, b"abcde").await.0.unwrap().length, 5);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_read_back_is_made_again() {
+    let lost = [Answer::code(500, "InternalError"), Answer::Fail(SdkErrorKind::Connection), Answer::Hang];
+    for lost in lost {
+        let script = Script::of([Answer::Fail(SdkErrorKind::Io), lost, there(b"abcd")]);
+        assert_eq!(put(&script, b"abcd").await.0.unwrap().length, 4);
+        assert_eq!(script.verbs(), ["PUT", "HEAD", "HEAD"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_stays_open_is_unknown_after_a_bounded_number_of_sends() {
+    let then: [(fn() -> Answer, &str); 3] = [
+        (|| Answer::code(500, "InternalError"), "unavailable"),
+        (|| Answer::Hang, "timeout"),
+        (|| Answer::Fail(SdkErrorKind::Io), "unavailable"),
+    ];
+    for (then, kind) in then {
+        let script = Script::then([], then);
+        let began = tokio::time::Instant::now();
+        let (result, cx) = put(&script, b"abcd").await;
+        let error = result.unwrap_err();
+        assert_eq!((error.kind().name(), error.outcome()), (kind, Outcome::Unknown));
+        assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied, "a payload counts for nothing until it is named");
+        assert!(began.elapsed() <= Duration::from_secs(30));
+        assert!(script.seen().len() < 30, "{} requests", script.seen().len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_bytes_under_the_name_after_an_open_send_are_damage() {
     let script = Script::of([Answer::Fail(SdkErrorKind::Io), there(b"abcx")]);
     let error = put(&script, b"abcd").await.0.unwrap_err();
     assert_eq!((error.kind().name(), error.outcome()), ("integrity", Outcome::Unknown));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_definite_refusal_is_not_read_back() {
     for (answer, kind) in [
-        (Answer::Fail(SdkErrorKind::Connection), "unavailable"),
-        (Answer::code(503, "ServerBusy"), "throttled"),
         (Answer::code(403, "AuthorizationPermissionMismatch"), "denied"),
         (Answer::code(404, "ContainerNotFound"), "invalid"),
-        (Answer::code(409, "ContainerBeingDeleted"), "unavailable"),
     ] {
         let script = Script::of([answer]);
         let (result, cx) = put(&script, b"abcd").await;
@@ -239,49 +279,34 @@ async fn a_definite_refusal_is_not_read_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_after_an_open_try_is_read_back() {
-    for refusal in [Answer::code(409, "BlobAlreadyExists"), Answer::code(403, "AuthenticationFailed")] {
-        let script = Script::of([Answer::Fail(SdkErrorKind::Io), refusal, there(b"abcd")]);
-        let cx = call();
-        let result = blobs_retrying(&script, 3).put(&cx, &name(), MediaBody::from(b"abcd".as_slice())).await;
-        assert_eq!(result.unwrap().length, 4);
-        assert_eq!(script.verbs(), ["PUT", "PUT", "HEAD"]);
-        assert_eq!(counts(&cx), [("put", 1, 2), ("head", 1, 1)]);
-    }
-    for (refusal, kind) in
-        [(Answer::code(409, "BlobAlreadyExists"), "unavailable"), (Answer::code(403, "AuthenticationFailed"), "denied")]
-    {
-        let script = Script::of([Answer::code(500, "InternalError"), refusal, missing()]);
-        let result = blobs_retrying(&script, 3).put(&call(), &name(), MediaBody::from(b"abcd".as_slice())).await;
-        let error = result.unwrap_err();
-        assert_eq!((error.kind().name(), error.outcome()), (kind, Outcome::Unknown));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn tries_that_were_never_executed_leave_nothing_open() {
-    let script = Script::of([
-        Answer::Fail(SdkErrorKind::Connection),
-        Answer::code(503, "ServerBusy"),
-        Answer::Fail(SdkErrorKind::Connection),
-    ]);
-    let cx = call();
-    let result = blobs_retrying(&script, 2).put(&cx, &name(), MediaBody::from(b"abcd".as_slice())).await;
-    let error = result.unwrap_err();
-    assert_eq!((error.kind().name(), error.outcome()), ("unavailable", Outcome::NotApplied));
+async fn tries_that_were_never_executed_are_made_again_and_leave_nothing_open() {
+    let done = Answer::new(201).with("content-md5", md5(b"abcd"));
+    let busy = || Answer::code(503, "ServerBusy").with("x-ms-retry-after-ms", "700");
+    let script = Script::of([busy(), Answer::Fail(SdkErrorKind::Connection), done]);
+    let began = tokio::time::Instant::now();
+    let (result, cx) = put(&script, b"abcd").await;
+    assert_eq!(result.unwrap().length, 4);
     assert_eq!(counts(&cx), [("put", 1, 3)]);
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(700) && waited <= Duration::from_millis(760), "{waited:?}");
+    let then: [(fn() -> Answer, &str); 3] = [
+        (|| Answer::Fail(SdkErrorKind::Connection), "unavailable"),
+        (|| Answer::code(503, "ServerBusy"), "throttled"),
+        (|| Answer::code(409, "ContainerBeingDeleted"), "unavailable"),
+    ];
+    for (then, kind) in then {
+        let error = put(&Script::then([], then), b"abcd").await.0.unwrap_err();
+        assert_eq!((error.kind().name(), error.outcome()), (kind, Outcome::NotApplied));
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stalled_write_is_read_back_before_the_deadline() {
-    let script = Script::of([Answer::Hang, there(b"abcd")]);
-    assert_eq!(put(&script, b"abcd").await.0.unwrap().length, 4);
-    let script = Script::of([Answer::Hang, missing()]);
+async fn a_put_whose_deadline_cannot_wait_is_throttled_at_once() {
+    let began = tokio::time::Instant::now();
+    let script = Script::of([Answer::code(503, "ServerBusy").with("retry-after", "60")]);
     let error = put(&script, b"abcd").await.0.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::Unknown));
-    let script = Script::of([Answer::Hang, Answer::Hang]);
-    let error = put(&script, b"abcd").await.0.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::Unknown));
+    assert_eq!(*error.kind(), ErrorKind::Throttled { retry_after: Some(Duration::from_secs(60)) });
+    assert_eq!((error.outcome(), began.elapsed()), (Outcome::NotApplied, Duration::ZERO));
 }
 
 #[tokio::test]
