@@ -43,7 +43,7 @@
 //! ```
 //!
 //! [`Expect`] says what a write must find; a write that finds something else changes nothing. [`Stores::update_with`] reads, changes, writes,
-//! and goes again after a conflict. [`CallOptions`] set deadline and [`Freshness`] for a handle, by [`Stores::with`]. Lists come by
+//! and goes again after a conflict. [`CallOptions`] set deadline, [`Freshness`] and idempotency key for a handle, by [`Stores::with`]. Lists come by
 //! [`Page`]. A [`CallObserver`] hears what each call cost; the target `openjibo_store::call` of `tracing` has the same.
 //!
 //! # Errors

@@ -1,4 +1,7 @@
 //! Forgetting: records, and every trace of their keys.
+//!
+//! Erasing again what is erased changes nothing, so these calls need no idempotency key. The rows of calls made under one
+//! stay: they hold no personal value, and keep a late retry from telling again what was forgotten.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +9,13 @@ use super::Stores;
 use super::facts::item_range;
 use super::lists::partly;
 use crate::backend::{CallContext, KeyRange, keys};
-use crate::contract::{LoopScope, MemoryItem, MemoryScope, PersonId, Result};
+use crate::contract::{LoopScope, MemoryItem, MemoryScope, Outcome, PersonId, Result};
 
 impl Stores {
     pub(super) async fn erase(&self, cx: &CallContext, scope: &LoopScope, ranges: &[KeyRange]) -> Result<u64> {
-        self.memory_backend().erase(cx, &keys::household_partition(scope), ranges).await
+        let erased = self.memory_backend().erase(cx, &keys::household_partition(scope), ranges).await;
+        // An erasure of several commits may have begun.
+        erased.map_err(|error| partly(error, u64::from(cx.outcome_if_abandoned() != Outcome::NotApplied)))
     }
 
     pub(super) async fn erase_item(&self, cx: &CallContext, scope: &MemoryScope, item: &MemoryItem) -> Result<u64> {

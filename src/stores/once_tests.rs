@@ -10,7 +10,7 @@ use crate::backend::{
     Backends, ChangeCursor, ChangePage, KeyRange, PartitionPage, Record, RecordLimits, ScanPage, json_bytes,
 };
 use crate::contract::{
-    AccountId, Added, CallOptions, DeviceId, IdSource, LoopId, LoopScope, MediaStore, MemoryScope, NewMedia,
+    AccountId, Added, CallOptions, DeviceId, IdSource, LoopId, LoopScope, MediaStore, MemoryScope, NewMedia, PersonId,
     PersonalMemoryStore, Service,
 };
 
@@ -95,7 +95,14 @@ impl RecordBackend for Fated {
         }
     }
     async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
-        self.inner.erase(cx, partition, ranges).await
+        let fate = self.fates.lock().unwrap().pop_front();
+        match fate {
+            // Some of it is gone by then.
+            Some(Fate::Contended) => cx.write_sent().settle(true),
+            Some(Fate::NotApplied) => {}
+            _ => return self.inner.erase(cx, partition, ranges).await,
+        }
+        Err(StoreError::contended())
     }
     async fn changes(
         &self,
@@ -233,6 +240,20 @@ async fn a_part_cleared_without_a_key_leaves_the_outcome_unknown() {
         assert_eq!(stores.clear_list(&told(), "l").await.unwrap_err().outcome(), outcome);
     }
     assert_eq!(stores.list_items(&told(), "l").await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_erasure_that_has_begun_leaves_the_outcome_unknown() {
+    let (stores, backend) = fated();
+    let ana = PersonId::new("ana").unwrap();
+    stores.set_name(&home().person(DeviceId::new("robot").unwrap(), ana.clone()), "x", Expect::Any).await.unwrap();
+    for (fate, outcome) in [(Fate::NotApplied, Outcome::NotApplied), (Fate::Contended, Outcome::Unknown)] {
+        fates(&backend, [fate]);
+        assert_eq!(stores.forget_loop(&home()).await.unwrap_err().outcome(), outcome);
+        fates(&backend, [fate]);
+        assert_eq!(stores.forget_person(&home(), &ana).await.unwrap_err().outcome(), outcome);
+    }
+    assert_eq!(stores.forget_loop(&home()).await.unwrap(), 1);
 }
 
 #[tokio::test]
