@@ -6,6 +6,7 @@
 //! its records, which decides what became of it; while it may yet land it is sent again.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,6 +17,10 @@ use crate::backend::{
     CallContext, Commit, Delivered, Operation, Pace, Precondition, Record, Written, deliver, retried,
 };
 use crate::contract::{ErrorKind, Outcome, StoreError};
+
+/// A write that the service has refused with 449 only is not sent again with less time than this left: the SDK sends
+/// again by itself and takes no time limit under a second, so that its last send could not be told from an open one.
+const LEAST_AFTER_RETRY_WITH: Duration = Duration::from_millis(1_250);
 
 impl CosmosBackend {
     /// A delete of nothing beside other operations is decided by the read before them, not by the batch.
@@ -58,6 +63,11 @@ impl CosmosBackend {
                 }
                 Err(error) if error.outcome() == Outcome::NotApplied => {
                     bases = resting.into_iter().map(Some).collect();
+                    if *error.kind() == (ErrorKind::Unavailable { contended: true })
+                        && cx.deadline().saturating_duration_since(Instant::now()) < LEAST_AFTER_RETRY_WITH
+                    {
+                        return Err(error);
+                    }
                     error
                 }
                 Err(error) => return Err(error),

@@ -27,7 +27,7 @@ use crate::backend::{CallContext, Commit, Draft, KeyRange, Operation, Owner, Pre
 use crate::contract::{Freshness, RequestCount, Result, SystemClock, Witness};
 
 /// The published key of Microsoft's own emulator.
-const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
+pub(super) const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
 
 /// What happens to the answer of a write that the emulator has executed, or instead of executing it.
 #[derive(Debug, Clone, Copy)]

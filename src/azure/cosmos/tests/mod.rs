@@ -2,5 +2,8 @@
 
 mod commits;
 mod harness;
+mod lost_answers;
 mod outcomes;
 mod reads;
+mod rules;
+mod throttling;

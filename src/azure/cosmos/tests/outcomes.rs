@@ -6,8 +6,9 @@ use tracing::instrument::WithSubscriber as _;
 
 use super::harness::*;
 use crate::azure::capture::Log;
-use crate::backend::{Commit, KeyRange, Precondition, RecordBackend, Written};
-use crate::contract::{ErrorKind, Outcome};
+use crate::azure::cosmos::errors::Ending;
+use crate::backend::{Commit, KeyRange, Operation, Precondition, RecordBackend, Written};
+use crate::contract::{ErrorKind, Outcome, Timestamp};
 
 #[tokio::test]
 async fn a_lost_answer_is_recognised_as_applied() {
@@ -218,4 +219,63 @@ async fn an_answer_that_never_comes_is_looked_for_before_the_deadline() {
         assert!(tokio::time::Instant::now() < cx.deadline());
         assert_eq!(backend.get(&call(), PARTITION, "a").await.unwrap().unwrap().witness(), witness(&answers[0]));
     }
+}
+
+/// The SDK's own time limit must not make a request that left look like one that did not.
+#[tokio::test]
+async fn a_request_cut_by_its_time_limit_is_open_once_it_has_left() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let document = document("k");
+    for limit in [Duration::from_millis(200), Duration::from_millis(1_500)] {
+        account.fail(&[Fault::Silence]);
+        let until = tokio::time::Instant::now() + limit;
+        let failure = backend.requests.create(&call(), until, PARTITION, "k", &document).await.unwrap_err();
+        assert_eq!(failure.ending(), Ending::Open, "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_with_an_expiry_carries_the_services_time_to_live() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let cx = call();
+    let mut row = draft("i:0f", json!("digest"));
+    row.expiry = Some(Timestamp::from_micros(cx.now().as_micros() + 24 * 3_600_000_000));
+    let once = Operation::Put { draft: row, expect: Precondition::Absent };
+    commit_in(&cx, &backend, vec![once, put("k", json!(1), Precondition::Any)]).await.unwrap();
+    let ttl = |doc: &serde_json::Value| doc.get("ttl").and_then(serde_json::Value::as_i64);
+    let ttls: Vec<_> = stored(&backend).await.iter().map(ttl).collect();
+    assert!(matches!(ttls[..], [Some(86_399..=86_400), None]), "{ttls:?}");
+}
+
+/// A call made again under the same op id, as an idempotency key makes it: what the first one did is its answer, and
+/// other arguments are told apart.
+#[tokio::test]
+async fn a_commit_repeated_under_its_op_id_is_answered_with_what_was_applied() {
+    let account = Account::start().await;
+    let backend = account.backend().await;
+    let gone = written(&backend, put("gone", json!(0), Precondition::Absent)).await;
+    let cx = call();
+    let op = cx.next_op();
+    let operations = |digest: &str| {
+        let once = put("i:0f", json!(digest), Precondition::Absent);
+        vec![once, put("k", json!(digest), Precondition::Any), delete("gone", Precondition::Any)]
+    };
+    let first = backend.commit(&cx, Commit::new(PARTITION, op, operations("a"))).await.unwrap();
+    assert!(witness(&first[0]).number > gone.number);
+    let before = stored(&backend).await;
+    assert_eq!(backend.commit(&call(), Commit::new(PARTITION, op, operations("a"))).await.unwrap(), first);
+    let cx = call();
+    let error = backend.commit(&cx, Commit::new(PARTITION, op, operations("b"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.failed_operation()), (&ErrorKind::AlreadyExists, Some(0)));
+    assert_eq!((error.outcome(), cx.outcome_if_abandoned()), (Outcome::NotApplied, Outcome::NotApplied));
+    assert_eq!(stored(&backend).await, before);
+
+    // Once a later writer has replaced a value, its tag is no longer known, but all else is.
+    written(&backend, put("k", json!("later"), Precondition::Any)).await;
+    let again = backend.commit(&call(), Commit::new(PARTITION, op, operations("a"))).await.unwrap();
+    assert_eq!((&again[0], &again[2]), (&first[0], &first[2]));
+    let (first, again) = (witness(&first[1]), witness(&again[1]));
+    assert_eq!((again.tag.as_str(), again.number, again.created), ("", first.number, first.created));
 }
