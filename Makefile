@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory test check fmt clippy docs proofs examples emulators clean
+.PHONY: help demo demo-memory test soak check fmt clippy docs proofs examples emulators clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,6 +23,9 @@ demo-memory: ## the same in memory: builds no SDK and needs no emulators
 
 test: ## build once, start one set of emulators, run all tests and the examples in the documentation
 	python3 tests/support/run_tests.py
+
+soak: ## 100,000 writes under lost answers, judged from the store's content; prints the figures
+	OPENJIBO_CAMPAIGN_WRITES=100000 python3 tests/support/run_tests.py campaign --nocapture
 
 check: fmt clippy examples docs proofs ## format, lints of five feature sets, examples, documentation, proofs; needs no emulator
 

@@ -16,7 +16,7 @@ use azure_core::http::Url;
 use azure_data_cosmos_driver::in_memory_emulator::{EmulatorStore, InMemoryEmulatorHttpClient};
 use futures::stream;
 
-use super::cosmos::{AccountSpec, CosmosHost, Region, bind, forwarded, spawn};
+use super::cosmos::{AccountSpec, CosmosHost, Region, bind, break_off, forwarded, spawn};
 use super::set::{CONTAINER, DATABASE};
 use super::{EmulatorError, EmulatorSet, ReadRegion, SECOND_REGION, WRITE_REGION};
 use crate::conformance::faults::{self, Action, FaultPlan, RequestKind, Status};
@@ -44,7 +44,7 @@ impl CosmosEmulator {
         Self::start_account(plan, vec![WRITE_REGION], Duration::ZERO).await
     }
 
-    /// The same with a second region, which sees each write after this delay.
+    /// The same with a second region, which sees each write after this delay, or at once.
     ///
     /// # Errors
     /// Those of [`start`](Self::start).
@@ -205,11 +205,6 @@ async fn answer(State(faulty): State<Arc<Faulty>>, request: Request) -> Response
         }
         Action::LoseRequest | Action::Refuse => break_off(),
     }
-}
-
-/// Ends the connection without an answer: unwinding ends the task that serves it, and nothing else. No panic is reported.
-fn break_off() -> ! {
-    std::panic::resume_unwind(Box::new("the connection ends here"))
 }
 
 fn status_answer(status: &Status) -> Response {

@@ -3,8 +3,18 @@
 //! `cargo test --all-features --test it campaign -- --nocapture` prints all figures. `OPENJIBO_CAMPAIGN_WRITES` sets how
 //! many writes there are in all: 10,000 unless set, and more in `make soak`.
 
-use openjibo_store::conformance::faults::{Area, Campaign, FaultHarness, FaultyMemory, Figures, campaign};
-use openjibo_store::{IdSource as _, RandomIds};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openjibo_store::backend::{
+    Backends, CallContext, ChangeCursor, ChangePage, Commit, KeyRange, Operation, PartitionPage, Precondition, Record,
+    RecordBackend, RecordLimits, ScanPage, Written,
+};
+use openjibo_store::conformance::faults::{Area, Campaign, FaultHarness, FaultPlan, FaultyMemory, Figures, campaign};
+use openjibo_store::conformance::{Harness, Replicas};
+use openjibo_store::{ErrorKind, IdSource as _, RandomIds, Result, Service, StoreError, Stores, memory};
 
 /// Writes of all campaigns on Azure together.
 fn writes() -> usize {
@@ -26,7 +36,7 @@ fn run(work: impl Future<Output = ()>) {
 }
 
 fn a_fifth_lost(area: Area, writes: usize) -> Campaign {
-    Campaign { area, writes, concurrency: 24, answers_lost: 0.2, rivals: true }
+    Campaign { area, writes, concurrency: 96, answers_lost: 0.2, rivals: true }
 }
 
 fn print(figures: &Figures) {
@@ -60,6 +70,141 @@ fn memory_loses_nothing() {
         let harness = FaultyMemory::new(seed());
         for area in [Area::Identity, Area::Memory, Area::Media] {
             judged(&harness, a_fifth_lost(area, writes() / 5)).await;
+        }
+    });
+}
+
+/// What a backend must not do, done now and then.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Sin {
+    /// Acknowledges what it wrote elsewhere.
+    Loses,
+    /// Sends again and reports the echo.
+    Echoes,
+    /// Says that nothing was written when it does not know.
+    Guesses,
+}
+
+#[derive(Debug)]
+struct Sinner {
+    inner: Arc<dyn RecordBackend>,
+    elsewhere: Arc<dyn RecordBackend>,
+    sin: Sin,
+    commits: AtomicU64,
+}
+
+#[async_trait]
+impl RecordBackend for Sinner {
+    fn service(&self) -> Service {
+        self.inner.service()
+    }
+    fn limits(&self) -> RecordLimits {
+        self.inner.limits()
+    }
+    async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>> {
+        self.inner.get(cx, partition, key).await
+    }
+    async fn scan(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ScanPage> {
+        self.inner.scan(cx, partition, range, after, limit).await
+    }
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
+        self.inner.load(cx, partition, range).await
+    }
+    async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
+        if self.commits.fetch_add(1, Ordering::SeqCst) % 10 != 4 {
+            return self.inner.commit(cx, commit).await;
+        }
+        match self.sin {
+            Sin::Loses => {
+                let mut commit = commit;
+                // Elsewhere nothing is known of the record that it replaces.
+                for operation in &mut commit.operations {
+                    if let Operation::Put { expect, .. } = operation {
+                        *expect = Precondition::Any;
+                    }
+                }
+                self.elsewhere.commit(cx, commit).await
+            }
+            Sin::Echoes => {
+                self.inner.commit(cx, commit.clone()).await?;
+                self.inner.commit(cx, commit).await
+            }
+            Sin::Guesses => {
+                self.inner.commit(cx, commit).await?;
+                Err(StoreError::new(ErrorKind::Timeout))
+            }
+        }
+    }
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
+        self.inner.erase(cx, partition, ranges).await
+    }
+    async fn changes(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage> {
+        self.inner.changes(cx, partition, since, limit).await
+    }
+    async fn partitions(&self, cx: &CallContext, after: Option<&str>, limit: usize) -> Result<PartitionPage> {
+        self.inner.partitions(cx, after, limit).await
+    }
+    async fn probe(&self, cx: &CallContext) -> Result<()> {
+        self.inner.probe(cx).await
+    }
+    async fn close(&self, deadline: Duration) -> Result<()> {
+        self.inner.close(deadline).await
+    }
+}
+
+/// Memory with a sinner in it.
+struct Sinful {
+    backends: Backends,
+    sin: Sin,
+    plan: FaultPlan,
+}
+
+#[async_trait]
+impl Harness for Sinful {
+    async fn replicas(&self) -> Replicas {
+        let sinner = Sinner {
+            inner: self.backends.memory.clone(),
+            elsewhere: memory::backends().memory,
+            sin: self.sin,
+            commits: AtomicU64::new(0),
+        };
+        let sinful = Backends { memory: Arc::new(sinner), ..self.backends.clone() };
+        Replicas { a: Stores::over(sinful), b: Stores::over(self.backends.clone()) }
+    }
+}
+
+impl FaultHarness for Sinful {
+    fn plan(&self) -> &FaultPlan {
+        &self.plan
+    }
+}
+
+#[test]
+fn a_campaign_finds_out_what_a_backend_does_wrong() {
+    run(async {
+        for sin in [Sin::Loses, Sin::Echoes, Sin::Guesses] {
+            let harness = Sinful { backends: memory::backends(), sin, plan: FaultPlan::new(1) };
+            let quiet = Campaign { area: Area::Memory, writes: 200, concurrency: 1, answers_lost: 0.0, rivals: false };
+            let figures = campaign(&harness, quiet).await;
+            let found = match sin {
+                Sin::Loses => figures.lost,
+                Sin::Echoes => figures.own_conflicts,
+                Sin::Guesses => figures.wrong,
+            };
+            assert!(found >= 10, "{sin:?}: {figures}");
         }
     });
 }

@@ -1,6 +1,6 @@
 //! Every fault in every way to write, on memory and on Azure's emulators; and what an operator does to a Cosmos account.
 
-use openjibo_store::conformance::faults::{Area, FaultHarness, FaultyMemory, Row, table};
+use openjibo_store::conformance::faults::{Area, FaultHarness, FaultyMemory, Row, must_be_right, table};
 
 fn print(title: &str, rows: &[Row]) {
     println!("\n{title}: {} cells", rows.len());
@@ -8,6 +8,7 @@ fn print(title: &str, rows: &[Row]) {
         println!("{row}");
         assert!([row.path, &row.fault, &row.result, &row.content].iter().all(|text| !text.is_empty()), "an empty cell");
     }
+    must_be_right(rows);
 }
 
 #[test]
@@ -19,8 +20,20 @@ fn every_fault_in_every_way_to_write_in_memory() {
     });
 }
 
+/// The properties as a backend's author gets them.
+mod properties {
+    use openjibo_store::conformance::faults::FaultyMemory;
+
+    openjibo_store::conformance_fault_tests!(FaultyMemory::new(7));
+}
+
 #[cfg(feature = "emulator")]
 mod azure {
+    use std::time::Duration;
+
+    use openjibo_store::conformance::faults::{Campaign, Fault, FaultRule, Figures, Peer, RequestKind, When, campaign};
+    use openjibo_store::emulator::ReadRegion;
+
     use super::*;
     use crate::support::faults::FaultyAzure;
 
@@ -28,8 +41,8 @@ mod azure {
         openjibo_store::conformance::run(async {
             let harness = FaultyAzure::new(1).await;
             let rows = table(&harness, area).await;
-            print("azure", &rows);
             println!("injected: {:?}", harness.plan().injected());
+            print("azure", &rows);
         });
     }
 
@@ -46,5 +59,71 @@ mod azure {
     #[test]
     fn every_fault_in_every_way_to_write_media() {
         run(Area::Media);
+    }
+
+    /// A campaign during which an operator does this when the 40th write has been executed, and that when the 120th has.
+    async fn while_operated(harness: FaultyAzure, this: Peer, that: Peer) {
+        for (nth, operator) in [(40, this), (120, that)] {
+            let writes = RequestKind::RECORD_WRITES;
+            harness.plan.add(FaultRule::new(Fault::PeerMovesHead(operator), writes, When::Nth(nth)));
+        }
+        let what = Campaign { area: Area::Identity, writes: 300, concurrency: 16, answers_lost: 0.1, rivals: true };
+        let figures = campaign(&harness, what).await;
+        println!("{}\n{figures}", Figures::HEADER);
+        let operated = harness.plan.injected().into_iter().filter(|injected| injected.fault == "peer moves head");
+        assert_eq!(operated.map(|injected| injected.count).sum::<u64>(), 2, "the operator did both");
+        figures.must_be_clean();
+    }
+
+    #[test]
+    fn nothing_is_lost_while_the_write_region_is_down() {
+        openjibo_store::conformance::run(async {
+            let harness = FaultyAzure::replicated(2).await;
+            let region = |online| {
+                let cosmos = harness.cosmos.clone();
+                Peer::new(move || {
+                    let cosmos = cosmos.clone();
+                    async move { cosmos.set_region(ReadRegion::Write, online).expect("the region is there") }
+                })
+            };
+            let (down, up) = (region(false), region(true));
+            while_operated(harness, down, up).await;
+        });
+    }
+
+    #[test]
+    fn nothing_is_lost_while_replication_is_paused() {
+        openjibo_store::conformance::run(async {
+            let harness = FaultyAzure::replicated(3).await;
+            let replication = |running| {
+                let cosmos = harness.cosmos.clone();
+                Peer::new(move || {
+                    let cosmos = cosmos.clone();
+                    async move { cosmos.set_replication(running) }
+                })
+            };
+            let (paused, running) = (replication(false), replication(true));
+            while_operated(harness, paused, running).await;
+        });
+    }
+
+    #[test]
+    fn nothing_is_lost_while_partitions_split() {
+        openjibo_store::conformance::run(async {
+            let harness = FaultyAzure::new(4).await;
+            let cosmos = harness.cosmos.clone();
+            let before = cosmos.partitions();
+            let split = || {
+                let cosmos = cosmos.clone();
+                Peer::new(move || {
+                    let cosmos = cosmos.clone();
+                    async move {
+                        cosmos.split_partition(Duration::from_millis(100)).await.expect("the partition splits");
+                    }
+                })
+            };
+            while_operated(harness, split(), split()).await;
+            assert_eq!(cosmos.partitions(), before + 2);
+        });
     }
 }

@@ -1,7 +1,11 @@
 //! Azure on the emulators under a fault plan.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
-use openjibo_store::conformance::faults::{Fault, FaultHarness, FaultPlan};
+use openjibo_store::conformance::faults::{FaultHarness, FaultPlan};
 use openjibo_store::conformance::{Harness, Replicas};
 use openjibo_store::emulator::{CosmosEmulator, EmulatorSet};
 use openjibo_store::{AzureConfig, Stores};
@@ -9,7 +13,7 @@ use openjibo_store::{AzureConfig, Stores};
 /// The first replica's requests run through the plan: storage in its clients, Cosmos in a host of this harness's own.
 pub(crate) struct FaultyAzure {
     pub(crate) plan: FaultPlan,
-    pub(crate) cosmos: CosmosEmulator,
+    pub(crate) cosmos: Arc<CosmosEmulator>,
     a: AzureConfig,
     b: AzureConfig,
 }
@@ -21,15 +25,26 @@ impl FaultyAzure {
         Self::over(plan, cosmos).await
     }
 
-    pub(crate) async fn over(plan: FaultPlan, cosmos: CosmosEmulator) -> Self {
+    /// On a Cosmos account of two regions. The first replica reads from the second region, the other from the one that takes
+    /// the writes.
+    pub(crate) async fn replicated(seed: u64) -> Self {
+        let plan = FaultPlan::new(seed);
+        let cosmos = CosmosEmulator::start_replicated(&plan, Duration::ZERO).await.expect("a Cosmos account starts");
+        Self::over(plan, cosmos).await
+    }
+
+    async fn over(plan: FaultPlan, cosmos: CosmosEmulator) -> Self {
         let set = EmulatorSet::for_tests().await.expect("the emulators start");
         // The smallest blocks: payloads of several blocks stay small.
-        let config = |env: std::collections::BTreeMap<String, String>| {
+        let config = |env: BTreeMap<String, String>| {
             let builder = AzureConfig::builder().with_vars(|name| env.get(name).cloned());
             builder.with_blob_block_size(1024 * 1024).build().expect("the emulators' variables are a configuration")
         };
-        let (a, b) = (config(cosmos.faulty_env(set)).with_faults(&plan), config(cosmos.env(set)));
-        Self { plan, cosmos, a, b }
+        let mut under_plan = cosmos.faulty_env(set);
+        let regions = under_plan.get_mut("AZURE_COSMOS_REGION").expect("the regions are among the variables");
+        *regions = regions.split(',').rev().collect::<Vec<_>>().join(",");
+        let (a, b) = (config(under_plan).with_faults(&plan), config(cosmos.env(set)));
+        Self { plan, cosmos: Arc::new(cosmos), a, b }
     }
 }
 
@@ -46,9 +61,5 @@ impl Harness for FaultyAzure {
 impl FaultHarness for FaultyAzure {
     fn plan(&self) -> &FaultPlan {
         &self.plan
-    }
-
-    fn supports(&self, _fault: &Fault) -> bool {
-        true
     }
 }

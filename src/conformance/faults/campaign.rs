@@ -23,7 +23,7 @@ use crate::contract::{
 };
 
 /// The most writes of one key.
-const WRITES_PER_KEY: usize = 20;
+const WRITES_PER_KEY: usize = 10;
 const KEYS_PER_HOUSEHOLD: usize = 2;
 const MEDIA_PATH: &str = "Photos/campaign.jpg";
 

@@ -27,7 +27,7 @@ pub use ports::{Faulty, faulty};
 pub use request::{Action, Fault, Peer, Request, RequestKind, Status};
 pub use table::{
     Row, identity_writes_end_as_the_content_says, media_writes_end_as_the_content_says,
-    memory_writes_end_as_the_content_says, table,
+    memory_writes_end_as_the_content_says, must_be_right, table,
 };
 
 use async_trait::async_trait;

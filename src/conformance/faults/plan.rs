@@ -68,6 +68,14 @@ pub(crate) struct Refusals {
     /// Refuses the next request while on and while `hits` is 0; the client counts `hits`.
     pub(crate) once: Arc<AtomicBool>,
     pub(crate) hits: Arc<AtomicU32>,
+    /// Hits before the last rule.
+    before: u64,
+}
+
+impl Refusals {
+    fn count(&self) -> u64 {
+        self.before + u64::from(self.hits.load(Ordering::SeqCst))
+    }
 }
 
 #[derive(Default)]
@@ -122,11 +130,11 @@ impl FaultPlan {
     pub fn add(&self, rule: FaultRule) {
         let mut state = self.state();
         if matches!(rule.fault, Fault::Refused) {
-            let struck = state.refusals.iter().filter(|((service, kind), _)| {
+            let struck = state.refusals.iter_mut().filter(|((service, kind), _)| {
                 rule.kinds.contains(kind) && rule.service.is_none_or(|at| at == *service)
             });
             for (_, refusals) in struck {
-                refusals.hits.store(0, Ordering::SeqCst);
+                refusals.before += u64::from(refusals.hits.swap(0, Ordering::SeqCst));
                 let switch = if rule.when == When::Always { &refusals.always } else { &refusals.once };
                 switch.store(true, Ordering::SeqCst);
             }
@@ -191,7 +199,7 @@ impl FaultPlan {
             fault: Fault::Refused.name(),
             service: *service,
             kind: *kind,
-            count: u64::from(refusals.hits.load(Ordering::SeqCst)),
+            count: refusals.count(),
         });
         counted.chain(refused.filter(|refused| refused.count > 0)).collect()
     }
@@ -352,6 +360,8 @@ mod tests {
         assert!(matches!(plan.decide(&request), Action::Forward), "the client has let it through");
         switches.hits.store(1, Ordering::SeqCst);
         assert_eq!(plan.total(), 1);
+        plan.add(FaultRule::new(Fault::Refused, [RequestKind::Create], When::Nth(1)));
+        assert_eq!((plan.total(), switches.hits.load(Ordering::SeqCst)), (1, 0));
         plan.clear();
         assert!(!switches.once.load(Ordering::SeqCst));
     }

@@ -1,7 +1,7 @@
 //! Every fault × every way to write: what the call says, and what is there.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::FaultHarness;
 use super::paths::{Area, Path, Ready, peer};
@@ -26,11 +26,21 @@ pub struct Row {
     pub result: String,
     /// What is there: `once`, `not at all`, or why this can't be.
     pub content: String,
+    /// How long the call took.
+    pub took: Duration,
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "| {:<26} | {:<42} | {:<24} | {:<10} |", self.path, self.fault, self.result, self.content)
+        write!(
+            f,
+            "| {:<26} | {:<42} | {:<24} | {:<10} | {:>5} ms |",
+            self.path,
+            self.fault,
+            self.result,
+            self.content,
+            self.took.as_millis()
+        )
     }
 }
 
@@ -74,14 +84,10 @@ fn said(result: &Result<()>) -> String {
     }
 }
 
-/// Runs every fault in every way to write of one area, one after the other, and judges each from the store's content.
-///
-/// # Panics
-/// When a call's outcome disagrees with the content, when a write was applied twice, when a call's own write is reported
-/// as a conflict, or when an outcome is unknown although the plan left it to be found out.
+/// Runs every fault in every way to write of one area, one after the other, and judges each from the store's content: what is
+/// not as it must be begins with `WRONG`, see [`must_be_right`].
 pub async fn table(h: &dyn FaultHarness, area: Area) -> Vec<Row> {
     let mut rows = Vec::new();
-    let mut wrong = Vec::new();
     for path in Path::ALL.iter().copied().filter(|path| path.area() == area) {
         let w = World::of(h).await;
         let service = path.place(&w, &w.b).backend.service();
@@ -94,15 +100,18 @@ pub async fn table(h: &dyn FaultHarness, area: Area) -> Vec<Row> {
             // The peer writes into the partition of this cell.
             let w = w.again();
             let fault = faults(service, path, &w).swap_remove(fault);
-            let row = cell(h, &w, path, fault).await;
-            if row.content.starts_with("WRONG") {
-                wrong.push(row.to_string());
-            }
-            rows.push(row);
+            rows.push(cell(h, &w, path, fault).await);
         }
     }
-    assert!(wrong.is_empty(), "{} of {} cells are wrong:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
     rows
+}
+
+/// # Panics
+/// When a call's outcome disagrees with the content, when a write was applied twice, when a call's own write is reported
+/// as a conflict, or when an outcome is unknown although the plan left it to be found out.
+pub fn must_be_right(rows: &[Row]) {
+    let wrong: Vec<_> = rows.iter().filter(|row| row.content.starts_with("WRONG")).map(ToString::to_string).collect();
+    assert!(wrong.is_empty(), "{} of {} cells are wrong:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
 struct Call<'a> {
@@ -126,7 +135,8 @@ impl Call<'_> {
 }
 
 async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault) -> Row {
-    let row = |result: String, content: String| Row { path: path.name(), fault: fault.name(), result, content };
+    let timed = |result, content, took| Row { path: path.name(), fault: fault.name(), result, content, took };
+    let row = |result: String, content: String| timed(result, content, Duration::ZERO);
     let plan = h.plan();
     if !h.supports(&fault) {
         return row("n/a".into(), "n/a: the wire can't".into());
@@ -136,8 +146,7 @@ async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault) -> Row 
     let other = w.again();
     let unharmed = Call { ready: path.prepare(&other).await, w: &other, path };
     let seen = |kinds: &[RequestKind]| {
-        let requests = plan.requests().into_iter().filter(|(_, kind, _)| kinds.contains(kind));
-        requests.map(|(_, kind, count)| (kind, count)).collect::<Vec<_>>()
+        plan.requests().into_iter().filter(|(_, kind, _)| kinds.contains(kind)).collect::<Vec<_>>()
     };
     let kinds = path.struck();
     let before = seen(&kinds);
@@ -145,7 +154,7 @@ async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault) -> Row 
         return row(said(&Err(error)), "WRONG: without a fault".into());
     }
     let struck: Vec<_> = seen(&kinds).into_iter().filter(|count| !before.contains(count)).collect();
-    let Some((struck, _)) = struck.first().copied() else {
+    let Some((_, struck, _)) = struck.first().copied() else {
         return row("n/a".into(), "n/a: no such request".into());
     };
     if matches!(fault, Fault::BodyTruncated) && !struck.has_body() {
@@ -158,7 +167,9 @@ async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault) -> Row 
     let injected = plan.total();
     let time = if matches!(fault, Fault::DeadlineOpen) { OPEN_FOR } else { USUAL };
     plan.add(FaultRule::new(fault.clone(), kinds, When::Nth(1)));
+    let begun = Instant::now();
     let result = call.run(time).await;
+    let took = begun.elapsed();
     plan.clear();
     if plan.total() == injected {
         return row(said(&result), "WRONG: the fault struck nothing".into());
@@ -170,7 +181,7 @@ async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault) -> Row 
         () => format!("WRONG: neither '{nothing}' nor '{once}' but '{content}'"),
     };
     let judged = judge(h, &fault, &result, &content);
-    row(said(&result), judged.map_or(content.clone(), |what| format!("WRONG: {content}, {what}")))
+    timed(said(&result), judged.map_or(content.clone(), |what| format!("WRONG: {content}, {what}")), took)
 }
 
 /// What is wrong with a result, if anything.
@@ -193,15 +204,15 @@ fn judge(h: &dyn FaultHarness, fault: &Fault, result: &Result<()>, content: &str
 
 /// Every fault in every way to write identity and topology ends as the content says.
 pub async fn identity_writes_end_as_the_content_says(h: &dyn FaultHarness) {
-    table(h, Area::Identity).await;
+    must_be_right(&table(h, Area::Identity).await);
 }
 
 /// Every fault in every way to write personal memory ends as the content says.
 pub async fn memory_writes_end_as_the_content_says(h: &dyn FaultHarness) {
-    table(h, Area::Memory).await;
+    must_be_right(&table(h, Area::Memory).await);
 }
 
 /// Every fault in every way to write media ends as the content says, and no record is without its payload.
 pub async fn media_writes_end_as_the_content_says(h: &dyn FaultHarness) {
-    table(h, Area::Media).await;
+    must_be_right(&table(h, Area::Media).await);
 }
