@@ -1,0 +1,189 @@
+//! The two protocols, model-checked: the fenced partition with its committers, and the media ledger between publishers
+//! and sweepers. Small bounds, every state. A model that can't fail proves nothing, so each rule is also switched off.
+
+mod claims;
+mod committer;
+mod media;
+mod service;
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::time::Instant;
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+use committer::{Bug, Call, Committers, Expect};
+use media::{Job, Media};
+
+/// Explores every state and prints how many there are.
+fn explore<M>(name: &str, model: M)
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Debug + Hash + Send + Sync + Clone + PartialEq + 'static,
+    M::Action: Debug + Clone + PartialEq + Send + Sync,
+{
+    let began = Instant::now();
+    let checker = model.checker().threads(2).spawn_bfs().join();
+    let (unique, depth) = (checker.unique_state_count(), checker.max_depth());
+    println!("{name}: {unique} states, depth {depth}, {:.1} s", began.elapsed().as_secs_f64());
+    checker.assert_properties();
+}
+
+/// Explores a broken model until it breaks this claim.
+fn breaks<M>(name: &str, model: M, claim: &'static str)
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Debug + Hash + Send + Sync + Clone + PartialEq + 'static,
+    M::Action: Debug + Clone + PartialEq + Send + Sync,
+{
+    let began = Instant::now();
+    let wanted = HasDiscoveries::AnyOf([claim].into());
+    let checker = model.checker().threads(2).finish_when(wanted).spawn_bfs().join();
+    let Some(path) = checker.discovery(claim) else { panic!("{name} does not break {claim:?}") };
+    let (steps, states) = (path.into_actions().len(), checker.unique_state_count());
+    println!("without {name}: not {claim:?}, {steps} steps, {states} states, {:.1} s", began.elapsed().as_secs_f64());
+}
+
+const fn put(replica: usize, key: usize, expect: Expect) -> Call {
+    Call { replica, key, delete: false, expect }
+}
+
+const fn delete(replica: usize, key: usize, expect: Expect) -> Call {
+    Call { replica, key, delete: true, expect }
+}
+
+/// Two replicas on a partition that was never written to: the first head, creates, a delete that may find nothing.
+fn new_partition() -> Committers {
+    let calls = vec![
+        put(0, 0, Expect::Absent),
+        put(0, 1, Expect::Any),
+        put(1, 0, Expect::Absent),
+        delete(1, 1, Expect::Any),
+    ];
+    Committers { calls, seeded: false, faults: 2, give_ups: 1, trims: false, second_look: false, bug: None }
+}
+
+/// Both replicas replace what they have read, beside a write and a delete under `Any`.
+fn replaces() -> Committers {
+    let calls =
+        vec![put(0, 0, Expect::Exact), put(0, 1, Expect::Any), put(1, 0, Expect::Exact), delete(1, 1, Expect::Any)];
+    Committers { calls, seeded: true, ..new_partition() }
+}
+
+/// A replica with known records and two more calls, one of them a delete, against another's create.
+fn known_records() -> Committers {
+    let calls = vec![
+        delete(0, 0, Expect::Any),
+        delete(0, 0, Expect::Any),
+        put(0, 1, Expect::Any),
+        put(1, 0, Expect::Any),
+        put(1, 1, Expect::Exact),
+    ];
+    Committers { calls, seeded: true, faults: 1, ..new_partition() }
+}
+
+/// Change rows are deleted as soon as no call from before them lives.
+fn trimmed() -> Committers {
+    let calls = vec![put(0, 0, Expect::Exact), put(1, 0, Expect::Any), put(1, 1, Expect::Any)];
+    Committers { calls, trims: true, ..replaces() }
+}
+
+#[test]
+fn a_new_partition_keeps_every_promise() {
+    explore("new partition", new_partition());
+}
+
+#[test]
+fn replaces_keep_every_promise() {
+    explore("replaces", replaces());
+}
+
+#[test]
+fn known_records_keep_every_promise() {
+    explore("known records", known_records());
+}
+
+#[test]
+fn trimming_keeps_every_promise() {
+    explore("trimming", trimmed());
+}
+
+#[test]
+fn a_second_look_at_the_change_row_leaves_nothing_unknown_but_at_the_deadline() {
+    explore("second look", Committers { second_look: true, ..new_partition() });
+    explore("second look, trimming", Committers { second_look: true, ..trimmed() });
+}
+
+#[test]
+fn every_rule_of_the_partition_is_needed() {
+    let twice = "nothing is applied twice";
+    let refused = "what is answered as not applied never is";
+    let real = "a conflict is real";
+    let cases = [
+        (Bug::ResendUnconditioned, replaces(), "a write replaces only what its call named"),
+        (Bug::RebuildAfterSilence, replaces(), twice),
+        (Bug::SilenceIsNotApplied, replaces(), refused),
+        (Bug::EchoIsAnother, replaces(), twice),
+        (Bug::NoRowIsNotApplied, replaces(), twice),
+        (Bug::BusyIsNotApplied, replaces(), refused),
+        (Bug::FenceIsConflict, replaces(), real),
+        (Bug::GroupSharesConflict, replaces(), real),
+        (Bug::AnyConflicts, replaces(), "Any never ends in a conflict"),
+        (Bug::MapOutlivesChain, known_records(), "a delete that found nothing had nothing to delete"),
+        (Bug::MapFromEarlyReads, known_records(), "a delete that found nothing had nothing to delete"),
+        (Bug::MapAnswersDeletes, known_records(), "a delete that found nothing had nothing to delete"),
+        (Bug::NumberIsClock, replaces(), "numbers grow"),
+        (Bug::TrimTooEarly, trimmed(), "a live send finds its change row"),
+        (Bug::IdleKeepsHead, trimmed(), "a live send finds its change row"),
+    ];
+    for (bug, model, claim) in cases {
+        breaks(&format!("{bug:?}"), Committers { bug: Some(bug), ..model }, claim);
+    }
+}
+
+/// Two publishers replace the same media, beside one sweeper.
+fn two_puts() -> Media {
+    Media { jobs: [Job::Put, Job::Put], sweepers: 1, reader: false, faults: 1, ticks: 6, bug: None }
+}
+
+/// A put and a removal, with two sweepers whose clocks disagree.
+fn put_and_remove() -> Media {
+    Media { jobs: [Job::Put, Job::Remove], sweepers: 2, ..two_puts() }
+}
+
+#[test]
+fn two_publishers_and_a_sweeper_keep_every_promise() {
+    explore("two puts", two_puts());
+}
+
+#[test]
+fn two_sweepers_keep_every_promise() {
+    explore("put, removal, two sweepers", put_and_remove());
+}
+
+#[test]
+fn a_reader_is_served_while_media_is_replaced_and_swept() {
+    explore("put, removal, reader", Media { reader: true, sweepers: 1, ..put_and_remove() });
+}
+
+#[test]
+fn every_rule_of_the_ledger_is_needed() {
+    use media::Bug;
+    let gone = "the record's payload is there";
+    let cases = [
+        (Bug::CondemnSkipped, gone),
+        (Bug::SweeperTrustsSilence, gone),
+        (Bug::AgeUnchecked, gone),
+        (Bug::CondemnedDroppedEarly, gone),
+        (Bug::LedgerUpserted, gone),
+        (Bug::LedgerLeftOut, gone),
+        (Bug::ClocksApart, gone),
+        (Bug::OldStaysLive, "the record's payload is live, and no other"),
+        (Bug::RebuildAfterSilence, "nothing is applied twice, or after it was refused"),
+    ];
+    for (bug, claim) in cases {
+        breaks(&format!("{bug:?}"), Media { bug: Some(bug), ..two_puts() }, claim);
+    }
+    let unread = Media { bug: Some(Bug::CondemnSkipped), reader: true, ..two_puts() };
+    breaks("CondemnSkipped", unread, "a reader finds the payload or a newer record");
+}
