@@ -265,7 +265,7 @@ impl Committers {
             return;
         }
         if rows.is_empty() {
-            bits(members).for_each(|call| state.calls[call].progress = Progress::Ended(End::Nothing));
+            bits(members).for_each(|call| self.answer(state, call, End::Nothing));
             state.replicas[r].stage = Stage::Idle;
             return;
         }
@@ -312,6 +312,11 @@ impl Committers {
         }
     }
 
+    fn answer(&self, state: &mut State, call: usize, end: End) {
+        state.calls[call].saw_nothing |= state.table.records[self.calls[call].key].is_none();
+        state.calls[call].progress = Progress::Ended(end);
+    }
+
     fn conflict(&self, state: &mut State, call: usize) {
         let found = state.table.records[self.calls[call].key];
         state.wrongs.false_conflict |= self.as_expected(state, call, found);
@@ -319,10 +324,10 @@ impl Committers {
     }
 
     /// Answers all members that still wait, and leaves the group.
-    fn end(state: &mut State, r: usize, members: u8, sent: Option<&Transaction>, end: End) {
+    fn end(&self, state: &mut State, r: usize, members: u8, sent: Option<&Transaction>, end: End) {
         for call in bits(Self::waiting(state, members)) {
             let found_nothing = sent.is_some_and(|sent| sent.rows.iter().all(|row| usize::from(row.call) != call));
-            state.calls[call].progress = Progress::Ended(if found_nothing { End::Nothing } else { end });
+            self.answer(state, call, if found_nothing { End::Nothing } else { end });
         }
         state.replicas[r].stage = Stage::Idle;
     }
@@ -341,7 +346,7 @@ impl Committers {
         match self.execute(state, &sent) {
             Answer::Applied(head) => {
                 let how = if sends > 1 { End::AppliedByResend } else { End::Applied };
-                Self::end(state, r, members, Some(&sent), how);
+                self.end(state, r, members, Some(&sent), how);
                 state.replicas[r].head = Some(head);
                 for row in &sent.rows {
                     state.replicas[r].known[usize::from(row.key)] = Some((!row.delete).then_some(head.tag));
@@ -384,7 +389,7 @@ impl Committers {
         match self.bug {
             Some(Bug::RebuildAfterSilence) => self.rebuild(state, r, sent.commit),
             Some(Bug::SilenceIsNotApplied) => {
-                Self::end(state, r, sent.commit, None, End::NotApplied);
+                self.end(state, r, sent.commit, None, End::NotApplied);
                 state.replicas[r].forget(self.bug);
             }
             _ => state.replicas[r].stage = Stage::AskRow { sent, sends },
@@ -395,7 +400,7 @@ impl Committers {
     fn judge_row(&self, state: &mut State, r: usize, sent: &Transaction) -> bool {
         match state.table.change(sent.seq) {
             Some(commit) if commit == sent.commit => {
-                Self::end(state, r, sent.commit, Some(sent), End::AppliedByEvidence);
+                self.end(state, r, sent.commit, Some(sent), End::AppliedByEvidence);
                 state.replicas[r].forget(self.bug);
             }
             Some(_) => self.rebuild(state, r, sent.commit),
@@ -408,7 +413,7 @@ impl Committers {
         if self.has(Bug::NoRowIsNotApplied) {
             return self.rebuild(state, r, sent.commit);
         }
-        Self::end(state, r, sent.commit, None, End::UnknownByEvidence);
+        self.end(state, r, sent.commit, None, End::UnknownByEvidence);
         state.replicas[r].forget(self.bug);
     }
 
@@ -516,7 +521,7 @@ impl Committers {
                 state.faults += 1;
                 let Stage::Await { sent, sends } = state.replicas[r].stage.clone() else { return None };
                 if sends == 1 || self.has(Bug::BusyIsNotApplied) {
-                    Self::end(state, r, sent.commit, None, End::NotApplied);
+                    self.end(state, r, sent.commit, None, End::NotApplied);
                 } else {
                     state.replicas[r].stage = Stage::AskRow { sent, sends };
                 }

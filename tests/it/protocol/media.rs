@@ -7,8 +7,8 @@ use stateright::{Model, Property};
 
 pub(super) const SWEEPERS: usize = 2;
 const PUBLISHERS: usize = 2;
-/// Two names for each publisher, and that of the version there at the beginning.
-const BLOBS: usize = 2 * PUBLISHERS + 1;
+/// Payload names: one for each publisher, and one more for the first if the sweeper wins.
+const BLOBS: usize = PUBLISHERS + 1;
 /// The grace period, in ticks.
 const GRACE: i8 = 2;
 /// What the sweepers' clocks are ahead of the service's.
@@ -47,12 +47,12 @@ pub(super) enum Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Payload {
     Never,
-    /// Since this tick.
+    /// Uploaded so many ticks ago.
     There(i8),
     Deleted,
 }
 
-/// A ledger row, with the tick of its last write.
+/// A ledger row, with its age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Ledger {
     Live,
@@ -60,12 +60,8 @@ pub(super) enum Ledger {
     Condemned(i8),
 }
 
-/// The media record: its payload, unless removed, and its ETag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Record {
-    pub(super) blob: Option<usize>,
-    tag: u8,
-}
+/// The media record: its payload, unless removed. Names are used once, and it is removed once at most, so this is its ETag.
+type Record = Option<usize>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Change {
@@ -102,10 +98,10 @@ pub(super) enum End {
 pub(super) enum Step {
     Idle,
     Uploading,
-    /// The payload is there: about to read the record.
+    /// The payload is there: about to read the record and the head.
     Uploaded,
-    /// About to read the head.
-    Read(Record),
+    /// Another commit was first: about to read the head, and to build again over the same record.
+    Rebuild(Record),
     /// About to look at the upload's age, build and send.
     Ready(Record, u8),
     Sent(Commit, u8),
@@ -117,16 +113,16 @@ pub(super) enum Step {
 pub(super) struct Publisher {
     pub(super) step: Step,
     pub(super) round: usize,
-    /// When the upload of this round began.
-    began: i8,
+    /// How long ago the upload of this round began.
+    age: i8,
     pub(super) applied: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Sweep {
     Idle,
-    /// Saw an old payload without a row: about to read the head and send.
-    Saw(usize),
+    /// Another commit was first: about to read the head, and to build again.
+    Rebuild(usize),
     Sent(Commit, u8),
     Ask(Commit, u8),
     /// May delete the payload.
@@ -135,9 +131,8 @@ pub(super) enum Sweep {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
-    now: i8,
-    /// The commits so far; the head is their count.
-    log: Vec<Change>,
+    /// The commits, from the oldest head on that a send is under; the head is their count.
+    log: Vec<Option<Change>>,
     pub(super) record: Record,
     pub(super) payloads: [Payload; BLOBS],
     pub(super) ledger: [Option<Ledger>; BLOBS],
@@ -172,12 +167,11 @@ pub(super) enum Action {
 /// The model and its bounds.
 #[derive(Clone, Debug)]
 pub(super) struct Media {
-    pub(super) jobs: [Job; PUBLISHERS],
+    pub(super) jobs: Vec<Job>,
     pub(super) sweepers: usize,
     pub(super) reader: bool,
     /// Answers lost and crashes, at most.
     pub(super) faults: u8,
-    pub(super) ticks: i8,
     pub(super) bug: Option<Bug>,
 }
 
@@ -186,10 +180,9 @@ impl Media {
         self.bug == Some(bug)
     }
 
-    /// A time's age by a sweeper's clock.
-    fn age(&self, state: &State, sweeper: usize, since: i8) -> i8 {
-        let skew = if self.has(Bug::ClocksApart) { GRACE + 1 } else { SKEWS[sweeper] };
-        state.now + skew - since
+    /// An age by a sweeper's clock.
+    fn seen(&self, sweeper: usize, age: i8) -> i8 {
+        age + if self.has(Bug::ClocksApart) { GRACE + 1 } else { SKEWS[sweeper] }
     }
 
     fn execute(&self, state: &mut State, commit: Commit) -> Answer {
@@ -209,41 +202,40 @@ impl Media {
                     }
                     state.ledger[blob] = Some(Ledger::Live);
                 }
-                if let Some(old) = over.blob
+                if let Some(old) = over
                     && !self.has(Bug::OldStaysLive)
                 {
-                    state.ledger[old] = Some(Ledger::Garbage(state.now));
+                    state.ledger[old] = Some(Ledger::Garbage(0));
                 }
-                state.record = Record { blob, tag: commit.head + 1 };
+                state.record = blob;
                 state.publishers[publisher].applied += 1;
             }
             Change::Condemn { blob, .. } => {
                 if state.ledger[blob].is_some() {
                     return Answer::LedgerTaken;
                 }
-                state.ledger[blob] = Some(Ledger::Condemned(state.now));
+                state.ledger[blob] = Some(Ledger::Condemned(0));
             }
         }
-        state.log.push(commit.change);
+        state.log.push(Some(commit.change));
         Answer::Applied
     }
 
     fn publisher_step(&self, state: &mut State, p: usize) -> Option<()> {
-        let Publisher { step, round, began, .. } = state.publishers[p];
-        let blob = (self.jobs[p] == Job::Put).then_some(2 * p + round);
-        let now = state.now;
+        let Publisher { step, round, age, .. } = state.publishers[p];
+        let blob = (self.jobs[p] == Job::Put).then_some(p + PUBLISHERS * round);
         let next = match step {
             Step::Idle => {
-                state.publishers[p].began = now;
+                state.publishers[p].age = 0;
                 if blob.is_some() { Step::Uploading } else { Step::Uploaded }
             }
             Step::Uploading => {
-                blob.into_iter().for_each(|blob| state.payloads[blob] = Payload::There(now));
+                blob.into_iter().for_each(|blob| state.payloads[blob] = Payload::There(0));
                 Step::Uploaded
             }
-            Step::Uploaded => Step::Read(state.record),
-            Step::Read(over) => Step::Ready(over, state.head()),
-            Step::Ready(..) if now - began >= GRACE && !self.has(Bug::AgeUnchecked) => Step::Ended(End::NotApplied),
+            Step::Uploaded => Step::Ready(state.record, state.head()),
+            Step::Rebuild(over) => Step::Ready(over, state.head()),
+            Step::Ready(..) if age >= GRACE && !self.has(Bug::AgeUnchecked) => Step::Ended(End::NotApplied),
             Step::Ready(over, head) => {
                 Step::Sent(Commit { head, change: Change::Publish { publisher: p, blob, over } }, 1)
             }
@@ -251,11 +243,11 @@ impl Media {
                 let Change::Publish { over, .. } = commit.change else { return None };
                 match self.execute(state, commit) {
                     Answer::Applied => Step::Ended(End::Applied),
-                    Answer::Fence if sends == 1 => Step::Read(over),
+                    Answer::Fence if sends == 1 => Step::Rebuild(over),
                     Answer::Fence => Step::Ask(commit, sends),
                     Answer::RecordMoved => Step::Uploaded,
                     // The sweeper was first: another name.
-                    Answer::LedgerTaken if round == 0 => {
+                    Answer::LedgerTaken if p + PUBLISHERS * (round + 1) < BLOBS => {
                         state.publishers[p].round = 1;
                         Step::Idle
                     }
@@ -265,8 +257,8 @@ impl Media {
             Step::Ask(commit, sends) => {
                 let Change::Publish { over, .. } = commit.change else { return None };
                 match state.log.get(usize::from(commit.head)) {
-                    Some(change) if *change == commit.change => Step::Ended(End::AppliedByEvidence),
-                    Some(_) => Step::Read(over),
+                    Some(change) if *change == Some(commit.change) => Step::Ended(End::AppliedByEvidence),
+                    Some(_) => Step::Rebuild(over),
                     None => Step::Sent(commit, sends + 1),
                 }
             }
@@ -277,12 +269,12 @@ impl Media {
     }
 
     fn look(&self, state: &mut State, s: usize, blob: usize) -> Option<()> {
-        let Payload::There(since) = state.payloads[blob] else { return None };
+        let Payload::There(age) = state.payloads[blob] else { return None };
         state.sweepers[s] = match state.ledger[blob] {
-            None if self.age(state, s, since) >= GRACE => {
-                if self.has(Bug::CondemnSkipped) { Sweep::Delete(blob) } else { Sweep::Saw(blob) }
+            None if self.seen(s, age) >= GRACE => {
+                if self.has(Bug::CondemnSkipped) { Sweep::Delete(blob) } else { state.condemn(s, blob) }
             }
-            Some(Ledger::Garbage(since)) if self.age(state, s, since) >= GRACE => Sweep::Delete(blob),
+            Some(Ledger::Garbage(age)) if self.seen(s, age) >= GRACE => Sweep::Delete(blob),
             _ => return None,
         };
         Some(())
@@ -291,14 +283,12 @@ impl Media {
     fn sweeper_step(&self, state: &mut State, s: usize) -> Option<()> {
         state.sweepers[s] = match state.sweepers[s] {
             Sweep::Idle => return None,
-            Sweep::Saw(blob) => {
-                Sweep::Sent(Commit { head: state.head(), change: Change::Condemn { sweeper: s, blob } }, 1)
-            }
+            Sweep::Rebuild(blob) => state.condemn(s, blob),
             Sweep::Sent(commit, sends) => {
                 let Change::Condemn { blob, .. } = commit.change else { return None };
                 match self.execute(state, commit) {
                     Answer::Applied => Sweep::Delete(blob),
-                    Answer::Fence if sends == 1 => Sweep::Saw(blob),
+                    Answer::Fence if sends == 1 => Sweep::Rebuild(blob),
                     Answer::Fence => Sweep::Ask(commit, sends),
                     Answer::RecordMoved | Answer::LedgerTaken => Sweep::Idle,
                 }
@@ -306,8 +296,8 @@ impl Media {
             Sweep::Ask(commit, sends) => {
                 let Change::Condemn { blob, .. } = commit.change else { return None };
                 match state.log.get(usize::from(commit.head)) {
-                    Some(change) if *change == commit.change => Sweep::Delete(blob),
-                    Some(_) => Sweep::Saw(blob),
+                    Some(change) if *change == Some(commit.change) => Sweep::Delete(blob),
+                    Some(_) => Sweep::Rebuild(blob),
                     None => Sweep::Sent(commit, sends + 1),
                 }
             }
@@ -323,24 +313,23 @@ impl Media {
     fn drop_row(&self, state: &mut State, s: usize, blob: usize) -> Option<()> {
         match state.ledger[blob]? {
             Ledger::Garbage(_) if state.payloads[blob] == Payload::Deleted => {}
-            Ledger::Condemned(since)
-                if self.age(state, s, since) >= 2 * GRACE || self.has(Bug::CondemnedDroppedEarly) => {}
+            Ledger::Condemned(age) if self.seen(s, age) >= 2 * GRACE || self.has(Bug::CondemnedDroppedEarly) => {}
             _ => return None,
         }
         state.ledger[blob] = None;
-        state.log.push(Change::Condemn { sweeper: SWEEPERS, blob });
+        state.log.push(None);
         Some(())
     }
 
     fn step(&self, state: &mut State, action: Action) -> Option<()> {
         match action {
-            Action::Tick => state.now += 1,
+            Action::Tick => state.tick(),
             Action::Publisher(p) => self.publisher_step(state, p)?,
             Action::PublisherSilent(p) => {
                 let Step::Sent(commit, sends) = state.publishers[p].step else { return None };
                 let Change::Publish { over, .. } = commit.change else { return None };
                 state.publishers[p].step =
-                    if self.has(Bug::RebuildAfterSilence) { Step::Read(over) } else { Step::Ask(commit, sends) };
+                    if self.has(Bug::RebuildAfterSilence) { Step::Rebuild(over) } else { Step::Ask(commit, sends) };
                 state.abandon(commit);
             }
             Action::PublisherGivesUp(p) => state.publishers[p].step = Step::Ended(End::Unknown),
@@ -369,6 +358,73 @@ impl Media {
 }
 
 impl State {
+    fn tick(&mut self) {
+        let older = |age: &mut i8| *age += 1;
+        self.publishers.iter_mut().for_each(|publisher| older(&mut publisher.age));
+        for payload in &mut self.payloads {
+            if let Payload::There(age) = payload {
+                older(age);
+            }
+        }
+        for row in self.ledger.iter_mut().flatten() {
+            match row {
+                Ledger::Live => {}
+                Ledger::Garbage(age) | Ledger::Condemned(age) => older(age),
+            }
+        }
+    }
+
+    /// Forgets what can't matter any more, so that states that behave alike are one. Ages count up to where the sweeper
+    /// with the slowest clock acts.
+    fn normalise(&mut self, slowest: i8) {
+        let head = self.head();
+        // A head never comes back, so a send under another than the present one is dead.
+        self.late.retain(|commit| commit.head == head);
+        for publisher in &mut self.publishers {
+            if matches!(publisher.step, Step::Idle | Step::Ended(_)) {
+                publisher.age = 0;
+            }
+            publisher.age = publisher.age.min(GRACE);
+        }
+        for (payload, row) in self.payloads.iter_mut().zip(&self.ledger) {
+            if let Payload::There(age) = payload {
+                *age = if row.is_some() { 0 } else { (*age).min(GRACE - slowest) };
+            }
+        }
+        for (payload, row) in self.payloads.iter().zip(&mut self.ledger) {
+            match row {
+                Some(Ledger::Garbage(age)) if *payload == Payload::Deleted => *age = 0,
+                Some(Ledger::Garbage(age)) => *age = (*age).min(GRACE - slowest),
+                Some(Ledger::Condemned(age)) => *age = (*age).min(2 * GRACE - slowest),
+                Some(Ledger::Live) | None => {}
+            }
+        }
+        let mut heads = Vec::new();
+        heads.extend(self.publishers.iter_mut().filter_map(|publisher| match &mut publisher.step {
+            Step::Ready(_, head) => Some((head, false)),
+            Step::Sent(commit, _) | Step::Ask(commit, _) => Some((&mut commit.head, true)),
+            _ => None,
+        }));
+        heads.extend(self.sweepers.iter_mut().filter_map(|sweep| match sweep {
+            Sweep::Sent(commit, _) | Sweep::Ask(commit, _) => Some((&mut commit.head, true)),
+            _ => None,
+        }));
+        heads.extend(self.late.iter_mut().map(|commit| (&mut commit.head, false)));
+        let asked: Vec<u8> = heads.iter().filter(|(_, asked)| *asked).map(|(head, _)| **head).collect();
+        for (seq, change) in self.log.iter_mut().enumerate() {
+            if !asked.contains(&(seq as u8)) {
+                *change = None;
+            }
+        }
+        let oldest = heads.iter().map(|(head, _)| **head).fold(head, u8::min);
+        heads.into_iter().for_each(|(head, _)| *head -= oldest);
+        self.log.drain(..usize::from(oldest));
+    }
+
+    fn condemn(&self, sweeper: usize, blob: usize) -> Sweep {
+        Sweep::Sent(Commit { head: self.head(), change: Change::Condemn { sweeper, blob } }, 1)
+    }
+
     fn head(&self) -> u8 {
         self.log.len() as u8
     }
@@ -399,18 +455,12 @@ impl Model for Media {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let publisher = Publisher { step: Step::Idle, round: 0, began: 0, applied: 0 };
-        let old = BLOBS - 1;
-        let mut payloads = [Payload::Never; BLOBS];
-        payloads[old] = Payload::There(0);
-        let mut ledger = [None; BLOBS];
-        ledger[old] = Some(Ledger::Live);
+        let publisher = Publisher { step: Step::Idle, round: 0, age: 0, applied: 0 };
         vec![State {
-            now: 0,
             log: Vec::new(),
-            record: Record { blob: Some(old), tag: 0 },
-            payloads,
-            ledger,
+            record: None,
+            payloads: [Payload::Never; BLOBS],
+            ledger: [None; BLOBS],
             publishers: [publisher; PUBLISHERS],
             sweepers: [Sweep::Idle; SWEEPERS],
             reader: None,
@@ -421,10 +471,8 @@ impl Model for Media {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let faulty = state.faults < self.faults;
-        if state.now < self.ticks {
-            actions.push(Action::Tick);
-        }
-        for (p, publisher) in state.publishers.iter().enumerate() {
+        actions.push(Action::Tick);
+        for (p, publisher) in state.publishers.iter().enumerate().take(self.jobs.len()) {
             match publisher.step {
                 Step::Ended(_) => continue,
                 Step::Sent(..) if faulty => actions.push(Action::PublisherSilent(p)),
@@ -455,8 +503,7 @@ impl Model for Media {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         self.step(&mut state, action)?;
-        let head = state.head();
-        state.late.retain(|commit| commit.head == head);
+        state.normalise(SKEWS[..self.sweepers].iter().copied().fold(i8::MAX, i8::min));
         Some(state)
     }
 
@@ -473,14 +520,14 @@ impl Model for Media {
 fn always() -> Vec<Property<Media>> {
     vec![
         Property::always("the record's payload is there", |_, state: &State| {
-            state.record.blob.is_none_or(|blob| state.there(blob))
+            state.record.is_none_or(|blob| state.there(blob))
         }),
         Property::always("a live row's payload is there", |_, state: &State| {
             state.rows().all(|(blob, row)| row != Ledger::Live || state.there(blob))
         }),
         Property::always("the record's payload is live, and no other", |_, state: &State| {
             let live: Vec<usize> = state.rows().filter(|(_, row)| *row == Ledger::Live).map(|(blob, _)| blob).collect();
-            live == Vec::from_iter(state.record.blob)
+            live == Vec::from_iter(state.record)
         }),
         Property::always("an acknowledged publish was applied", |_, state: &State| {
             let acknowledged = state.ended(End::Applied).chain(state.ended(End::AppliedByEvidence));
@@ -491,7 +538,7 @@ fn always() -> Vec<Property<Media>> {
                 && state.ended(End::NotApplied).all(|publisher| publisher.applied == 0)
         }),
         Property::always("a reader finds the payload or a newer record", |_, state: &State| {
-            let lost = |read: Record| read.blob.is_some_and(|blob| !state.there(blob));
+            let lost = |read: Record| read.is_some_and(|blob| !state.there(blob));
             state.reader.is_none_or(|read| !lost(read) || read != state.record)
         }),
     ]
@@ -500,14 +547,11 @@ fn always() -> Vec<Property<Media>> {
 /// True in some state.
 fn sometimes(model: &Media) -> Vec<Property<Media>> {
     let mut properties = vec![
-        Property::sometimes("a replaced payload is deleted", |_, state: &State| {
-            state.rows().any(|(blob, row)| matches!(row, Ledger::Garbage(_)) && state.payloads[blob] == Payload::Deleted)
-        }),
         Property::sometimes("the sweeper wins, and the publisher uploads again", |_, state: &State| {
             state.ended(End::Applied).any(|publisher| publisher.round == 1)
         }),
         Property::sometimes("the publisher wins over a sweeper on its way", |_, state: &State| {
-            let beaten = |sweep: &Sweep| matches!(sweep, Sweep::Saw(blob) if state.ledger[*blob] == Some(Ledger::Live));
+            let beaten = |sweep: &Sweep| matches!(sweep, Sweep::Rebuild(blob) if state.ledger[*blob] == Some(Ledger::Live));
             state.sweepers.iter().any(beaten)
         }),
         Property::sometimes("an upload is too old to publish", |_, state: &State| {
@@ -517,6 +561,11 @@ fn sometimes(model: &Media) -> Vec<Property<Media>> {
             (0..BLOBS).any(|blob| state.ledger[blob].is_none() && state.payloads[blob] == Payload::Deleted)
         }),
     ];
+    if model.jobs.len() > 1 {
+        properties.push(Property::sometimes("a replaced payload is deleted", |_, state: &State| {
+            state.rows().any(|(blob, row)| matches!(row, Ledger::Garbage(_)) && state.payloads[blob] == Payload::Deleted)
+        }));
+    }
     if model.faults > 0 {
         properties.extend([
             Property::sometimes("a lost answer is recovered", |_, state: &State| {
