@@ -23,7 +23,7 @@ impl From<ConfigError> for StoreError {
     }
 }
 
-/// Retries of Table reads and of Blob requests: three more tries within 20 s, from 200 ms.
+/// Retries of Blob requests: three more tries within 20 s, from 200 ms.
 pub(super) fn read_retries() -> RetryOptions {
     RetryOptions::exponential(ExponentialRetryOptions {
         initial_delay: Duration::milliseconds(200),
@@ -99,7 +99,7 @@ pub(super) fn tables_client(config: &AzureConfig) -> Result<TablesClient> {
         StorageAuth::Entra => TablesCredential::Token(config.token_credential()?),
     };
     let client_options = ClientOptions {
-        retry: read_retries(),
+        retry: RetryOptions::none(),
         per_try_policies: vec![Arc::new(MeterPolicy)],
         #[cfg(all(feature = "emulator", feature = "conformance"))]
         transport: config.faults().map(super::faults::table_transport),

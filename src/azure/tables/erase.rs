@@ -5,13 +5,13 @@ use tokio::time::{Instant, timeout_at};
 use super::FencedTable;
 use super::client::{Entity, IfMatch, Query, Transaction, limit};
 use super::decide;
-use super::fence::{Fenced, Moved, Sent};
+use super::fence::{Fenced, Moved, Party, Sent};
 use super::head::{self, BORN, HEAD, Head};
 use super::history::{self, Call, Change};
-use super::lane::LaneGuard;
+use super::lane::Turn;
 use crate::azure::meter::Metered;
 use crate::backend::keys::{check_partition, check_range};
-use crate::backend::{CallContext, KeyRange, OpId, RecordLimits, next_number};
+use crate::backend::{CallContext, KeyRange, OpId, Pace, RecordLimits, next_number, try_until};
 use crate::contract::{MAX_DEADLINE, Outcome, Service, StoreError, Timestamp};
 
 /// How long a change row stays evidence of its commit: twice the longest deadline of a call.
@@ -30,8 +30,8 @@ impl FencedTable {
     ) -> Result<u64, StoreError> {
         check_partition(partition)?;
         ranges.iter().try_for_each(check_range)?;
-        let lane = self.lanes.enter(cx, partition).await?;
-        let erased = self.erase_under(cx, partition, ranges, &lane).await;
+        let turn = self.lanes.enter(cx, partition).await?;
+        let erased = self.erase_under(cx, partition, ranges, &turn).await;
         erased.map_err(|error| match error.outcome() {
             Outcome::NotApplied => error.with_outcome(cx.outcome_if_abandoned()),
             _ => error,
@@ -43,15 +43,19 @@ impl FencedTable {
         cx: &CallContext,
         partition: &str,
         ranges: &[KeyRange],
-        lane: &LaneGuard,
+        turn: &Turn,
     ) -> Result<u64, StoreError> {
         let mut erased = 0;
         let mut moved: Option<Moved> = None;
+        let (mut calm, mut moved_before) = (Pace::new(), false);
         for round in 0_u64.. {
             if round > 0 && Instant::now() >= cx.deadline() {
                 break;
             }
-            let Some(head) = self.head_of(cx, partition, lane).await? else {
+            if moved.is_some() && std::mem::replace(&mut moved_before, true) {
+                calm.wait(cx.deadline(), StoreError::contended()).await?;
+            }
+            let Some(head) = self.head_of(&Party::of(cx), partition, turn).await? else {
                 let born = self.read_row(cx, partition, BORN, &["Layout"]).await?.is_some();
                 return if born { Err(head::born_without_head()) } else { Ok(erased) };
             };
@@ -68,7 +72,7 @@ impl FencedTable {
                 }
                 let Some(before) = head.take() else { break };
                 let floor = before.seq + 1;
-                match self.erase_chunk(cx, partition, lane, before, chunk).await? {
+                match self.erase_chunk(cx, partition, turn, before, chunk).await? {
                     Sent::Applied(_) | Sent::AnswerLost => erased += chunk.len() as u64,
                     Sent::Moved(by) => {
                         moved = Some(by);
@@ -81,7 +85,7 @@ impl FencedTable {
                     self.forget_keys(cx, partition, floor).await?;
                     return Ok(erased);
                 }
-                head = lane.head();
+                head = turn.head();
             }
         }
         Err(StoreError::contended())
@@ -108,7 +112,7 @@ impl FencedTable {
         &self,
         cx: &CallContext,
         partition: &str,
-        lane: &LaneGuard,
+        turn: &Turn,
         before: Head,
         chunk: &[Entity],
     ) -> Result<Sent, StoreError> {
@@ -120,7 +124,16 @@ impl FencedTable {
         let fenced = Fenced::new(partition, Some(before), after, &change)?.with(|transaction| {
             chunk.iter().fold(transaction, |transaction, row| transaction.delete(row.row_key.clone(), condition(row)))
         });
-        self.send(cx, partition, lane, fenced).await
+        turn.known().forget_records();
+        let mut pace = Pace::new();
+        loop {
+            let sent = self.send(&Party::of(cx), partition, turn, &fenced, vec![cx.write_sent()]).await;
+            match sent {
+                // Refused before it was executed.
+                Err(error) if error.outcome() == Outcome::NotApplied => pace.wait(cx.deadline(), error).await?,
+                sent => return sent,
+            }
+        }
     }
 
     /// Takes the keys out of the change rows below the floor: rows that are evidence no more are deleted, younger ones keep
@@ -130,6 +143,7 @@ impl FencedTable {
         let head = self.read_row(cx, partition, HEAD, &["Timestamp"]).await?;
         let now = head.as_ref().and_then(written_at);
         let mut query = history::rows_before(partition, floor);
+        let mut pace = Pace::new();
         while Instant::now() < cx.deadline() {
             let page = self.first_page(cx, query.clone()).await?;
             let mut undisturbed = true;
@@ -140,7 +154,7 @@ impl FencedTable {
                         None => transaction.delete(row.row_key.clone(), condition(row)),
                         Some(rest) => transaction.replace(rest.clone(), condition(row)),
                     });
-                undisturbed &= self.tidy(cx, &transaction).await?;
+                undisturbed &= self.tidy(cx, &mut pace, &transaction).await?;
             }
             query = match page.continuation {
                 _ if !undisturbed => history::rows_before(partition, floor),
@@ -151,23 +165,30 @@ impl FencedTable {
         Err(StoreError::timeout())
     }
 
-    /// Sends a transaction on change rows. False when another eraser was faster.
-    async fn tidy(&self, cx: &CallContext, transaction: &Transaction) -> Result<bool, StoreError> {
+    /// Sends a transaction on change rows. False when another eraser was faster, or when it is not known: then the rows are
+    /// to be read again.
+    async fn tidy(&self, cx: &CallContext, pace: &mut Pace, transaction: &Transaction) -> Result<bool, StoreError> {
         let pending = cx.write_sent();
-        let context = Metered::new(cx, Service::Tables, "commit").context();
-        let answer = timeout_at(cx.deadline(), self.table.execute(&context, transaction)).await;
-        let Ok(answer) = answer else {
-            return Err(StoreError::timeout().with_outcome(Outcome::Unknown));
-        };
-        match answer {
-            Ok(_) => pending.settle(true),
-            Err(error) if error.outcome_is_open() => return Err(self.error(&error)),
-            Err(error) => {
-                pending.settle(false);
-                return if decide::is_precondition(&error) { Ok(false) } else { Err(self.error(&error)) };
+        let metered = Metered::new(cx, Service::Tables, "commit");
+        let context = metered.context();
+        let error = match timeout_at(try_until(cx.deadline()), self.table.execute(&context, transaction)).await {
+            Ok(Ok(_)) => {
+                pending.settle(true);
+                return Ok(true);
             }
-        }
-        Ok(true)
+            Ok(Err(error)) => {
+                if !error.outcome_is_open() {
+                    pending.settle(false);
+                }
+                if decide::is_precondition(&error) {
+                    return Ok(false);
+                }
+                self.error(&error)
+            }
+            Err(_) => StoreError::timeout(),
+        };
+        pace.wait(cx.deadline(), error).await?;
+        Ok(false)
     }
 }
 

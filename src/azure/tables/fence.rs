@@ -1,15 +1,19 @@
-//! One fenced transaction: building its fence, sending it once, and finding out what became of it.
+//! One fenced transaction: building its fence, and delivering it.
 
-use tokio::time::timeout_at;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::{Instant, timeout_at};
 
 use super::FencedTable;
 use super::client::{Error, IfMatch, Transaction};
-use super::decide::{self, Answer, ChangeRow, Next, Verdict};
+use super::committer::Known;
+use super::decide::{self, Answer};
 use super::head::{self, Head};
 use super::history::{self, Change};
-use super::lane::LaneGuard;
+use super::lane::Turn;
 use crate::azure::meter::Metered;
-use crate::backend::CallContext;
+use crate::backend::outcome::{self, AtPlace, Verdict, judge_place};
+use crate::backend::{CallContext, Cost, Delivered, Delivery, Evidence, PendingWrite, Proof, Reply, deliver};
 use crate::contract::{Outcome, Service, StoreError};
 
 /// A transaction behind its fence. The fence's rows come first: head, change row, and the birth row with a first head.
@@ -77,95 +81,187 @@ impl Fenced {
         self.transaction = add(self.transaction);
         self
     }
+
+    fn tag(&self) -> Option<&str> {
+        self.before.as_ref().map(|head| head.tag.as_str())
+    }
+}
+
+/// The calls that wait for a transaction: the first pays for it, the others have it shared.
+#[derive(Debug)]
+pub(super) struct Party<'a> {
+    /// Who pays, and until when the transaction may take.
+    pub(super) payer: CallContext,
+    /// The others.
+    pub(super) others: &'a [CallContext],
+}
+
+impl Party<'_> {
+    /// A call alone.
+    pub(super) fn of(call: &CallContext) -> Self {
+        Self { payer: call.clone(), others: &[] }
+    }
+
+    /// Tells the others of a request that the payer made.
+    pub(super) fn share(&self, kind: &'static str, requests: u32) {
+        if requests > 0 {
+            let shared = Cost { shared: requests, ..Cost::default() };
+            self.others.iter().for_each(|other| other.meter().add(Service::Tables, kind, shared));
+        }
+    }
+}
+
+/// What a refused transaction says.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    /// This row of the fence is not as expected.
+    Fence(usize),
+    /// The fence held; this record is not as expected.
+    Record(usize),
+}
+
+/// One transaction under way.
+struct Sending<'a> {
+    table: &'a FencedTable,
+    party: &'a Party<'a>,
+    partition: &'a str,
+    fenced: &'a Fenced,
+    pending: Mutex<Vec<PendingWrite>>,
+}
+
+impl Delivery for Sending<'_> {
+    /// The ETags of all rows.
+    type Accepted = Vec<Option<String>>;
+    type Refused = Refusal;
+    type Found = ();
+
+    fn sending(&self) -> Vec<PendingWrite> {
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn send(&self, until: Instant) -> Reply<Vec<Option<String>>, Refusal> {
+        let metered = Metered::new(&self.party.payer, Service::Tables, "commit");
+        let context = metered.context();
+        let answer = timeout_at(until, self.table.table.execute(&context, &self.fenced.transaction)).await;
+        self.party.share("commit", metered.sends().min(1));
+        let error = match answer {
+            Ok(Ok(tags)) => return Reply::Accepted(tags),
+            Ok(Err(error)) => error,
+            Err(_) if metered.sends() == 0 => return Reply::NotExecuted(StoreError::timeout()),
+            Err(_) => return Reply::Open(StoreError::timeout()),
+        };
+        let executions = Some(error.attempts().max(1));
+        match Answer::of(&error, self.fenced.fence) {
+            Answer::Fence(row) => Reply::Refused { refusal: Refusal::Fence(row), executions, proof: Proof::IfOnly },
+            // Had an earlier send been applied, the fence would have moved.
+            Answer::Record(row) => Reply::Refused { refusal: Refusal::Record(row), executions, proof: Proof::Always },
+            Answer::Refused => Reply::NotExecuted(self.table.refusal(&error, self.fenced.fence)),
+            Answer::Open => Reply::Open(self.table.refusal(&error, self.fenced.fence)),
+        }
+    }
+
+    /// The change row at the place of the transaction's own, and then the head if there is none.
+    async fn evidence(&self, _last: outcome::Answer) -> Result<Evidence<()>, StoreError> {
+        let read = |key: String, column| async move {
+            let columns = [column];
+            let read = self.table.read_row_once(&self.party.payer, self.partition, &key, &columns);
+            let row = read.await;
+            self.party.share("get", 1);
+            row
+        };
+        let Fenced { after, .. } = self.fenced;
+        let found = match read(history::row_key(after.seq), "Commit").await? {
+            None => {
+                let head = read(head::HEAD.to_owned(), "Seq").await?.and_then(|head| head.etag);
+                AtPlace::Nothing { fence_unmoved: head.as_deref() == self.fenced.tag() }
+            }
+            Some(row) => match row.string("Commit") {
+                Some(commit) if commit == after.commit => AtPlace::Own,
+                Some(_) => AtPlace::Another,
+                None => AtPlace::Unreadable,
+            },
+        };
+        Ok(match judge_place(found) {
+            Verdict::Applied | Verdict::AppliedAndReplaced => Evidence::Applied(()),
+            Verdict::NotApplied => Evidence::NotApplied(()),
+            Verdict::StillAsKnown => Evidence::MayStillLand,
+            Verdict::Unknown => Evidence::Inconclusive,
+        })
+    }
 }
 
 impl FencedTable {
-    /// Sends a transaction once and finds out what became of it, also when there is no answer in time. The lane knows the head afterwards, unless it is not sure.
+    /// Delivers a transaction: the same request until an answer, or the payer's deadline. The lane knows the head
+    /// afterwards, and the records as before, unless it is not sure.
+    ///
+    /// `pending` marks it as sent in every call of the party.
     ///
     /// # Errors
-    /// Whatever is not an answer about preconditions, with the exact outcome. The index is that of the record operation.
+    /// `NotApplied` when it was refused before execution or never sent: the same transaction may be sent again. Else
+    /// `Timeout` or `Unavailable`, Unknown. The index is that of the record operation.
     pub(super) async fn send(
         &self,
-        cx: &CallContext,
+        party: &Party<'_>,
         partition: &str,
-        lane: &LaneGuard,
-        fenced: Fenced,
+        turn: &Turn,
+        fenced: &Fenced,
+        pending: Vec<PendingWrite>,
     ) -> Result<Sent, StoreError> {
-        let Fenced { transaction, before, mut after, fence } = fenced;
-        lane.forget_head();
-        let pending = cx.write_sent();
-        let metered = Metered::new(cx, Service::Tables, "commit");
-        let context = metered.context();
-        let (next, refusal) = match timeout_at(cx.answer_by(), self.table.execute(&context, &transaction)).await {
-            Ok(Ok(mut tags)) => {
-                pending.settle(true);
-                let records = tags.split_off(fence.min(tags.len()));
+        let mut known = turn.take_known();
+        let sending = Sending { table: self, party, partition, fenced, pending: Mutex::new(pending) };
+        let moved = |row| Ok(Sent::Moved(Moved { row, tag: fenced.tag().map(str::to_owned) }));
+        match deliver(&party.payer, &sending).await {
+            Ok(Delivered::Accepted(mut tags)) => {
+                let records = tags.split_off(fenced.fence.min(tags.len()));
                 if let Some(tag) = tags.into_iter().next().flatten() {
-                    after.tag = tag;
-                    lane.know(after);
+                    known.advance(Head { tag, ..fenced.after.clone() });
+                    turn.know(known);
                 }
-                return Ok(Sent::Applied(records));
+                Ok(Sent::Applied(records))
             }
-            Ok(Err(error)) => {
-                let next = decide::next(Answer::of(&error, fence), error.attempts());
-                (next, self.refusal(&error, fence))
+            Ok(Delivered::Applied(())) => Ok(Sent::AnswerLost),
+            Ok(Delivered::Refused(Refusal::Record(row))) => {
+                turn.know(known);
+                Ok(Sent::RecordFailed(row))
             }
-            Err(_) if metered.sends() == 0 => (Next::GiveUp, StoreError::timeout()),
-            Err(_) => (Next::Investigate, StoreError::timeout()),
-        };
-        let tag = before.as_ref().map(|head| head.tag.clone());
-        let row = match next {
-            Next::Rebuild(row) => row,
-            Next::RecordFailed(record) => {
-                pending.settle(false);
-                before.into_iter().for_each(|head| lane.know(head));
-                return Ok(Sent::RecordFailed(record));
-            }
-            Next::GiveUp => {
-                pending.settle(false);
-                before.into_iter().for_each(|head| lane.know(head));
-                return Err(refusal);
-            }
-            Next::Investigate => {
-                let found = self.investigate(cx, partition, &after, tag.as_deref()).await;
-                match found.map(decide::judge) {
-                    Ok(Verdict::Applied) => {
-                        pending.settle(true);
-                        return Ok(Sent::AnswerLost);
-                    }
-                    Ok(Verdict::NotApplied) => 0,
-                    // Nothing is sent again here, so a request that may yet land is as unknown as one that can't be told.
-                    Ok(Verdict::SendAgain | Verdict::Unknown) | Err(_) => {
-                        return Err(refusal.with_outcome(Outcome::Unknown));
-                    }
+            Ok(Delivered::Refused(Refusal::Fence(row))) => moved(row),
+            Ok(Delivered::NotApplied(())) => moved(0),
+            Err(error) => {
+                if error.outcome() == Outcome::NotApplied {
+                    turn.know(known);
                 }
+                Err(error)
             }
-        };
-        pending.settle(false);
-        Ok(Sent::Moved(Moved { row, tag }))
+        }
     }
 
-    /// Reads the change row at the place of the transaction's own, and then the head if there is none.
-    async fn investigate(
+    /// The partition's head: known, or read. `None` when there is none.
+    ///
+    /// # Errors
+    /// Those of a read, until the payer's deadline; `Corrupt` for a head that can't be read.
+    pub(super) async fn head_of(
         &self,
-        cx: &CallContext,
+        party: &Party<'_>,
         partition: &str,
-        after: &Head,
-        tag: Option<&str>,
-    ) -> Result<ChangeRow, StoreError> {
-        let Some(row) = self.read_row(cx, partition, &history::row_key(after.seq), &["Commit"]).await? else {
-            let head = self.read_row(cx, partition, head::HEAD, &["Seq"]).await?;
-            let found = head.and_then(|head| head.etag);
-            return Ok(ChangeRow::Absent { head_unmoved: found.as_deref() == tag });
-        };
-        Ok(match row.string("Commit") {
-            Some(commit) if commit == after.commit => ChangeRow::Own,
-            Some(_) => ChangeRow::Another,
-            None => ChangeRow::Unreadable,
-        })
+        turn: &Turn,
+    ) -> Result<Option<Head>, StoreError> {
+        if let Some(head) = turn.head() {
+            return Ok(Some(head));
+        }
+        let row = crate::backend::retried(&party.payer, || async {
+            let row = self.read_row_once(&party.payer, partition, head::HEAD, &[]).await;
+            party.share("get", 1);
+            row
+        });
+        let head = row.await?.as_ref().map(Head::decode).transpose()?;
+        if let Some(head) = &head {
+            turn.know(Known::read(head.clone()));
+        }
+        Ok(head)
     }
 
-    /// The error of a refused transaction, with the index of the record operation where one is named.
+    /// The error of a transaction that was not executed or is open, with the index of the record operation where one is
+    /// named.
     fn refusal(&self, error: &Error, fence: usize) -> StoreError {
         if decide::is_precondition(error) {
             // Whose precondition failed is not said: it must not look like a conflict.

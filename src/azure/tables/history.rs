@@ -32,9 +32,9 @@ pub(super) fn seq_of(row_key: &str) -> Option<u64> {
 pub(super) struct Change {
     /// The commit's id.
     pub(super) commit: String,
-    /// The commit's number.
+    /// The number of the last call. The calls before it have the numbers before it, one each.
     pub(super) number: u64,
-    /// The calls that share the commit.
+    /// The calls that share the commit, in the order of their numbers.
     pub(super) calls: Vec<Call>,
 }
 
@@ -84,12 +84,15 @@ impl Change {
     }
 
     fn entries(self) -> impl Iterator<Item = ChangeEntry> {
-        let number = self.number;
-        self.calls.into_iter().flat_map(|call| call.rows).filter_map(move |row| {
-            let deleted = row.starts_with('-');
-            let key = row.strip_prefix(['+', '-'])?.to_owned();
-            Some(ChangeEntry { key, number: Some(number), deleted })
-        })
+        let numbers = (0..=self.number).rev();
+        let calls = self.calls.into_iter().rev().zip(numbers).collect::<Vec<_>>().into_iter().rev();
+        calls.flat_map(|(call, number)| call.rows.into_iter().map(move |row| (row, number))).filter_map(
+            |(row, number)| {
+                let deleted = row.starts_with('-');
+                let key = row.strip_prefix(['+', '-'])?.to_owned();
+                Some(ChangeEntry { key, number: Some(number), deleted })
+            },
+        )
     }
 }
 
@@ -210,6 +213,16 @@ mod tests {
         assert!(entity.get("C1").is_some());
         assert_eq!(Change::decode(&entity).unwrap(), long);
         assert_eq!(seq_of(&entity.row_key), Some(1));
+    }
+
+    #[test]
+    fn each_call_of_a_commit_has_its_own_number_and_the_last_has_the_rows() {
+        let call = |rows: &[&str]| Call { op: "op".into(), rows: rows.iter().map(|&row| row.to_owned()).collect() };
+        let shared = Change { calls: vec![call(&["+a", "-b"]), call(&[]), call(&["+c"])], ..change(&[]) };
+        let entity = shared.encode("p", 1).unwrap();
+        let entries: Vec<_> = Change::decode(&entity).unwrap().entries().collect();
+        let entries: Vec<_> = entries.iter().map(|entry| (entry.key.as_str(), entry.number)).collect();
+        assert_eq!(entries, [("a", Some(5)), ("b", Some(5)), ("c", Some(7))]);
     }
 
     #[test]

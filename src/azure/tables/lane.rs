@@ -1,7 +1,8 @@
-//! Lanes: commits of this process to one partition run one after the other, and share what is known of its head.
+//! Lanes: one for each partition that this process writes to. Its transactions run one after the other, and share what is
+//! known of the partition.
 //!
-//! A lane is a fair queue with one place at the counter. This is the seam for shared transactions: who holds the place may
-//! later take the calls that wait behind it along, and answer them; nothing outside this module would notice.
+//! A lane has one place, which the committer takes for each group and an erasure for its whole length, first come, first
+//! served; and the queue of calls that wait for the committer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,12 +12,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedMutexGuard};
 
+use super::committer::{Known, Queue};
 use super::head::Head;
 use crate::backend::CallContext;
-use crate::contract::{ErrorKind, Outcome, StoreError};
+use crate::contract::{Outcome, StoreError};
 
-/// The most calls that wait for one partition; the next one is `Throttled`.
-pub(super) const MAX_WAITING: usize = 1_024;
 /// The most lanes, and so known heads, that are kept. Beyond it the half that was idle for longest is dropped.
 const MAX_LANES: usize = 4_096;
 
@@ -24,13 +24,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What this process does in one partition.
 #[derive(Default)]
-struct Lane {
-    /// First come, first served.
+pub(super) struct Lane {
     place: Arc<tokio::sync::Mutex<()>>,
-    waiting: AtomicUsize,
+    queue: Mutex<Queue>,
+    known: Mutex<Known>,
     last_used: AtomicUsize,
-    head: Mutex<Option<Head>>,
 }
 
 /// The lanes of one table.
@@ -50,7 +50,7 @@ impl fmt::Debug for Lanes {
 
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lane").field("waiting", &self.waiting).finish_non_exhaustive()
+        f.debug_struct("Lane").finish_non_exhaustive()
     }
 }
 
@@ -62,26 +62,25 @@ struct Crowd {
 }
 
 impl Lanes {
-    /// Waits for the place of this partition's lane.
+    /// Waits for the place of this partition's lane, for an erasure.
     ///
     /// # Errors
-    /// `Throttled` when too many wait already; `Timeout` at the call's deadline. Nothing was sent.
-    pub(super) async fn enter(&self, cx: &CallContext, partition: &str) -> Result<LaneGuard, StoreError> {
+    /// `Throttled` when too many calls wait already; `Timeout` at the call's deadline. Nothing was sent.
+    pub(super) async fn enter(&self, cx: &CallContext, partition: &str) -> Result<Turn, StoreError> {
         let lane = self.lane(partition);
-        let inside = Inside::of(&self.crowd);
+        let inside = self.inside();
         let waiting = Waiting::behind(&lane)?;
-        let place = tokio::time::timeout_at(cx.deadline(), Arc::clone(&lane.place).lock_owned());
-        let place =
-            place.await.map_err(|_| StoreError::timeout().with_cause("earlier commits took the call's time"))?;
+        let turn = tokio::time::timeout_at(cx.deadline(), Arc::clone(&lane).turn());
+        let turn = turn.await.map_err(|_| StoreError::timeout().with_cause("earlier commits took the call's time"))?;
         drop(waiting);
-        Ok(LaneGuard { lane, _place: place, _inside: inside })
+        Ok(Turn { _inside: Some(inside), ..turn })
     }
 
     /// The ETag of the partition's head as this process last wrote or read it, while no commit is being sent.
     pub(super) fn known_tag(&self, partition: &str) -> Option<String> {
         let lane = lock(&self.lanes).get(partition).cloned()?;
-        let head = lock(&lane.head);
-        head.as_ref().map(|head| head.tag.clone())
+        let known = lock(&lane.known);
+        known.head().map(|head| head.tag.clone())
     }
 
     /// Waits until no call is in any lane.
@@ -102,7 +101,8 @@ impl Lanes {
         ended.map_err(|_| StoreError::timeout().with_outcome(Outcome::Unknown).with_cause("commits are still at work"))
     }
 
-    fn lane(&self, partition: &str) -> Arc<Lane> {
+    /// The partition's lane.
+    pub(super) fn lane(&self, partition: &str) -> Arc<Lane> {
         let mut lanes = lock(&self.lanes);
         if lanes.len() >= MAX_LANES && !lanes.contains_key(partition) {
             evict(&mut lanes);
@@ -111,9 +111,15 @@ impl Lanes {
         lane.last_used.store(self.entries.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         lane
     }
+
+    /// Counts a call as inside until it is answered.
+    pub(super) fn inside(&self) -> Inside {
+        self.crowd.inside.fetch_add(1, Ordering::SeqCst);
+        Inside(Arc::clone(&self.crowd))
+    }
 }
 
-/// Drops the half of the idle lanes that was not used for longest. A lane in use is held by its calls too.
+/// Drops the half of the idle lanes that was not used for longest. A lane in use is held by whoever uses it too.
 fn evict(lanes: &mut HashMap<String, Arc<Lane>>) {
     let idle = |lane: &Arc<Lane>| Arc::strong_count(lane) == 1;
     let age = |lane: &Arc<Lane>| lane.last_used.load(Ordering::Relaxed);
@@ -126,34 +132,40 @@ fn evict(lanes: &mut HashMap<String, Arc<Lane>>) {
     lanes.retain(|_, lane| !idle(lane) || age(lane) > median);
 }
 
+impl Lane {
+    /// The calls that wait.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+
+    /// Waits for the place.
+    pub(super) async fn turn(self: Arc<Self>) -> Turn {
+        let place = Arc::clone(&self.place).lock_owned().await;
+        Turn { lane: self, _inside: None, _place: place }
+    }
+}
+
+/// An erasure that waits.
 struct Waiting<'a>(&'a Lane);
 
 impl<'a> Waiting<'a> {
     fn behind(lane: &'a Lane) -> Result<Self, StoreError> {
-        let waiting = Self(lane);
-        if lane.waiting.fetch_add(1, Ordering::SeqCst) >= MAX_WAITING {
-            return Err(StoreError::new(ErrorKind::Throttled { retry_after: None })
-                .with_cause("too many calls wait for this household"));
-        }
-        Ok(waiting)
+        let mut queue = lane.queue();
+        queue.check_room()?;
+        queue.erasures += 1;
+        Ok(Self(lane))
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.0.queue().erasures -= 1;
     }
 }
 
+/// A call that `drain` waits for.
 #[derive(Debug)]
-struct Inside(Arc<Crowd>);
-
-impl Inside {
-    fn of(crowd: &Arc<Crowd>) -> Self {
-        crowd.inside.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(crowd))
-    }
-}
+pub(super) struct Inside(Arc<Crowd>);
 
 impl Drop for Inside {
     fn drop(&mut self) {
@@ -163,35 +175,53 @@ impl Drop for Inside {
     }
 }
 
-/// The place at the counter of one partition, until it is dropped.
+/// The place of one partition's lane, until it is dropped.
 #[derive(Debug)]
-pub(super) struct LaneGuard {
+pub(super) struct Turn {
     lane: Arc<Lane>,
+    _inside: Option<Inside>,
     _place: OwnedMutexGuard<()>,
-    _inside: Inside,
 }
 
-impl LaneGuard {
+impl Turn {
     /// The partition's head, where it is known.
     pub(super) fn head(&self) -> Option<Head> {
-        lock(&self.lane.head).clone()
+        lock(&self.lane.known).head().cloned()
     }
 
-    /// Forgets the head before it is replaced. Whoever learns what became of it says so by [`know`](Self::know); so a call
-    /// that is given up in the middle of a send leaves nothing that is out of date.
-    pub(super) fn forget_head(&self) {
-        *lock(&self.lane.head) = None;
+    /// What is known of the partition.
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        lock(&self.lane.known)
     }
 
-    /// This is the partition's head.
-    pub(super) fn know(&self, head: Head) {
-        *lock(&self.lane.head) = Some(head);
+    /// Takes away what is known, before it is made untrue. Whoever learns what became of the send puts it back; so one that
+    /// is given up in the middle, or whose outcome is open, leaves nothing that is out of date.
+    pub(super) fn take_known(&self) -> Known {
+        std::mem::take(&mut *lock(&self.lane.known))
+    }
+
+    /// This is known of the partition.
+    pub(super) fn know(&self, known: Known) {
+        *lock(&self.lane.known) = known;
+    }
+
+    /// The calls that wait behind.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.lane.queue()
+    }
+}
+
+#[cfg(test)]
+impl Default for Inside {
+    fn default() -> Self {
+        Lanes::default().inside()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::azure::tables::committer::MAX_WAITING;
     use crate::contract::{Freshness, system_clock};
 
     fn call(seconds: u64) -> CallContext {
@@ -203,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_of_one_partition_take_turns_in_order_and_of_two_do_not_wait() {
+    async fn turns_in_one_partition_are_in_order_and_in_two_do_not_wait() {
         let lanes = Arc::new(Lanes::default());
         let first = lanes.enter(&call(10), "a").await.unwrap();
         lanes.enter(&call(10), "b").await.unwrap();
@@ -212,7 +242,11 @@ mod tests {
         for n in 0..5 {
             let (lanes, order) = (Arc::clone(&lanes), Arc::clone(&order));
             tasks.push(tokio::spawn(async move {
-                let _turn = lanes.enter(&call(10), "a").await.unwrap();
+                // The committer and erasures wait in the same row.
+                let _turn = match n % 2 {
+                    0 => lanes.enter(&call(10), "a").await.unwrap(),
+                    _ => lanes.lane("a").turn().await,
+                };
                 lock(&order).push(n);
             }));
             tokio::task::yield_now().await;
@@ -228,26 +262,26 @@ mod tests {
     async fn a_full_queue_throttles_and_the_deadline_ends_the_wait() {
         let lanes = Lanes::default();
         let turn = lanes.enter(&call(10), "a").await.unwrap();
-        turn.lane.waiting.store(MAX_WAITING, Ordering::SeqCst);
+        turn.queue().erasures = MAX_WAITING;
         let error = lanes.enter(&call(10), "a").await.unwrap_err();
         assert_eq!(error.kind().name(), "throttled");
-        turn.lane.waiting.store(0, Ordering::SeqCst);
+        turn.queue().erasures = 0;
         let error = lanes.enter(&call(1), "a").await.unwrap_err();
         assert_eq!((error.kind().name(), error.outcome()), ("timeout", Outcome::NotApplied));
-        assert_eq!(turn.lane.waiting.load(Ordering::SeqCst), 0);
+        assert_eq!(turn.queue().erasures, 0);
         assert!(lanes.drain(Duration::from_secs(1)).await.is_err());
         drop(turn);
         lanes.drain(Duration::from_secs(1)).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_call_given_up_while_it_sends_leaves_no_head() {
+    async fn what_is_taken_away_and_not_put_back_is_known_no_more() {
         let lanes = Lanes::default();
         let turn = lanes.enter(&call(10), "a").await.unwrap();
-        turn.know(head());
+        turn.know(Known::read(head()));
         assert_eq!(lanes.known_tag("a").as_deref(), Some("t"));
         assert_eq!(turn.head(), Some(head()));
-        turn.forget_head();
+        drop(turn.take_known());
         drop(turn);
         assert_eq!(lanes.known_tag("a"), None);
         assert_eq!(lanes.known_tag("b"), None);
@@ -257,7 +291,7 @@ mod tests {
     async fn lanes_are_bounded_and_one_in_use_stays() {
         let lanes = Lanes::default();
         let turn = lanes.enter(&call(10), "first").await.unwrap();
-        turn.know(head());
+        turn.know(Known::read(head()));
         for n in 0..=MAX_LANES {
             lanes.enter(&call(10), &n.to_string()).await.unwrap();
         }

@@ -9,11 +9,12 @@
 //!
 //! A commit is one entity group transaction: head, change row, the first time `!born`, then records. The service reports
 //! the first operation that fails, so a failure at the fence says nothing of records, and one at a record is definite.
+//! Commits of one process to one partition share transactions: the [`committer`].
 //! Tombstones are not kept: a deleted record is a deleted row, and the change row tells of it.
 
 pub(crate) mod client;
 mod columns;
-mod commit;
+mod committer;
 mod decide;
 mod erase;
 mod errors;
@@ -28,6 +29,7 @@ mod tests;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,9 +42,9 @@ use crate::azure::meter::Metered;
 use crate::backend::keys::{check_partition, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
-    ScanPage, Written,
+    ScanPage, Written, retried,
 };
-use crate::contract::{Service, StoreError};
+use crate::contract::{ErrorKind, Outcome, Service, StoreError};
 
 /// Partition and row of the probe; never written.
 const PROBE: &str = "!probe";
@@ -52,11 +54,13 @@ const PROBE_TAG: &str = "W/\"datetime'1601-01-01T00%3A00%3A00.0000000Z'\"";
 /// One table of fenced partitions.
 ///
 /// The client's pipeline must carry [`MeterPolicy`](crate::azure::meter::MeterPolicy) per try: beside the meters, it tells
-/// whether a transaction had left when the deadline struck.
+/// whether a transaction had left when its time was over. It must not try again by itself: every request here is tried
+/// again until its call's deadline. Clones share everything.
+#[derive(Clone)]
 pub(crate) struct FencedTable {
     table: TableClient,
-    lanes: Lanes,
-    large: LargeRanges,
+    lanes: Arc<Lanes>,
+    large: Arc<LargeRanges>,
 }
 
 // Lanes are named after households.
@@ -69,16 +73,20 @@ impl fmt::Debug for FencedTable {
 impl FencedTable {
     /// The fenced partitions of this table, which must exist. Sends nothing.
     pub(crate) fn new(table: TableClient) -> Self {
-        Self { table, lanes: Lanes::default(), large: LargeRanges::default() }
+        Self { table, lanes: Arc::default(), large: Arc::default() }
     }
 
     fn error(&self, error: &Error) -> StoreError {
         errors::store_error(error, self.table.name())
     }
 
-    /// Runs one read until the call's deadline.
-    async fn within<T>(&self, cx: &CallContext, read: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
-        cx.within_deadline(async { read.await.map_err(|error| self.error(&error)) }).await
+    /// Makes a request that changes nothing until it succeeds, fails for good, or the call's deadline leaves no time.
+    async fn retried<T, F>(&self, cx: &CallContext, request: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let tried = retried(cx, || async { request().await.map_err(|error| self.error(&error)) }).await;
+        tried.map_err(|error| at_deadline(cx, error))
     }
 
     async fn read_row(
@@ -88,8 +96,20 @@ impl FencedTable {
         key: &str,
         columns: &[&str],
     ) -> Result<Option<Entity>, StoreError> {
+        let row = retried(cx, || self.read_row_once(cx, partition, key, columns)).await;
+        row.map_err(|error| at_deadline(cx, error))
+    }
+
+    async fn read_row_once(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        key: &str,
+        columns: &[&str],
+    ) -> Result<Option<Entity>, StoreError> {
         let context = Metered::new(cx, Service::Tables, "get").context();
-        self.within(cx, self.table.get(&context, partition, key, columns)).await
+        let row = self.table.get(&context, partition, key, columns).await;
+        row.map_err(|error| self.error(&error))
     }
 
     async fn read_record(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
@@ -101,8 +121,11 @@ impl FencedTable {
     }
 
     async fn page(&self, cx: &CallContext, query: Query) -> Result<QueryPage, StoreError> {
-        let context = Metered::new(cx, Service::Tables, "query").context();
-        self.within(cx, self.table.query(&context, &query)).await
+        let request = || async {
+            let context = Metered::new(cx, Service::Tables, "query").context();
+            self.table.query(&context, &query).await
+        };
+        self.retried(cx, request).await
     }
 
     /// The first page that holds something, or the last one. The service may answer with empty pages before.
@@ -113,6 +136,14 @@ impl FencedTable {
             page = self.page(cx, query.clone().after(continuation)).await?;
         }
         Ok(page)
+    }
+}
+
+/// The error of a call's last try. Where its time is over, the outcome is what its other writes leave open.
+fn at_deadline(cx: &CallContext, error: StoreError) -> StoreError {
+    match error.kind() {
+        ErrorKind::Timeout => error.with_outcome(cx.outcome_if_abandoned()),
+        _ => error,
     }
 }
 
@@ -153,7 +184,7 @@ impl RecordBackend for FencedTable {
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
-        self.commit_records(cx, &commit).await
+        self.commit_records(cx, commit).await
     }
 
     async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
@@ -191,16 +222,21 @@ impl RecordBackend for FencedTable {
     /// Two requests: a point read, and a replace of a row that is not there.
     async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
         self.read_row(cx, PROBE, PROBE, &["Layout"]).await?;
-        let context = Metered::new(cx, Service::Tables, "replace").context();
         let (row, condition) = (Entity::new(PROBE, PROBE), IfMatch::ETag(PROBE_TAG.to_owned()));
-        let refused = async {
+        let refused = || async {
+            let context = Metered::new(cx, Service::Tables, "replace").context();
             match self.table.replace(&context, &row, &condition).await {
-                Err(error) if decide::is_precondition(&error) => Ok(()),
-                Err(error) => Err(self.error(&error)),
-                Ok(_) => Err(StoreError::integrity("a conditional write of a missing row was accepted")),
+                Err(error) if decide::is_precondition(&error) => Ok(true),
+                Err(error) => Err(error),
+                Ok(_) => Ok(false),
             }
         };
-        cx.within_deadline(refused).await
+        match self.retried(cx, refused).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::integrity("a conditional write of a missing row was accepted")),
+            // Nothing is written, whatever became of the request.
+            Err(error) => Err(error.with_outcome(Outcome::NotApplied)),
+        }
     }
 
     async fn close(&self, deadline: Duration) -> Result<(), StoreError> {

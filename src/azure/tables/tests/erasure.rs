@@ -1,6 +1,6 @@
 //! Erasing leaves no key in any row.
 
-use super::fake::{Fault, Reply};
+use super::fake::{Fault, Reply, State};
 use super::*;
 use crate::contract::ErrorKind;
 use Precondition::Absent;
@@ -112,7 +112,7 @@ async fn an_interrupted_erasure_is_unknown_and_goes_on_when_called_again() {
     let table = household(&fake, 150).await;
     let busy = Fault { applied: true, meanwhile: None, answer: Reply::Error(500, "OperationTimedOut") };
     fake.state().faults.push_back(busy);
-    fake.fault(false, None);
+    fake.fault(false, Some(State::move_head));
     let error = table.erase(&call(), "p", &below()).await.unwrap_err();
     assert_eq!(kind(&error).1, Outcome::Unknown);
     assert_eq!(table.erase(&call(), "p", &below()).await.unwrap(), 150 - 97);

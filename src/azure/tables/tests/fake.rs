@@ -8,6 +8,7 @@ use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, Url};
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 
 use crate::azure::tables::head::HEAD;
 
@@ -31,6 +32,10 @@ pub(super) enum Reply {
     Silence,
     /// A status and an error code.
     Error(u16, &'static str),
+    /// The same, with a header that says how long to wait.
+    Wait(u16, &'static str, [&'static str; 2]),
+    /// The answer to a transaction that names one of its operations.
+    Names(usize, u16, &'static str),
 }
 
 /// The rows of one table, and what was asked of it.
@@ -39,6 +44,14 @@ pub(super) struct State {
     pub(super) rows: BTreeMap<(String, String), Row>,
     pub(super) log: Vec<String>,
     pub(super) faults: VecDeque<Fault>,
+    /// What happens to the next reads instead of their answers.
+    pub(super) read_faults: VecDeque<Reply>,
+    /// Transactions wait here for a permit each.
+    pub(super) gate: Option<Arc<Semaphore>>,
+    /// No transaction is applied or answered.
+    pub(super) silent: bool,
+    /// The last transaction whose fault kept it from being applied.
+    lost: String,
     /// What others do right before each transaction, as many times.
     pub(super) interventions: (usize, Option<fn(&mut State)>),
     /// Rows of a page; 1,000 if 0.
@@ -83,6 +96,13 @@ impl Fake {
         self.state().interventions = (times, Some(intervention));
     }
 
+    /// Holds transactions back until permits are added.
+    pub(super) fn hold(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        self.state().gate = Some(Arc::clone(&gate));
+        gate
+    }
+
     /// Everything stored, as text.
     pub(super) fn dump(&self) -> String {
         let state = self.state();
@@ -120,6 +140,18 @@ impl State {
         head.insert("Seq".into(), json!((seq + 1).to_string()));
         head.insert("Commit".into(), json!("f".repeat(32)));
         self.put("p", HEAD, head);
+    }
+
+    /// The transaction lost last is applied after all.
+    pub(super) fn land_late(&mut self) {
+        let lost = std::mem::take(&mut self.lost);
+        assert!(self.transaction(&lost).is_ok(), "the lost transaction is applied");
+    }
+
+    /// Another writer's commit that writes a record anew.
+    pub(super) fn rewrite_by_another(&mut self, key: &str) {
+        self.commit_of_another();
+        self.rewrite(key);
     }
 
     /// Another writer's commit of a record like this one.
@@ -301,6 +333,10 @@ fn batch_answer(result: Result<Vec<Option<String>>, (usize, Refusal)>) -> AsyncR
 #[async_trait]
 impl HttpClient for Fake {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let gate = self.state().gate.clone().filter(|_| request.url().path().ends_with("$batch"));
+        if let Some(gate) = gate {
+            gate.acquire().await.expect("the gate is never closed").forget();
+        }
         match self.respond(request) {
             Some(answer) => answer,
             None => std::future::pending().await,
@@ -316,6 +352,12 @@ impl Fake {
         let mut state = self.state();
         if url.path().ends_with("$batch") {
             return state.commit(&body);
+        }
+        if request.method() == Method::Get
+            && let Some(fault) = state.read_faults.pop_front()
+        {
+            state.log.push("read lost".into());
+            return fault.answer();
         }
         let Some(keys) = keys_of(url) else {
             state.log.push("query".into());
@@ -349,19 +391,36 @@ impl State {
             self.interventions.0 = left - 1;
             intervention(self);
         }
+        if self.silent {
+            self.log.push("commit lost".into());
+            return None;
+        }
         let Some(fault) = self.faults.pop_front() else {
             return Some(Ok(batch_answer(self.transaction(body))));
         };
         if fault.applied {
             assert!(self.transaction(body).is_ok(), "the transaction is applied");
         } else {
+            self.lost = body.to_owned();
             self.log.push("commit lost".into());
         }
         fault.meanwhile.into_iter().for_each(|meanwhile| meanwhile(self));
-        match fault.answer {
-            Reply::Silence => None,
-            Reply::Broken => Some(Err(azure_core::Error::with_message(ErrorKind::Io, "broken"))),
-            Reply::Error(status, code) => Some(Ok(answer(status, Headers::new(), refusal(status, code, "no")))),
+        fault.answer.answer()
+    }
+}
+
+impl Reply {
+    fn answer(self) -> Option<azure_core::Result<AsyncRawResponse>> {
+        match self {
+            Self::Silence => None,
+            Self::Broken => Some(Err(azure_core::Error::with_message(ErrorKind::Io, "broken"))),
+            Self::Error(status, code) => Some(Ok(answer(status, Headers::new(), refusal(status, code, "no")))),
+            Self::Wait(status, code, [name, value]) => {
+                let mut headers = Headers::new();
+                headers.insert(name, value);
+                Some(Ok(answer(status, headers, refusal(status, code, "no"))))
+            }
+            Self::Names(index, status, code) => Some(Ok(batch_answer(Err((index, Refusal(status, code)))))),
         }
     }
 }

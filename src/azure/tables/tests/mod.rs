@@ -3,9 +3,14 @@
 mod commits;
 mod erasure;
 mod fake;
+mod groups;
+mod known;
+mod outcomes;
 mod reads;
+mod throttling;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -88,6 +93,16 @@ async fn commit(table: &FencedTable, operations: Vec<Operation>) -> (Result<Vec<
 
 fn requests(cx: &CallContext) -> u32 {
     cx.meter().snapshot().iter().map(|count| count.requests).sum()
+}
+
+/// Commits in calls of their own, which are all in the queue before the first is taken; also what they took.
+async fn together(
+    table: &FencedTable,
+    calls: impl IntoIterator<Item = Vec<Operation>>,
+) -> Vec<(Result<Vec<Written>, StoreError>, u32)> {
+    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let calls = futures::future::join_all(calls.into_iter().map(|operations| commit(table, operations)));
+    futures::join!(calls, async { drop(turn) }).0
 }
 
 /// One record written, which must work.

@@ -100,7 +100,7 @@ async fn a_damaged_record_is_named_without_its_key() {
         assert!(text.starts_with("the stored preference ") && text.ends_with("can't be read: V1 is missing"), "{text}");
         assert!(!text.contains("long"), "{text}");
     }
-    let error = commit(&table, vec![put("m:long", 1, Precondition::Any)]).await.0.unwrap_err();
+    let error = commit(&on(&fake), vec![put("m:long", 1, Precondition::Any)]).await.0.unwrap_err();
     assert_eq!(kind(&error), ("corrupt", Outcome::NotApplied, None));
 }
 

@@ -1,0 +1,159 @@
+//! The committer: calls of this process that commit to one partition at the same time share transactions.
+//!
+//! A call puts its commit into the partition's queue and waits for the answer. While there is something in the queue, one
+//! task works at it: it is a task of the backend, so it ends no earlier than its queue, whoever gives up waiting. It takes
+//! a [`group`](Group) of calls, sends their rows as one transaction with one row of the change history, and answers each.
+//!
+//! | | |
+//! |---|---|
+//! | a group | at most 97 record operations and 3.5 MiB encoded; no key twice: a later call on a key waits for the next group |
+//! | numbers | one a call, consecutive; the head keeps the last |
+//! | a call whose record is not as expected | is answered and leaves; the others go again. After the second, all `Absent` and `Exact` are looked at first, so that a group takes three transactions at most while the fence holds |
+//! | `Any` | is read, and written under what was found or is [known](Known); it goes again until its deadline |
+//! | a caller that is gone | takes its commit back if it was not sent. A transaction that nobody waits for any more gets another second |
+
+mod build;
+mod group;
+mod known;
+mod queue;
+
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use tokio::time::timeout_at;
+
+use self::group::Group;
+pub(super) use self::known::Known;
+#[cfg(test)]
+pub(super) use self::queue::MAX_WAITING;
+pub(super) use self::queue::Queue;
+use self::queue::{CommitAnswer, Member, Ticket};
+use super::lane::Lane;
+use super::{FencedTable, at_deadline, rows};
+use crate::backend::{CallContext, Commit, Operation, Precondition, RecordLimits, Written};
+use crate::contract::{Outcome, RevisionDigest, StoreError};
+
+/// Whether an operation expects a state that no record has.
+fn expects_nothing(operation: &Operation) -> bool {
+    matches!(operation.expect(), Precondition::Exact(witness) if witness.tag.is_empty())
+}
+
+/// Takes a commit back when its caller is gone.
+struct Withdrawal(Arc<Ticket>);
+
+impl Drop for Withdrawal {
+    fn drop(&mut self) {
+        self.0.withdraw();
+    }
+}
+
+impl FencedTable {
+    /// See [`RecordBackend::commit`](crate::backend::RecordBackend::commit).
+    ///
+    /// Requests of a call alone: the transaction; the head, unless it is known, and the records of `Any` that are not, all at
+    /// once; one more for the answer of a conflict; after another writer moved the fence, the same again.
+    pub(super) async fn commit_records(&self, cx: &CallContext, commit: Commit) -> CommitAnswer {
+        commit.check()?;
+        RecordLimits::TABLES.check(&commit)?;
+        if let Some(index) = commit.operations.iter().position(expects_nothing) {
+            return Err(self.conflict(cx, &commit, index).await);
+        }
+        let bytes = self.encoded_bytes(&commit, cx.now())?;
+        let lane = self.lanes.lane(&commit.partition);
+        let partition = commit.partition.clone();
+        let (member, ticket, answer) = Member::new(cx, commit, bytes, self.lanes.inside());
+        let idle = {
+            let mut queue = lane.queue();
+            queue.check_room()?;
+            queue.push(member)
+        };
+        if idle {
+            tokio::spawn(self.clone().work(partition, lane));
+        }
+        let withdrawal = Withdrawal(Arc::clone(&ticket));
+        let answer = timeout_at(cx.deadline(), answer).await;
+        drop(withdrawal);
+        let error = match answer {
+            Ok(Ok(Ok(written))) => return Ok(written),
+            Ok(Ok(Err(error))) => error,
+            // The runtime that the task ran in is gone.
+            Ok(Err(_)) => StoreError::unavailable().with_outcome(cx.outcome_if_abandoned()),
+            Err(_) if ticket.rebuilt() && cx.outcome_if_abandoned() == Outcome::NotApplied => StoreError::contended(),
+            Err(_) => StoreError::timeout().with_cause("earlier commits took the call's time"),
+        };
+        Err(if error.outcome() == Outcome::NotApplied { at_deadline(cx, error) } else { error })
+    }
+
+    /// Works at a queue until it is empty.
+    async fn work(self, partition: String, lane: Arc<Lane>) {
+        let shift = Shift(&lane);
+        loop {
+            let turn = Arc::clone(&lane).turn().await;
+            let mut members = Vec::new();
+            {
+                let mut queue = turn.queue();
+                queue.fill(&mut members);
+                if members.is_empty() {
+                    // The queue is empty, and whoever comes next starts another task.
+                    queue.at_work = false;
+                    break;
+                }
+            }
+            Group::new(&self, &partition, &turn, members).run().await;
+        }
+        std::mem::forget(shift);
+    }
+
+    /// The conflict of this operation, with the revision found instead. One request.
+    async fn conflict(&self, cx: &CallContext, commit: &Commit, index: usize) -> StoreError {
+        let state = self.read_state(cx, &commit.partition, commit.operations[index].key()).await;
+        // The conflict is proven; only what is there instead could not be read.
+        conflict_with(state.unwrap_or_default()).with_index(index)
+    }
+
+    /// The answer of a commit that was applied and whose own answer was lost: the ETags of its records, all at once. A
+    /// record that a later writer replaced keeps the empty tag, which matches nothing.
+    async fn read_back(&self, cx: &CallContext, commit: &Commit, written: Vec<Written>) -> CommitAnswer {
+        let answers = commit.operations.iter().zip(written).map(|(operation, mut written)| async move {
+            if let Written::Put { witness, .. } = &mut written {
+                // Each call's commit to a partition has a number of its own.
+                match self.read_state(cx, &commit.partition, operation.key()).await? {
+                    Some((number, tag)) if number == witness.number => witness.tag = tag,
+                    _ => {}
+                }
+            }
+            Ok::<_, StoreError>(written)
+        });
+        try_join_all(answers).await.map_err(|error| error.with_outcome(Outcome::Applied))
+    }
+
+    /// A record's number and ETag.
+    async fn read_state(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        key: &str,
+    ) -> Result<Option<(u64, String)>, StoreError> {
+        let row = self.read_row(cx, partition, key, &rows::STATE).await?;
+        row.map(|row| {
+            let columns = rows::columns(&row);
+            Ok((columns.number("Number")?, columns.tag()?))
+        })
+        .transpose()
+    }
+}
+
+/// The conflict with a record in this state, of number and ETag.
+fn conflict_with(state: Option<(u64, String)>) -> StoreError {
+    StoreError::conflict(state.map(|(number, tag)| RevisionDigest::new(number, &tag)))
+}
+
+/// One task's work at a queue. Ended before the queue is empty, with its runtime or by a panic, it leaves no call behind
+/// that waits for nobody.
+struct Shift<'a>(&'a Lane);
+
+impl Drop for Shift<'_> {
+    fn drop(&mut self) {
+        self.0.queue().abandon();
+    }
+}
