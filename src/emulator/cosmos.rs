@@ -165,8 +165,9 @@ async fn serve(account: AccountSpec) -> Result<Account, EmulatorError> {
         Some(plan) => Some(super::faulty::serve(plan, &emulator, bound.iter().map(|(_, base)| base)).await?),
         None => None,
     };
+    let all: Arc<[Url]> = bound.iter().map(|(_, base)| base.clone()).collect();
     for (listener, base) in bound {
-        let region = Arc::new(Region { base, emulator: Arc::clone(&emulator) });
+        let region = Arc::new(Region { base, all: Arc::clone(&all), emulator: Arc::clone(&emulator) });
         spawn(listener, axum::Router::new().fallback(answer).with_state(region));
     }
     Ok(Account {
@@ -186,6 +187,8 @@ pub(super) fn spawn(listener: TcpListener, app: axum::Router) {
 
 pub(super) struct Region {
     pub(super) base: Url,
+    /// All regions: the account's description is the global endpoint's, which is up whatever region is not.
+    pub(super) all: Arc<[Url]>,
     pub(super) emulator: Arc<InMemoryEmulatorHttpClient>,
 }
 
@@ -224,8 +227,15 @@ async fn forward(region: &Region, request: axum::extract::Request) -> Result<Res
     forwarded.set_body(body);
 
     let broken = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, error);
+    let mut response = region.emulator.execute_request(&forwarded).await;
+    for other in region.all.iter().filter(|_| head.uri.path() == "/") {
+        if response.is_err() {
+            *forwarded.url_mut() = other.clone();
+            response = region.emulator.execute_request(&forwarded).await;
+        }
+    }
     // The one error is a region that is down: nothing answers there.
-    let Ok(response) = region.emulator.execute_request(&forwarded).await else { break_off() };
+    let Ok(response) = response else { break_off() };
     let (status, headers, body) = response.deconstruct();
     let body = body.collect().await.map_err(|error| broken(error.to_string()))?;
     let mut answer = Response::new(Body::from(body));

@@ -167,8 +167,9 @@ pub(super) async fn serve(
     }
     let endpoint = twins.first().map(|(_, shown)| format!("http://{shown}/"));
     let twins = Arc::new(twins);
+    let all: Arc<[Url]> = listeners.iter().map(|(_, base)| base.clone()).collect();
     for (listener, base) in listeners {
-        let region = Region { base, emulator: Arc::clone(emulator) };
+        let region = Region { base, all: Arc::clone(&all), emulator: Arc::clone(emulator) };
         let faulty = Arc::new(Faulty { region, plan: plan.clone(), twins: Arc::clone(&twins) });
         spawn(listener, axum::Router::new().fallback(answer).with_state(faulty));
     }

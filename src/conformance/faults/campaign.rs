@@ -242,12 +242,14 @@ fn bytes_of(ids: &[String]) -> bytes::Bytes {
 /// Reads are tried again: a lost answer of a read is no news.
 async fn read(key: &Key, stores: &Stores) -> Found {
     let stores = stores.with(CallOptions::new().with_freshness(Freshness::Latest));
+    let mut last = None;
     for _ in 0..100 {
-        if let Ok(found) = key.read(&stores).await {
-            return found;
+        match key.read(&stores).await {
+            Ok(found) => return found,
+            Err(error) => last = Some(error),
         }
     }
-    panic!("100 reads of a key failed");
+    panic!("100 reads of a key failed: {last:?}");
 }
 
 fn conflicts(error: &StoreError) -> bool {
