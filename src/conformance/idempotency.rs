@@ -99,16 +99,18 @@ pub async fn other_arguments_are_invalid(h: &dyn Harness) {
         }
         assert_eq!(target.read(&w, &w.b).await, Some(put), "{target:?}");
     }
-    let (path, prefix) = ("p", BlobName::prefix(&w.home));
-    let put = |stores: Stores, n: u64| {
-        let home = w.home.clone();
-        async move { stores.put_media(&home, NewMedia::new(path), payload(n, 50).to_vec().into(), Expect::Any).await }
-    };
-    put(first.clone(), 1).await.must("first");
-    let before = payloads(&w, &prefix).await;
-    invalid(put(again, 2).await, "idempotency_key", "another payload");
-    assert_eq!(bytes_of(&w, &w.b, path).await, Some(payload(1, 50)));
-    assert_eq!(payloads(&w, &prefix).await, before, "its payload is not kept");
+    let prefix = BlobName::prefix(&w.home);
+    for (path, expect) in [("any", Expect::Any), ("absent", Expect::Absent)] {
+        let put = |stores: Stores, n: u64| {
+            let (home, body, expect) = (w.home.clone(), payload(n, 50).to_vec().into(), expect.clone());
+            async move { stores.put_media(&home, NewMedia::new(path), body, expect).await }
+        };
+        put(first.clone(), 1).await.must("first");
+        let before = payloads(&w, &prefix).await;
+        invalid(put(again.clone(), 2).await, "idempotency_key", "another payload");
+        assert_eq!(bytes_of(&w, &w.b, path).await, Some(payload(1, 50)));
+        assert_eq!(payloads(&w, &prefix).await, before, "its payload is not kept");
+    }
     w.a.add_list_item(&w.told, "l", "first").await.must("add");
     first.add_list_item(&w.told, "l", "Item").await.must("add");
     invalid(first.add_list_item(&w.told, "l", "item").await, "idempotency_key", "another spelling");
@@ -166,6 +168,7 @@ pub async fn what_was_not_applied_is_not_remembered(h: &dyn Harness) {
         assert!(!target.remove(&w, &one, Expect::Any).await.must("nothing there"), "{target:?}");
         target.create(&w, &w.b).await;
         assert!(target.remove(&w, &one, Expect::Any).await.must("now there is"), "{target:?}");
+        assert_eq!(target.read(&w, &w.b).await, None, "{target:?}: it is removed");
     }
     w.b.set_name(&w.told, "theirs", Expect::Any).await.must("set");
     exists(one.set_name(&w.told, "x", Expect::Absent).await, "refused");

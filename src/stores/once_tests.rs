@@ -302,3 +302,24 @@ async fn ids_come_from_the_source_given() {
     assert_eq!(put.blob, "02".repeat(16));
     assert!(put.revision().remembers(OpId::derive(&[1; 16], 0).short()));
 }
+
+#[tokio::test]
+async fn a_payload_is_not_uploaded_where_the_record_shows_the_call() {
+    let ids = Arc::new(Counted::default());
+    let stores = Stores::in_memory().with_ids(ids.clone());
+    let one = under(&stores, "one");
+    let home = home();
+    let put = |n: &'static [u8]| one.put_media(&home, NewMedia::new("p"), n.into(), Expect::Any);
+    let first = put(b"x").await.unwrap();
+    assert_eq!(*ids.0.lock().unwrap(), 2);
+    assert_eq!(put(b"x").await.unwrap(), first);
+    put(b"y").await.unwrap_err();
+    assert_eq!(*ids.0.lock().unwrap(), 4, "an id a call, and none for a payload");
+}
+
+#[test]
+fn the_index_of_a_refusal_is_the_caller_s_own() {
+    let at = |index| without_row(StoreError::conflict(None).with_index(index)).failed_operation();
+    assert_eq!((at(0), at(1), at(3)), (None, Some(0), Some(2)));
+    assert_eq!(without_row(StoreError::conflict(None)).failed_operation(), None);
+}
