@@ -1,6 +1,6 @@
 //! Every fault in every way to write, on memory and on Azure's emulators; and what an operator does to a Cosmos account.
 
-use openjibo_store::conformance::faults::{Area, FaultHarness, FaultyMemory, Row, must_be_right, table};
+use openjibo_store::conformance::faults::{Area, FaultyMemory, Row, must_be_right, table};
 
 fn print(title: &str, rows: &[Row]) {
     println!("\n{title}: {} cells", rows.len());
@@ -31,7 +31,9 @@ mod properties {
 mod azure {
     use std::time::Duration;
 
-    use openjibo_store::conformance::faults::{Campaign, Fault, FaultRule, Figures, Peer, RequestKind, When, campaign};
+    use openjibo_store::conformance::faults::{
+        Campaign, Fault, FaultHarness as _, FaultRule, Figures, Peer, RequestKind, When, campaign,
+    };
     use openjibo_store::emulator::ReadRegion;
 
     use super::*;
