@@ -96,11 +96,12 @@ pub async fn table(h: &dyn FaultHarness, area: Area) -> Vec<Row> {
         } else {
             service
         };
+        let unharmed = unharmed(h, &w, path).await;
         for fault in 0..faults(service, path, &w).len() {
             // The peer writes into the partition of this cell.
             let w = w.again();
             let fault = faults(service, path, &w).swap_remove(fault);
-            rows.push(cell(h, &w, path, fault).await);
+            rows.push(cell(h, &w, path, fault, &unharmed).await);
         }
     }
     rows
@@ -134,39 +135,52 @@ impl Call<'_> {
     }
 }
 
-async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault) -> Row {
+/// What a way to write does without a fault.
+struct Unharmed {
+    /// The content before, and after.
+    nothing: String,
+    once: String,
+    /// The first of its requests that faults strike; `None` when it makes none of them.
+    struck: Option<RequestKind>,
+    failed: Option<StoreError>,
+}
+
+async fn unharmed(h: &dyn FaultHarness, w: &World, path: Path) -> Unharmed {
+    let w = w.again();
+    let call = Call { ready: path.prepare(&w).await, w: &w, path };
+    let nothing = call.content().await;
+    let seen = || {
+        let requests = h.plan().requests().into_iter();
+        requests.filter(|(_, kind, _)| path.struck().contains(kind)).collect::<Vec<_>>()
+    };
+    let before = seen();
+    let failed = call.run(USUAL).await.err();
+    let struck = seen().into_iter().find(|count| !before.contains(count)).map(|(_, kind, _)| kind);
+    Unharmed { nothing, once: call.content().await, struck, failed }
+}
+
+async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault, unharmed: &Unharmed) -> Row {
     let timed = |result, content, took| Row { path: path.name(), fault: fault.name(), result, content, took };
     let row = |result: String, content: String| timed(result, content, Duration::ZERO);
     let plan = h.plan();
     if !h.supports(&fault) {
         return row("n/a".into(), "n/a: the wire can't".into());
     }
-
-    // The same call in another world, without a fault, tells what once is.
-    let other = w.again();
-    let unharmed = Call { ready: path.prepare(&other).await, w: &other, path };
-    let seen = |kinds: &[RequestKind]| {
-        plan.requests().into_iter().filter(|(_, kind, _)| kinds.contains(kind)).collect::<Vec<_>>()
-    };
-    let kinds = path.struck();
-    let before = seen(&kinds);
-    if let Err(error) = unharmed.run(USUAL).await {
-        return row(said(&Err(error)), "WRONG: without a fault".into());
+    if let Some(error) = &unharmed.failed {
+        return row(said(&Err(error.clone())), "WRONG: without a fault".into());
     }
-    let struck: Vec<_> = seen(&kinds).into_iter().filter(|count| !before.contains(count)).collect();
-    let Some((_, struck, _)) = struck.first().copied() else {
+    let Some(struck) = unharmed.struck else {
         return row("n/a".into(), "n/a: no such request".into());
     };
     if matches!(fault, Fault::BodyTruncated) && !struck.has_body() {
         return row("n/a".into(), "n/a: its answer has no body".into());
     }
-    let once = unharmed.content().await;
+    let Unharmed { nothing, once, .. } = unharmed;
 
     let call = Call { ready: path.prepare(w).await, w, path };
-    let nothing = call.content().await;
     let injected = plan.total();
     let time = if matches!(fault, Fault::DeadlineOpen) { OPEN_FOR } else { USUAL };
-    plan.add(FaultRule::new(fault.clone(), kinds, When::Nth(1)));
+    plan.add(FaultRule::new(fault.clone(), path.struck(), When::Nth(1)));
     let begun = Instant::now();
     let result = call.run(time).await;
     let took = begun.elapsed();
@@ -176,8 +190,8 @@ async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault) -> Row 
     }
     let content = call.content().await;
     let content = match () {
-        () if content == once => "once".to_owned(),
-        () if content == nothing => "not at all".to_owned(),
+        () if content == *once => "once".to_owned(),
+        () if content == *nothing => "not at all".to_owned(),
         () => format!("WRONG: neither '{nothing}' nor '{once}' but '{content}'"),
     };
     let judged = judge(h, &fault, &result, &content);
