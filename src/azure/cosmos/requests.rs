@@ -1,6 +1,7 @@
 //! One request each: counted on the call's meter, failed as a [`Failure`].
 //!
-//! A read is awaited for one try's share of the call's time, a write until the instant that its sender gives. The SDK
+//! A read is awaited for one try's share of the call's time, a write until the instant that its sender gives,
+//! or 100 ms longer. The SDK
 //! sends again by itself after lost answers, 449 and failovers, but never after a 429: the pause that the service asks
 //! for is the call's to wait, or to report.
 //!
@@ -80,14 +81,16 @@ fn unthrottled() -> OperationOptions {
     options
 }
 
-/// Options of a write that is awaited until then. The SDK gives up shortly before, and so can say whether anything that
-/// it sent may have been executed. It takes no limit under a second.
-fn writing(until: Instant) -> OperationOptions {
-    const BEFORE: Duration = Duration::from_millis(50);
-    let left = until.saturating_duration_since(Instant::now()).saturating_sub(BEFORE);
+/// Options of a write that is awaited until then, and until when it is awaited at the most. The SDK's own time limit
+/// comes first, so that it can say whether anything it sent may have been executed; it takes none under a second.
+fn writing(until: Instant) -> (OperationOptions, Instant) {
+    const LEAST: Duration = Duration::from_secs(1);
+    const GRACE: Duration = Duration::from_millis(100);
+    let left = until.saturating_duration_since(Instant::now());
     let mut options = unthrottled();
     options.end_to_end_latency_policy = Some(EndToEndOperationLatencyPolicy::new(left));
-    options
+    // What was a second away when `until` was chosen is a little less by now.
+    (options, if left + GRACE >= LEAST { until + GRACE } else { until })
 }
 
 /// Polls a request of the SDK, whose logs name items, with no one listening.
@@ -200,7 +203,8 @@ impl Requests {
         key: &str,
         document: &Value,
     ) -> Result<String, Failure> {
-        let options = ItemWriteOptions::default().with_operation_options(writing(until));
+        let (options, until) = writing(until);
+        let options = ItemWriteOptions::default().with_operation_options(options);
         let request = self.container.create_item(partition.to_owned(), key, document, Some(options));
         counted(cx, "create", json_bytes(document) as u64, until, request).await.map(|response| tag(&response))
     }
@@ -214,8 +218,9 @@ impl Requests {
         document: &Value,
         (key, expected): (&str, &str),
     ) -> Result<String, Failure> {
+        let (options, until) = writing(until);
         let options = ItemWriteOptions::default()
-            .with_operation_options(writing(until))
+            .with_operation_options(options)
             .with_precondition(Precondition::if_match(expected.to_owned()));
         let request = self.container.replace_item(partition.to_owned(), key, document, Some(options));
         counted(cx, "replace", json_bytes(document) as u64, until, request).await.map(|response| tag(&response))
@@ -229,7 +234,8 @@ impl Requests {
         batch: TransactionalBatch,
         bytes: u64,
     ) -> Result<Vec<String>, (Failure, Option<usize>)> {
-        let options = BatchOptions::default().with_operation_options(writing(until));
+        let (options, until) = writing(until);
+        let options = BatchOptions::default().with_operation_options(options);
         let request = self.container.execute_transactional_batch(batch, Some(options));
         let response = counted(cx, "batch", bytes, until, request).await.map_err(|failure| (failure, None))?;
         let diagnostics = response.diagnostics();
