@@ -98,6 +98,8 @@ async fn memory_calls_stay_within_their_budget() {
     let stored = a.set_preference(&scope, "food", "ramen", stored.revision().into()).await.unwrap();
     assert_budget("memory write Exact, head known", &calls.only(), [0, 1, 0]);
     a.set_preference(&scope, "food", "tacos", Expect::Any).await.unwrap();
+    assert_budget("memory write Any, head and record known", &calls.only(), [0, 1, 0]);
+    a.set_preference(&scope, "game", "chess", Expect::Any).await.unwrap();
     assert_budget("memory write Any, head known", &calls.only(), [0, 2, 0]);
     a.set_preference(&scope, "food", "dal", stored.revision().into()).await.unwrap_err();
     assert_budget("memory write Exact that conflicts", &calls.only(), [0, 2, 0]);
@@ -112,7 +114,11 @@ async fn memory_calls_stay_within_their_budget() {
     a.set_affinity(&scope, "jazz", Affinity::Like, stored.revision().into()).await.unwrap();
     assert_budget("memory write Exact after another replica wrote", &calls.only(), [0, 3, 0]);
     b.set_affinity(&scope, "jazz", Affinity::Love, Expect::Any).await.unwrap();
-    assert_budget("memory write Any after another replica wrote", &cold.only(), [0, 5, 0]);
+    assert_budget("memory write Any after another replica wrote, record known before", &cold.only(), [0, 4, 0]);
+    a.set_affinity(&scope, "rain", Affinity::Love, Expect::Any).await.unwrap();
+    calls.take();
+    b.set_affinity(&scope, "snow", Affinity::Love, Expect::Any).await.unwrap();
+    assert_budget("memory write Any after another replica wrote, record not known", &cold.only(), [0, 5, 0]);
 }
 
 #[tokio::test]

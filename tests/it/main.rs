@@ -2,6 +2,8 @@
 
 #[cfg(feature = "emulator")]
 mod budgets;
+#[cfg(feature = "emulator")]
+mod committer;
 #[cfg(feature = "conformance")]
 mod campaign;
 #[cfg(feature = "conformance")]

@@ -19,6 +19,8 @@ use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, StoreError, 
 
 /// How long a transaction that nobody waits for any more may keep those who wait behind it.
 const UNATTENDED: Duration = Duration::from_secs(1);
+/// The longest pause because of other writers, who are done in milliseconds.
+const LONGEST_CALM: Duration = Duration::from_millis(500);
 /// After so many members were not as expected, the others are looked at before they go again.
 const STALE_MEMBERS: u32 = 2;
 
@@ -121,7 +123,7 @@ impl<'a> Group<'a> {
     async fn give_way(&mut self) {
         self.contended += 1;
         if self.contended > 1 {
-            let pause = self.calm.pause(None);
+            let pause = self.calm.pause(None).min(LONGEST_CALM);
             self.pause(pause, StoreError::contended()).await;
         }
     }
