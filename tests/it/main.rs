@@ -17,10 +17,13 @@ mod faults;
 mod legacy_memory;
 #[cfg(target_os = "linux")]
 mod legacy_peak;
+#[cfg(feature = "conformance")]
+mod linearizable;
 #[cfg(all(feature = "emulator", target_os = "linux"))]
 mod media_memory;
 #[cfg(feature = "emulator")]
 mod opening;
+mod protocol;
 #[cfg(feature = "emulator")]
 mod replicas;
 mod stale_reads;

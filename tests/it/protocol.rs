@@ -54,12 +54,8 @@ const fn delete(replica: usize, key: usize, expect: Expect) -> Call {
 
 /// Two replicas on a partition that was never written to: the first head, creates, a delete that may find nothing.
 fn new_partition() -> Committers {
-    let calls = vec![
-        put(0, 0, Expect::Absent),
-        put(0, 1, Expect::Any),
-        put(1, 0, Expect::Absent),
-        delete(1, 1, Expect::Any),
-    ];
+    let calls =
+        vec![put(0, 0, Expect::Absent), put(0, 1, Expect::Any), put(1, 0, Expect::Absent), delete(1, 1, Expect::Any)];
     Committers { calls, seeded: false, faults: 2, give_ups: 1, trims: false, second_look: false, bug: None }
 }
 

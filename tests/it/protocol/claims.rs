@@ -14,7 +14,9 @@ pub(super) fn always() -> Vec<Property<Committers>> {
         Property::always("an acknowledged write was applied", |_, state: &State| {
             state.ended(applied).all(|(_, call)| call.applied == 1)
         }),
-        Property::always("nothing is applied twice", |_, state: &State| state.calls.iter().all(|call| call.applied <= 1)),
+        Property::always("nothing is applied twice", |_, state: &State| {
+            state.calls.iter().all(|call| call.applied <= 1)
+        }),
         Property::always("what is answered as not applied never is", |_, state: &State| {
             let refused = |end| matches!(end, End::NotApplied | End::Conflict | End::Nothing);
             state.ended(refused).all(|(_, call)| call.applied == 0)
@@ -33,9 +35,12 @@ pub(super) fn always() -> Vec<Property<Committers>> {
             state.table.head.map_or(0, |head| head.seq) == state.table.applied
         }),
         Property::always("a live send finds its change row", |_, state: &State| !state.evidence_is_gone()),
-        Property::always("a second look leaves nothing unknown but at the deadline", |model: &Committers, state: &State| {
-            !model.second_look || state.ended(|end| end == End::UnknownByEvidence).next().is_none()
-        }),
+        Property::always(
+            "a second look leaves nothing unknown but at the deadline",
+            |model: &Committers, state: &State| {
+                !model.second_look || state.ended(|end| end == End::UnknownByEvidence).next().is_none()
+            },
+        ),
     ]
 }
 
@@ -46,7 +51,8 @@ pub(super) fn sometimes(model: &Committers) -> Vec<Property<Committers>> {
             (1..=4).filter_map(|seq| state.table.change(seq)).any(|commit| commit.count_ones() == 2)
         }),
         Property::sometimes("a commit is built again over another's", |_, state: &State| {
-            state.table.applied > 1 && state.replicas.iter().any(|replica| matches!(replica.stage, Stage::Gather { .. }))
+            state.table.applied > 1
+                && state.replicas.iter().any(|replica| matches!(replica.stage, Stage::Gather { .. }))
         }),
         Property::sometimes("every call is answered as applied or refused", |model: &Committers, state: &State| {
             let known = |end| !matches!(end, End::Unknown | End::UnknownByEvidence);

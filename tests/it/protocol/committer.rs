@@ -111,13 +111,25 @@ pub(super) enum Stage {
         head: Option<Option<Head>>,
     },
     /// Waiting for the answer to a send.
-    Await { sent: Transaction, sends: u8 },
+    Await {
+        sent: Transaction,
+        sends: u8,
+    },
     /// About to read the change row at the place of the transaction.
-    AskRow { sent: Transaction, sends: u8 },
+    AskRow {
+        sent: Transaction,
+        sends: u8,
+    },
     /// There was no change row: about to read the head.
-    AskHead { sent: Transaction, sends: u8 },
+    AskHead {
+        sent: Transaction,
+        sends: u8,
+    },
     /// The head has moved since: about to read the change row once more.
-    AskRowAgain { sent: Transaction, sends: u8 },
+    AskRowAgain {
+        sent: Transaction,
+        sends: u8,
+    },
 }
 
 /// One process's committer of the partition.
@@ -473,7 +485,9 @@ impl Committers {
         if state.give_ups < self.give_ups {
             let members = match &state.replicas[r].stage {
                 Stage::Gather { members, .. } => *members,
-                Stage::AskRow { sent, .. } | Stage::AskHead { sent, .. } | Stage::AskRowAgain { sent, .. } => sent.commit,
+                Stage::AskRow { sent, .. } | Stage::AskHead { sent, .. } | Stage::AskRowAgain { sent, .. } => {
+                    sent.commit
+                }
                 Stage::Idle | Stage::Await { .. } => 0,
             };
             actions.extend(bits(Self::waiting(state, members)).map(Action::GiveUp));
@@ -565,7 +579,9 @@ impl Committers {
                 *members &= !(1 << call);
                 (*members, false)
             }
-            Stage::AskRow { sent, .. } | Stage::AskHead { sent, .. } | Stage::AskRowAgain { sent, .. } => (sent.commit, true),
+            Stage::AskRow { sent, .. } | Stage::AskHead { sent, .. } | Stage::AskRowAgain { sent, .. } => {
+                (sent.commit, true)
+            }
             Stage::Idle | Stage::Await { .. } => return,
         };
         state.calls[call].progress = Progress::Ended(if open { End::Unknown } else { End::NotApplied });
@@ -611,7 +627,9 @@ impl Model for Committers {
             self.replica_actions(state, r, actions);
         }
         actions.extend((0..state.late.len()).map(Action::Late));
-        if self.trims && let Some(seq) = state.table.oldest() {
+        if self.trims
+            && let Some(seq) = state.table.oldest()
+        {
             // Rows are ten minutes old and calls last five: no send from before the row is alive.
             if self.has(Bug::TrimTooEarly) || !Self::needs_row(state, seq) {
                 actions.push(Action::Trim);

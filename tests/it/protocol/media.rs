@@ -272,7 +272,11 @@ impl Media {
         let Payload::There(age) = state.payloads[blob] else { return None };
         state.sweepers[s] = match state.ledger[blob] {
             None if self.seen(s, age) >= GRACE => {
-                if self.has(Bug::CondemnSkipped) { Sweep::Delete(blob) } else { state.condemn(s, blob) }
+                if self.has(Bug::CondemnSkipped) {
+                    Sweep::Delete(blob)
+                } else {
+                    state.condemn(s, blob)
+                }
             }
             Some(Ledger::Garbage(age)) if self.seen(s, age) >= GRACE => Sweep::Delete(blob),
             _ => return None,
@@ -551,7 +555,8 @@ fn sometimes(model: &Media) -> Vec<Property<Media>> {
             state.ended(End::Applied).any(|publisher| publisher.round == 1)
         }),
         Property::sometimes("the publisher wins over a sweeper on its way", |_, state: &State| {
-            let beaten = |sweep: &Sweep| matches!(sweep, Sweep::Rebuild(blob) if state.ledger[*blob] == Some(Ledger::Live));
+            let beaten =
+                |sweep: &Sweep| matches!(sweep, Sweep::Rebuild(blob) if state.ledger[*blob] == Some(Ledger::Live));
             state.sweepers.iter().any(beaten)
         }),
         Property::sometimes("an upload is too old to publish", |_, state: &State| {
@@ -563,7 +568,9 @@ fn sometimes(model: &Media) -> Vec<Property<Media>> {
     ];
     if model.jobs.len() > 1 {
         properties.push(Property::sometimes("a replaced payload is deleted", |_, state: &State| {
-            state.rows().any(|(blob, row)| matches!(row, Ledger::Garbage(_)) && state.payloads[blob] == Payload::Deleted)
+            state
+                .rows()
+                .any(|(blob, row)| matches!(row, Ledger::Garbage(_)) && state.payloads[blob] == Payload::Deleted)
         }));
     }
     if model.faults > 0 {
