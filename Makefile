@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory test soak check fmt clippy docs proofs examples emulators clean
+.PHONY: help demo demo-memory test soak mutants check fmt clippy docs proofs examples emulators clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +26,16 @@ test: ## build once, start one set of emulators, run all tests and the examples 
 
 soak: ## 100,000 writes under lost answers, judged from the store's content; prints the figures
 	OPENJIBO_CAMPAIGN_WRITES=100000 python3 tests/support/run_tests.py campaign --nocapture
+
+# Three runs, each with the fewest features that its tests need: none of them starts an emulator. The report is in target/mutants.
+MUTANTS := cargo mutants --no-shuffle --baseline run -o target/mutants
+mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger; needs cargo-mutants
+	mkdir -p target/mutants
+	-$(MUTANTS)/outcomes -f 'src/backend/outcome/*.rs' -f src/backend/delivery.rs -f src/backend/pace.rs -- --lib -- backend::
+	-$(MUTANTS)/ledger -f src/stores/media_publish.rs -f src/stores/once.rs -- --features conformance --lib --test it -- conformance::memory:: stores::
+	-$(MUTANTS)/partition -f 'src/azure/tables/committer/*.rs' -f src/azure/tables/fence.rs -f src/azure/tables/decide.rs -f src/azure/tables/head.rs \
+		-- --features azure --lib -- azure::tables::
+	python3 tests/support/mutants.py target/mutants
 
 check: fmt clippy examples docs proofs ## format, lints of five feature sets, examples, documentation, proofs; needs no emulator
 
@@ -52,6 +62,7 @@ docs:
 proofs:
 	python3 tests/support/proofs/dependencies.py
 	python3 tests/support/proofs/public_api.py
+	python3 tests/support/proofs/consistency.py
 	python3 tests/support/proofs/sizes.py
 
 emulators: ## run Azurite and the Cosmos emulator until Ctrl-C; the line on standard output has the variables to export

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions};
-use azure_core::time::Duration;
+use azure_core::http::{ClientOptions, RetryOptions};
 
 use super::blobs::{AzureBlobs, BlobTuning};
 use super::config::{AzureConfig, ConfigError, CosmosAuth, SharedKeyPolicy, StorageAuth};
@@ -21,16 +20,6 @@ impl From<ConfigError> for StoreError {
         let names: Vec<&str> = error.problems().iter().map(|problem| problem.variable).collect();
         StoreError::invalid(names.join(", "), "the settings do not fit").with_cause(error.to_string())
     }
-}
-
-/// Retries of Blob requests: three more tries within 20 s, from 200 ms.
-pub(super) fn read_retries() -> RetryOptions {
-    RetryOptions::exponential(ExponentialRetryOptions {
-        initial_delay: Duration::milliseconds(200),
-        max_retries: 3,
-        max_total_elapsed: Duration::seconds(20),
-        max_delay: Duration::seconds(5),
-    })
 }
 
 impl Stores {
