@@ -6,16 +6,14 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::build::{self, Part};
-use super::conflict_with;
 use super::queue::Member;
+use super::reads::already_exists;
 use crate::azure::tables::FencedTable;
 use crate::azure::tables::fence::{Fenced, Moved, Party, Sent};
 use crate::azure::tables::head::Head;
 use crate::azure::tables::lane::Turn;
-use crate::backend::{
-    CallContext, OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, check_schema, next_number,
-};
-use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, StoreError, Witness};
+use crate::backend::{CallContext, OpId, Pace, PendingWrite, Precondition, Stamp, Written, next_number};
+use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, StoreError};
 
 /// How long a transaction that nobody waits for any more may keep those who wait behind it.
 const UNATTENDED: Duration = Duration::from_secs(1);
@@ -26,10 +24,10 @@ const STALE_MEMBERS: u32 = 2;
 
 /// Members that share transactions, and what became of those sent so far.
 pub(super) struct Group<'a> {
-    table: &'a FencedTable,
-    partition: &'a str,
-    turn: &'a Turn,
-    members: Vec<Member>,
+    pub(super) table: &'a FencedTable,
+    pub(super) partition: &'a str,
+    pub(super) turn: &'a Turn,
+    pub(super) members: Vec<Member>,
     /// Why the head is to be read again.
     moved: Option<Moved>,
     /// Members whose record was not as expected.
@@ -140,93 +138,9 @@ impl<'a> Group<'a> {
     }
 
     /// The context of what all members pay for together: the first pays, the others have it shared.
-    fn payer(&self, until: Instant) -> (CallContext, Vec<CallContext>) {
+    pub(super) fn payer(&self, until: Instant) -> (CallContext, Vec<CallContext>) {
         let (payer, others) = self.members.split_first().expect("a group has members");
         (payer.cx.until(until), others.iter().map(|member| member.cx.clone()).collect())
-    }
-
-    /// The head, and what `Any` operations take their records to be, at once.
-    ///
-    /// But where `Any` may find nothing to delete beside other operations, the records are read behind the head: then an
-    /// accepted head proves that there was nothing until the commit.
-    ///
-    /// # Errors
-    /// Those of the head; and transient ones of records, for which it is called again. Members whose records can't be read
-    /// for good are answered.
-    async fn gather(&mut self) -> Result<Option<Head>, StoreError> {
-        let Some(until) = self.members.iter().map(Member::deadline).min() else { return Ok(None) };
-        if self.turn.head().is_none() {
-            // What was found before this head is no proof under it.
-            self.members.iter_mut().for_each(Member::forget_found);
-        }
-        let in_order = self.members.iter().any(finds_nothing_beside_others);
-        self.recall();
-        let (payer, others) = self.payer(until);
-        let party = Party { payer, others: &others };
-        let head = self.table.head_of(&party, self.partition, self.turn);
-        let records = join_all(self.members.iter().map(|member| self.read_records(member, until)));
-        let (head, records) = match in_order {
-            true => (head.await, records.await),
-            false => futures::join!(head, records),
-        };
-        let mut transient = None;
-        for (mut member, records) in std::mem::take(&mut self.members).into_iter().zip(records) {
-            let mut fatal = None;
-            for (operation, record) in records {
-                match record {
-                    Ok(state) => member.found[operation] = Some(state),
-                    Err(error) if error.is_transient() => transient = Some(error),
-                    Err(error) => fatal = fatal.or(Some(error)),
-                }
-            }
-            match fatal {
-                None => self.members.push(member),
-                Some(error) => member.answer(Err(error)),
-            }
-        }
-        match (head, transient) {
-            (Ok(_), Some(error)) => Err(error),
-            (head, _) => head,
-        }
-    }
-
-    /// Takes what is known of the records of `Any` operations.
-    ///
-    /// Not that there is nothing to delete: such a call may end without a transaction that would prove it. And not what
-    /// would refuse the call: another writer may have changed the record since.
-    fn recall(&mut self) {
-        let known = self.turn.known();
-        for member in &mut self.members {
-            for (operation, found) in member.commit.operations.iter().zip(&mut member.found) {
-                if *operation.expect() != Precondition::Any || found.is_some() {
-                    continue;
-                }
-                *found = match (known.record(operation.key()), operation) {
-                    (Some(Some(witness)), _) if check_schema(schema(operation), witness.schema_version).is_ok() => {
-                        Some(Some(witness.clone()))
-                    }
-                    (Some(None), Operation::Put { .. }) => Some(None),
-                    _ => None,
-                };
-            }
-        }
-    }
-
-    /// The records of a member's `Any` operations that are not known, all at once.
-    async fn read_records(&self, member: &Member, until: Instant) -> Vec<(usize, Result<Option<Witness>, StoreError>)> {
-        let cx = &member.cx.until(until);
-        let missing = member.found.iter().zip(&member.commit.operations).enumerate();
-        let missing = missing.filter(|(_, (found, op))| found.is_none() && *op.expect() == Precondition::Any);
-        join_all(missing.map(|(index, (_, operation))| async move {
-            let record = self.table.read_record(cx, self.partition, operation.key()).await;
-            let state = record.and_then(|record| {
-                let over = record.as_ref().map_or(Ok(()), |record| operation.check_over(record));
-                over.map_err(|error| error.with_index(index))?;
-                Ok(record.map(|record| record.witness()))
-            });
-            (index, state)
-        }))
-        .await
     }
 
     /// Builds the transaction of all members over this head, and marks it as sent in each. Members that must not or need
@@ -368,58 +282,6 @@ impl<'a> Group<'a> {
             self.dismiss_stale().await;
         }
     }
-
-    /// Looks at the records of everyone who expects a state, all at once, and answers those who will be refused. A record
-    /// that can't be read is left to the transaction.
-    async fn dismiss_stale(&mut self) {
-        let Some(until) = self.members.iter().map(Member::deadline).min() else { return };
-        let conflicts = join_all(self.members.iter().map(|member| self.conflict_of(member, until))).await;
-        for (member, conflict) in std::mem::take(&mut self.members).into_iter().zip(conflicts) {
-            match conflict {
-                None => self.members.push(member),
-                Some(error) => member.answer(Err(error)),
-            }
-        }
-    }
-
-    async fn conflict_of(&self, member: &Member, until: Instant) -> Option<StoreError> {
-        let cx = &member.cx.until(until);
-        let conflicts = member.commit.operations.iter().enumerate().map(|(index, operation)| async move {
-            if *operation.expect() == Precondition::Any {
-                return None;
-            }
-            let state = self.table.read_state(cx, self.partition, operation.key()).await.ok()?;
-            match (operation.expect(), &state) {
-                (Precondition::Absent, Some(_)) => Some(already_exists(index)),
-                (Precondition::Exact(witness), Some((_, tag))) if *tag == witness.tag => None,
-                (Precondition::Exact(_), _) | (Precondition::Present, None) => {
-                    Some(conflict_with(state).with_index(index))
-                }
-                _ => None,
-            }
-        });
-        join_all(conflicts).await.into_iter().flatten().next()
-    }
-}
-
-fn already_exists(operation: usize) -> StoreError {
-    StoreError::new(ErrorKind::AlreadyExists).with_index(operation)
-}
-
-/// The highest schema version that an operation's caller knows.
-fn schema(operation: &Operation) -> u32 {
-    match operation {
-        Operation::Put { draft, .. } => draft.schema_version,
-        Operation::Delete { schema_version, .. } => *schema_version,
-    }
-}
-
-/// Whether the member may find nothing to delete beside what it writes.
-fn finds_nothing_beside_others(member: &Member) -> bool {
-    let deletes = |operation: &Operation| {
-        matches!(operation, Operation::Delete { .. }) && *operation.expect() == Precondition::Any
-    };
-    member.commit.operations.len() > 1 && member.commit.operations.iter().any(deletes)
 }
 
 /// The member, and its operation, that the record at this place of a transaction belongs to.

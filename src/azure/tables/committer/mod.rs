@@ -16,6 +16,7 @@ mod build;
 mod group;
 mod known;
 mod queue;
+mod reads;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ mod known;
 mod outcomes;
 mod reads;
 mod throttling;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -93,6 +94,19 @@ async fn commit(table: &FencedTable, operations: Vec<Operation>) -> (Result<Vec<
 
 fn requests(cx: &CallContext) -> u32 {
     cx.meter().snapshot().iter().map(|count| count.requests).sum()
+}
+
+/// The transactions in the log.
+fn transactions(log: &[String]) -> usize {
+    log.iter().filter(|request| request.starts_with("commit")).count()
+}
+
+fn commit_call<'a>(
+    table: &'a FencedTable,
+    cx: &'a CallContext,
+    operations: Vec<Operation>,
+) -> impl Future<Output = Result<Vec<Written>, StoreError>> + 'a {
+    table.commit(cx, Commit::new("p", cx.next_op(), operations))
 }
 
 /// Commits in calls of their own, which are all in the queue before the first is taken; also what they took.
