@@ -2,7 +2,8 @@
 //! after the other. An unknown outcome is an open interval: the write may be anywhere after it was made, or nowhere.
 //!
 //! `cargo test --all-features --test it linearizable -- --nocapture` prints the counts. A seed is printed with them;
-//! `OPENJIBO_HISTORIES_SEED`, in decimal, makes the clients do the same again.
+//! `OPENJIBO_HISTORIES_SEED`, in decimal, makes the clients do the same again; `OPENJIBO_HISTORIES` sets how many histories
+//! each backend gets.
 
 mod clients;
 mod planted;
@@ -21,13 +22,26 @@ use clients::{Cell, Dice, PersonCell, PreferenceCell, record};
 use planted::Wrong;
 use register::{End, History};
 
-const HISTORIES: usize = 1_000;
-const CLIENTS: usize = 4;
-const CALLS: u32 = 4;
+/// Clients of one record, and the calls of each.
+#[derive(Clone, Copy)]
+struct Size {
+    clients: usize,
+    calls: u32,
+}
+
+const IN_MEMORY: Size = Size { clients: 4, calls: 5 };
+/// A request to an emulator takes some milliseconds of processor time.
+#[cfg(feature = "emulator")]
+const ON_EMULATORS: Size = Size { clients: 3, calls: 3 };
 /// Records of one household that are used at the same time.
 const NEIGHBOURS: usize = 4;
 /// Histories recorded at the same time.
 const AT_ONCE: usize = 32;
+
+fn count() -> usize {
+    let variable = std::env::var("OPENJIBO_HISTORIES");
+    variable.map_or(1_000, |text| text.parse().expect("OPENJIBO_HISTORIES is a number"))
+}
 
 fn seed() -> u64 {
     match std::env::var("OPENJIBO_HISTORIES_SEED") {
@@ -63,13 +77,14 @@ fn preference(run: u128, n: usize) -> Arc<dyn Cell> {
 async fn histories(
     replicas: &[Stores],
     cell: fn(u128, usize) -> Arc<dyn Cell>,
+    size: Size,
     count: usize,
     seed: u64,
 ) -> Vec<History> {
     let latest = CallOptions::new().with_freshness(Freshness::Latest);
     let replicas: Vec<Stores> = replicas.iter().map(|stores| stores.with(latest.clone())).collect();
     let run = u128::from_be_bytes(RandomIds.next_id());
-    let recorded = (0..count).map(|n| record(cell(run, n), &replicas, CLIENTS, CALLS, Dice(seed ^ n as u64)));
+    let recorded = (0..count).map(|n| record(cell(run, n), &replicas, size.clients, size.calls, Dice(seed ^ n as u64)));
     futures::stream::iter(recorded).buffered(AT_ONCE).collect().await
 }
 
@@ -120,7 +135,7 @@ fn memory_is_linearizable_under_faults() {
         for (name, cell) in [("memory, people", person as fn(_, _) -> _), ("memory, preferences", preference)] {
             let replicas = replicas(&FaultyMemory::new(seed)).await;
             let began = Instant::now();
-            let recorded = histories(&replicas, cell, HISTORIES, seed).await;
+            let recorded = histories(&replicas, cell, IN_MEMORY, count(), seed).await;
             must_be_linearizable(&judge(name, recorded, seed, began));
         }
     });
@@ -136,7 +151,7 @@ mod azure {
         let harness = FaultyAzure::new(seed).await;
         let replicas = replicas(&harness).await;
         let began = Instant::now();
-        let recorded = histories(&replicas, cell, HISTORIES, seed).await;
+        let recorded = histories(&replicas, cell, ON_EMULATORS, count(), seed).await;
         println!("{name}: {} faults", harness.plan().total());
         must_be_linearizable(&judge(name, recorded, seed, began));
     }
@@ -159,7 +174,7 @@ fn a_planted_stale_read_and_a_planted_double_apply_are_found() {
         for wrong in [Wrong::StaleRead, Wrong::DoubleApply] {
             let stores = planted::stores(wrong);
             let began = Instant::now();
-            let recorded = histories(&[stores], preference, 200, seed).await;
+            let recorded = histories(&[stores], preference, IN_MEMORY, 200, seed).await;
             let violations = judge(&format!("planted {wrong:?}"), recorded, seed, began);
             assert!(violations.len() > 10, "{wrong:?} is noticed in {} of 200 histories", violations.len());
         }

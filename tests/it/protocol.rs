@@ -3,7 +3,9 @@
 
 mod claims;
 mod committer;
+mod ledger;
 mod media;
+mod partition;
 mod service;
 
 use std::fmt::Debug;
@@ -12,8 +14,8 @@ use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use committer::{Bug, Call, Committers, Expect};
 use media::{Job, Media};
+use partition::{Bug, Call, Committers, Expect};
 
 /// Explores every state and prints how many there are.
 fn explore<M>(name: &str, model: M)

@@ -85,7 +85,10 @@ fn end(read: bool, answer: Result<Ret>) -> End {
         (ErrorKind::Timeout | ErrorKind::Unavailable { .. } | ErrorKind::Throttled { .. }, outcome) => match outcome {
             Outcome::NotApplied => End::Nothing,
             // Applied without an answer: as good as unknown to this check.
-            Outcome::Applied | Outcome::Unknown => End::Unknown,
+            Outcome::Applied | Outcome::Unknown => {
+                eprintln!("UNK {outcome} {error}");
+                End::Unknown
+            }
         },
         _ => panic!("no fault explains this: {error}"),
     }

@@ -2,7 +2,7 @@
 
 use stateright::Property;
 
-use super::committer::{Committers, End, Expect, Stage, State};
+use super::partition::{Committers, End, Expect, Stage, State};
 
 fn applied(end: End) -> bool {
     matches!(end, End::Applied | End::AppliedByResend | End::AppliedByEvidence)

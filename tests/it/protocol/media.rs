@@ -6,13 +6,13 @@
 use stateright::{Model, Property};
 
 pub(super) const SWEEPERS: usize = 2;
-const PUBLISHERS: usize = 2;
+pub(super) const PUBLISHERS: usize = 2;
 /// Payload names: one for each publisher, and one more for the first if the sweeper wins.
-const BLOBS: usize = PUBLISHERS + 1;
+pub(super) const BLOBS: usize = PUBLISHERS + 1;
 /// The grace period, in ticks.
-const GRACE: i8 = 2;
+pub(super) const GRACE: i8 = 2;
 /// What the sweepers' clocks are ahead of the service's.
-const SKEWS: [i8; SWEEPERS] = [1, -1];
+pub(super) const SKEWS: [i8; SWEEPERS] = [1, -1];
 
 /// A single rule switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) enum Ledger {
 }
 
 /// The media record: its payload, unless removed. Names are used once, and it is removed once at most, so this is its ETag.
-type Record = Option<usize>;
+pub(super) type Record = Option<usize>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Change {
@@ -74,11 +74,11 @@ pub(super) enum Change {
 /// A commit under the head that was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Commit {
-    head: u8,
-    change: Change,
+    pub(super) head: u8,
+    pub(super) change: Change,
 }
 
-enum Answer {
+pub(super) enum Answer {
     Applied,
     Fence,
     RecordMoved,
@@ -114,7 +114,7 @@ pub(super) struct Publisher {
     pub(super) step: Step,
     pub(super) round: usize,
     /// How long ago the upload of this round began.
-    age: i8,
+    pub(super) age: i8,
     pub(super) applied: u8,
 }
 
@@ -132,7 +132,7 @@ pub(super) enum Sweep {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     /// The commits, from the oldest head on that a send is under; the head is their count.
-    log: Vec<Option<Change>>,
+    pub(super) log: Vec<Option<Change>>,
     pub(super) record: Record,
     pub(super) payloads: [Payload; BLOBS],
     pub(super) ledger: [Option<Ledger>; BLOBS],
@@ -141,8 +141,8 @@ pub(super) struct State {
     /// What a reader found in the record, and has not opened yet.
     pub(super) reader: Option<Record>,
     /// Commits whose sender gave up waiting, under the present head.
-    late: Vec<Commit>,
-    faults: u8,
+    pub(super) late: Vec<Commit>,
+    pub(super) faults: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -175,194 +175,8 @@ pub(super) struct Media {
     pub(super) bug: Option<Bug>,
 }
 
-impl Media {
-    fn has(&self, bug: Bug) -> bool {
-        self.bug == Some(bug)
-    }
-
-    /// An age by a sweeper's clock.
-    fn seen(&self, sweeper: usize, age: i8) -> i8 {
-        age + if self.has(Bug::ClocksApart) { GRACE + 1 } else { SKEWS[sweeper] }
-    }
-
-    fn execute(&self, state: &mut State, commit: Commit) -> Answer {
-        if commit.head != state.head() {
-            return Answer::Fence;
-        }
-        match commit.change {
-            Change::Publish { publisher, blob, over } => {
-                if state.record != over {
-                    return Answer::RecordMoved;
-                }
-                if let Some(blob) = blob
-                    && !self.has(Bug::LedgerLeftOut)
-                {
-                    if state.ledger[blob].is_some() && !self.has(Bug::LedgerUpserted) {
-                        return Answer::LedgerTaken;
-                    }
-                    state.ledger[blob] = Some(Ledger::Live);
-                }
-                if let Some(old) = over
-                    && !self.has(Bug::OldStaysLive)
-                {
-                    state.ledger[old] = Some(Ledger::Garbage(0));
-                }
-                state.record = blob;
-                state.publishers[publisher].applied += 1;
-            }
-            Change::Condemn { blob, .. } => {
-                if state.ledger[blob].is_some() {
-                    return Answer::LedgerTaken;
-                }
-                state.ledger[blob] = Some(Ledger::Condemned(0));
-            }
-        }
-        state.log.push(Some(commit.change));
-        Answer::Applied
-    }
-
-    fn publisher_step(&self, state: &mut State, p: usize) -> Option<()> {
-        let Publisher { step, round, age, .. } = state.publishers[p];
-        let blob = (self.jobs[p] == Job::Put).then_some(p + PUBLISHERS * round);
-        let next = match step {
-            Step::Idle => {
-                state.publishers[p].age = 0;
-                if blob.is_some() { Step::Uploading } else { Step::Uploaded }
-            }
-            Step::Uploading => {
-                blob.into_iter().for_each(|blob| state.payloads[blob] = Payload::There(0));
-                Step::Uploaded
-            }
-            Step::Uploaded => Step::Ready(state.record, state.head()),
-            Step::Rebuild(over) => Step::Ready(over, state.head()),
-            Step::Ready(..) if age >= GRACE && !self.has(Bug::AgeUnchecked) => Step::Ended(End::NotApplied),
-            Step::Ready(over, head) => {
-                Step::Sent(Commit { head, change: Change::Publish { publisher: p, blob, over } }, 1)
-            }
-            Step::Sent(commit, sends) => {
-                let Change::Publish { over, .. } = commit.change else { return None };
-                match self.execute(state, commit) {
-                    Answer::Applied => Step::Ended(End::Applied),
-                    Answer::Fence if sends == 1 => Step::Rebuild(over),
-                    Answer::Fence => Step::Ask(commit, sends),
-                    Answer::RecordMoved => Step::Uploaded,
-                    // The sweeper was first: another name.
-                    Answer::LedgerTaken if p + PUBLISHERS * (round + 1) < BLOBS => {
-                        state.publishers[p].round = 1;
-                        Step::Idle
-                    }
-                    Answer::LedgerTaken => Step::Ended(End::NotApplied),
-                }
-            }
-            Step::Ask(commit, sends) => {
-                let Change::Publish { over, .. } = commit.change else { return None };
-                match state.log.get(usize::from(commit.head)) {
-                    Some(change) if *change == Some(commit.change) => Step::Ended(End::AppliedByEvidence),
-                    Some(_) => Step::Rebuild(over),
-                    None => Step::Sent(commit, sends + 1),
-                }
-            }
-            Step::Ended(_) => return None,
-        };
-        state.publishers[p].step = next;
-        Some(())
-    }
-
-    fn look(&self, state: &mut State, s: usize, blob: usize) -> Option<()> {
-        let Payload::There(age) = state.payloads[blob] else { return None };
-        state.sweepers[s] = match state.ledger[blob] {
-            None if self.seen(s, age) >= GRACE => {
-                if self.has(Bug::CondemnSkipped) {
-                    Sweep::Delete(blob)
-                } else {
-                    state.condemn(s, blob)
-                }
-            }
-            Some(Ledger::Garbage(age)) if self.seen(s, age) >= GRACE => Sweep::Delete(blob),
-            _ => return None,
-        };
-        Some(())
-    }
-
-    fn sweeper_step(&self, state: &mut State, s: usize) -> Option<()> {
-        state.sweepers[s] = match state.sweepers[s] {
-            Sweep::Idle => return None,
-            Sweep::Rebuild(blob) => state.condemn(s, blob),
-            Sweep::Sent(commit, sends) => {
-                let Change::Condemn { blob, .. } = commit.change else { return None };
-                match self.execute(state, commit) {
-                    Answer::Applied => Sweep::Delete(blob),
-                    Answer::Fence if sends == 1 => Sweep::Rebuild(blob),
-                    Answer::Fence => Sweep::Ask(commit, sends),
-                    Answer::RecordMoved | Answer::LedgerTaken => Sweep::Idle,
-                }
-            }
-            Sweep::Ask(commit, sends) => {
-                let Change::Condemn { blob, .. } = commit.change else { return None };
-                match state.log.get(usize::from(commit.head)) {
-                    Some(change) if *change == Some(commit.change) => Sweep::Delete(blob),
-                    Some(_) => Sweep::Rebuild(blob),
-                    None => Sweep::Sent(commit, sends + 1),
-                }
-            }
-            Sweep::Delete(blob) => {
-                state.payloads[blob] = Payload::Deleted;
-                Sweep::Idle
-            }
-        };
-        Some(())
-    }
-
-    /// Garbage rows go when their payload has gone, condemned ones after twice the grace period.
-    fn drop_row(&self, state: &mut State, s: usize, blob: usize) -> Option<()> {
-        match state.ledger[blob]? {
-            Ledger::Garbage(_) if state.payloads[blob] == Payload::Deleted => {}
-            Ledger::Condemned(age) if self.seen(s, age) >= 2 * GRACE || self.has(Bug::CondemnedDroppedEarly) => {}
-            _ => return None,
-        }
-        state.ledger[blob] = None;
-        state.log.push(None);
-        Some(())
-    }
-
-    fn step(&self, state: &mut State, action: Action) -> Option<()> {
-        match action {
-            Action::Tick => state.tick(),
-            Action::Publisher(p) => self.publisher_step(state, p)?,
-            Action::PublisherSilent(p) => {
-                let Step::Sent(commit, sends) = state.publishers[p].step else { return None };
-                let Change::Publish { over, .. } = commit.change else { return None };
-                state.publishers[p].step =
-                    if self.has(Bug::RebuildAfterSilence) { Step::Rebuild(over) } else { Step::Ask(commit, sends) };
-                state.abandon(commit);
-            }
-            Action::PublisherGivesUp(p) => state.publishers[p].step = Step::Ended(End::Unknown),
-            Action::Look(s, blob) => self.look(state, s, blob)?,
-            Action::Sweeper(s) => self.sweeper_step(state, s)?,
-            Action::SweeperSilent(s) => {
-                let Sweep::Sent(commit, sends) = state.sweepers[s] else { return None };
-                let Change::Condemn { blob, .. } = commit.change else { return None };
-                state.sweepers[s] =
-                    if self.has(Bug::SweeperTrustsSilence) { Sweep::Delete(blob) } else { Sweep::Ask(commit, sends) };
-                state.abandon(commit);
-            }
-            Action::SweeperCrashes(s) => {
-                state.faults += 1;
-                state.sweepers[s] = Sweep::Idle;
-            }
-            Action::Drop(s, blob) => self.drop_row(state, s, blob)?,
-            Action::Late(index) => {
-                let commit = state.late[index];
-                self.execute(state, commit);
-            }
-            Action::Read => state.reader = Some(state.record),
-        }
-        Some(())
-    }
-}
-
 impl State {
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         let older = |age: &mut i8| *age += 1;
         self.publishers.iter_mut().for_each(|publisher| older(&mut publisher.age));
         for payload in &mut self.payloads {
@@ -380,7 +194,7 @@ impl State {
 
     /// Forgets what can't matter any more, so that states that behave alike are one. Ages count up to where the sweeper
     /// with the slowest clock acts.
-    fn normalise(&mut self, slowest: i8) {
+    pub(super) fn normalise(&mut self, slowest: i8) {
         let head = self.head();
         // A head never comes back, so a send under another than the present one is dead.
         self.late.retain(|commit| commit.head == head);
@@ -425,15 +239,15 @@ impl State {
         self.log.drain(..usize::from(oldest));
     }
 
-    fn condemn(&self, sweeper: usize, blob: usize) -> Sweep {
+    pub(super) fn condemn(&self, sweeper: usize, blob: usize) -> Sweep {
         Sweep::Sent(Commit { head: self.head(), change: Change::Condemn { sweeper, blob } }, 1)
     }
 
-    fn head(&self) -> u8 {
+    pub(super) fn head(&self) -> u8 {
         self.log.len() as u8
     }
 
-    fn abandon(&mut self, commit: Commit) {
+    pub(super) fn abandon(&mut self, commit: Commit) {
         self.faults += 1;
         if !self.late.contains(&commit) {
             self.late.push(commit);
@@ -445,11 +259,11 @@ impl State {
         self.publishers.iter().filter(move |publisher| publisher.step == Step::Ended(how))
     }
 
-    fn there(&self, blob: usize) -> bool {
+    pub(super) fn there(&self, blob: usize) -> bool {
         matches!(self.payloads[blob], Payload::There(_))
     }
 
-    fn rows(&self) -> impl Iterator<Item = (usize, Ledger)> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = (usize, Ledger)> {
         self.ledger.iter().enumerate().filter_map(|(blob, row)| row.map(|row| (blob, row)))
     }
 }
