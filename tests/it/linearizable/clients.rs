@@ -72,7 +72,7 @@ impl Dice {
     }
 }
 
-fn end(read: bool, answer: Result<Ret>) -> End {
+fn end(op: Op, answer: Result<Ret>) -> End {
     let error: StoreError = match answer {
         Ok(ret) => return End::Returned(ret),
         Err(error) => error,
@@ -81,15 +81,17 @@ fn end(read: bool, answer: Result<Ret>) -> End {
         (ErrorKind::Conflict { .. }, Outcome::NotApplied) => End::Returned(Ret::Conflict),
         (ErrorKind::AlreadyExists, Outcome::NotApplied) => End::Returned(Ret::AlreadyExists),
         (ErrorKind::Conflict { .. } | ErrorKind::AlreadyExists, other) => panic!("a conflict that is {other}: {error}"),
-        _ if read => End::Nothing,
-        (ErrorKind::Timeout | ErrorKind::Unavailable { .. } | ErrorKind::Throttled { .. }, outcome) => match outcome {
-            Outcome::NotApplied => End::Nothing,
-            // Applied without an answer: as good as unknown to this check.
-            Outcome::Applied | Outcome::Unknown => {
-                eprintln!("UNK {outcome} {error}");
-                End::Unknown
+        (ErrorKind::Timeout | ErrorKind::Unavailable { .. } | ErrorKind::Throttled { .. }, outcome) => {
+            match (outcome, op) {
+                (_, Op::Get) | (Outcome::NotApplied, _) => End::Nothing,
+                (Outcome::Applied, Op::PutAny(_) | Op::PutAbsent(_) | Op::PutExact { .. }) => {
+                    End::Returned(Ret::Written)
+                }
+                (Outcome::Applied, Op::DeleteExact { .. }) => End::Returned(Ret::Deleted(true)),
+                // Whether there was something to delete is not said.
+                (Outcome::Applied, Op::DeleteAny) | (Outcome::Unknown, _) => End::Unknown,
             }
-        },
+        }
         _ => panic!("no fault explains this: {error}"),
     }
 }
@@ -140,7 +142,7 @@ async fn client(cell: &dyn Cell, stores: &Stores, history: &Mutex<History>, clie
             }
             ret
         });
-        history.lock().unwrap().ended(call, end(op == Op::Get, answer));
+        history.lock().unwrap().ended(call, end(op, answer));
     }
 }
 

@@ -45,7 +45,7 @@ impl Planted {
     fn third(&self, wrong: Wrong) -> bool {
         let mut calls = self.calls.lock().unwrap();
         *calls += 1;
-        self.wrong == wrong && *calls % 3 == 0
+        self.wrong == wrong && calls.is_multiple_of(3)
     }
 }
 
