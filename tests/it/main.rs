@@ -2,10 +2,10 @@
 
 #[cfg(feature = "emulator")]
 mod budgets;
-#[cfg(feature = "emulator")]
-mod committer;
 #[cfg(feature = "conformance")]
 mod campaign;
+#[cfg(feature = "emulator")]
+mod committer;
 #[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "cli")]

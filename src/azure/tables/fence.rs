@@ -160,7 +160,8 @@ impl Delivery for Sending<'_> {
         }
     }
 
-    /// The change row at the place of the transaction's own, and then the head if there is none.
+    /// The change row at the place of the transaction's own; if there is none, the head; and the row once more if the head
+    /// has moved, as it may have just then, and the row with it.
     async fn evidence(&self, _last: outcome::Answer) -> Result<Evidence<()>, StoreError> {
         let read = |key: String, column| async move {
             let columns = [column];
@@ -169,17 +170,22 @@ impl Delivery for Sending<'_> {
             self.party.share("get", 1);
             row
         };
-        let Fenced { after, .. } = self.fenced;
-        let found = match read(history::row_key(after.seq), "Commit").await? {
-            None => {
-                let head = read(head::HEAD.to_owned(), "Seq").await?.and_then(|head| head.etag);
-                AtPlace::Nothing { fence_unmoved: head.as_deref() == self.fenced.tag() }
-            }
-            Some(row) => match row.string("Commit") {
-                Some(commit) if commit == after.commit => AtPlace::Own,
+        let at_place = || async {
+            let row = read(history::row_key(self.fenced.after.seq), "Commit").await?;
+            Ok::<_, StoreError>(row.map(|row| match row.string("Commit") {
+                Some(commit) if commit == self.fenced.after.commit => AtPlace::Own,
                 Some(_) => AtPlace::Another,
                 None => AtPlace::Unreadable,
-            },
+            }))
+        };
+        let found = match at_place().await? {
+            Some(found) => found,
+            None => {
+                let head = read(head::HEAD.to_owned(), "Seq").await?.and_then(|head| head.etag);
+                let fence_unmoved = head.as_deref() == self.fenced.tag();
+                let again = if fence_unmoved { None } else { at_place().await? };
+                again.unwrap_or(AtPlace::Nothing { fence_unmoved })
+            }
         };
         Ok(match judge_place(found) {
             Verdict::Applied | Verdict::AppliedAndReplaced => Evidence::Applied(()),

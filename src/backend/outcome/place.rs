@@ -9,7 +9,7 @@ pub enum AtPlace {
     Own,
     /// Another commit.
     Another,
-    /// Nothing.
+    /// Nothing; if the fence has moved, also not when looked for again after that was seen.
     Nothing {
         /// Whether the fence, read afterwards, is still the one that the commit was sent under.
         fence_unmoved: bool,

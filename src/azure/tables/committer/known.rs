@@ -1,9 +1,16 @@
 //! What this process knows of a partition: its head, and records that its own commits wrote.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::azure::tables::head::Head;
-use crate::contract::Witness;
+use crate::contract::{MAX_DEADLINE, Witness};
+
+/// How long a head is good for: whoever sends under it must find the change row at its place until the call's deadline, and
+/// change rows are kept for twice the longest deadline.
+const HEAD_TIME: Duration = MAX_DEADLINE;
 
 /// The most records known of one partition. Beyond it the one learnt earliest is forgotten, which costs one read.
 const MAX_KNOWN_RECORDS: usize = 128;
@@ -15,7 +22,7 @@ const MAX_KNOWN_RECORDS: usize = 128;
 /// is refused or read from the service is never decided from here.
 #[derive(Debug, Default)]
 pub(in crate::azure::tables) struct Known {
-    head: Option<Head>,
+    head: Option<(Head, Instant)>,
     records: HashMap<String, Learnt>,
     lessons: u64,
 }
@@ -30,21 +37,22 @@ struct Learnt {
 impl Known {
     /// A head that was read, and no record.
     pub(in crate::azure::tables) fn read(head: Head) -> Self {
-        Self { head: Some(head), ..Self::default() }
+        Self { head: Some((head, Instant::now())), ..Self::default() }
     }
 
-    /// The partition's head.
+    /// The partition's head, unless it was learnt too long ago.
     pub(in crate::azure::tables) fn head(&self) -> Option<&Head> {
-        self.head.as_ref()
+        self.head.as_ref().filter(|(_, learnt)| learnt.elapsed() < HEAD_TIME).map(|(head, _)| head)
     }
 
     /// An own commit replaced the head known so far: records stay known, but for those it wrote.
     pub(in crate::azure::tables) fn advance(&mut self, head: Head) {
-        self.head = Some(head);
+        self.head = Some((head, Instant::now()));
     }
 
-    /// What is known of a record: its state, or that there is none.
+    /// What is known of a record under the head: its state, or that there is none.
     pub(super) fn record(&self, key: &str) -> Option<Option<&Witness>> {
+        self.head()?;
         self.records.get(key).map(|learnt| learnt.state.as_ref())
     }
 
@@ -73,9 +81,13 @@ impl Known {
 mod tests {
     use super::*;
 
+    fn head() -> Head {
+        Head { seq: 1, number: 1, floor: 0, commit: String::new(), tag: "t".into() }
+    }
+
     #[test]
     fn what_is_known_is_bounded_and_the_oldest_lesson_goes_first() {
-        let mut known = Known::default();
+        let mut known = Known::read(head());
         for n in 0..MAX_KNOWN_RECORDS {
             known.learn(&n.to_string(), None);
         }
@@ -88,5 +100,17 @@ mod tests {
         assert_eq!(known.record("new"), None);
         known.forget_records();
         assert!(known.records.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_learnt_too_long_ago_is_read_again_and_no_record_is_known_without_it() {
+        let mut known = Known::read(head());
+        known.learn("a", None);
+        tokio::time::advance(HEAD_TIME - Duration::from_millis(1)).await;
+        assert_eq!((known.head(), known.record("a")), (Some(&head()), Some(None)));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!((known.head(), known.record("a")), (None, None));
+        known.advance(head());
+        assert_eq!((known.head(), known.record("a")), (Some(&head()), Some(None)));
     }
 }

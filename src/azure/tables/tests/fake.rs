@@ -54,6 +54,8 @@ pub(super) struct State {
     lost: String,
     /// What others do right before each transaction, as many times.
     pub(super) interventions: (usize, Option<fn(&mut State)>),
+    /// What happens right before the head is read next.
+    pub(super) before_head: Option<fn(&mut State)>,
     /// Rows of a page; 1,000 if 0.
     pub(super) page: usize,
     /// Answers every query with an empty page and a continuation first.
@@ -377,6 +379,11 @@ impl Fake {
             }));
         }
         state.log.push(format!("get {}", keys.1));
+        if keys.1 == HEAD
+            && let Some(happens) = state.before_head.take()
+        {
+            happens(&mut state);
+        }
         let select = url.query_pairs().find(|(name, _)| name == "$select").map(|(_, names)| names.into_owned());
         Some(Ok(match state.rows.get(&keys) {
             None => answer(404, Headers::new(), refusal(404, "ResourceNotFound", "no")),

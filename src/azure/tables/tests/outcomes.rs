@@ -160,10 +160,32 @@ async fn no_change_row_behind_a_moved_head_is_unknown() {
     let cx = call();
     let answer = table.commit(&cx, Commit::new("p", cx.next_op(), vec![put("m:b", 2, Absent)])).await;
     assert_eq!(kind(&answer.unwrap_err()), ("unavailable", Outcome::Unknown, None));
-    assert_eq!(fake.log(), ["commit lost", "get !c:00000000000000000002", "get !head"]);
+    let place = "get !c:00000000000000000002";
+    assert_eq!(fake.log(), ["commit lost", place, "get !head", place]);
     assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
     // The head is read again: a request that lands late must not go unnoticed.
     assert_eq!(commit(&table, vec![put("m:c", 1, Absent)]).await.1, 2);
+}
+
+#[tokio::test]
+async fn a_commit_that_lands_between_the_two_looks_is_told_by_a_third() {
+    let happens: [fn(&mut State); 2] = [State::land_late, State::commit_of_another];
+    for happens in happens {
+        let fake = Fake::default();
+        let table = on(&fake);
+        write(&table, "m:a", 1, Absent).await;
+        fake.log();
+        fake.fault(false, None);
+        fake.state().before_head = Some(happens);
+        let (answer, _) = commit(&table, vec![put("m:b", 2, Absent)]).await;
+        assert_eq!(witness(&answer.unwrap()[0]), read(&table, "m:b").await.unwrap().witness());
+        let log = fake.log();
+        let (mut reads, place) =
+            (log.iter().filter(|request| request.starts_with("get")), "get !c:00000000000000000002");
+        assert!([place, "get !head", place].iter().all(|request| reads.next().is_some_and(|read| read == request)));
+        // Sent again only where it was another's commit; the one that landed late is in the log as well.
+        assert_eq!(log.iter().filter(|request| request.starts_with("commit P")).count(), 1, "{log:?}");
+    }
 }
 
 #[tokio::test]
