@@ -237,6 +237,42 @@ async fn a_fence_that_moves_each_time_is_tried_with_pauses_until_the_deadline() 
     assert!((15..=45).contains(&sent), "{sent} transactions");
 }
 
+/// Two calls whose first transaction is held back, and one that comes meanwhile; then all transactions go.
+async fn one_comes_late(fake: &Fake, calls: [Vec<Operation>; 2], table: &FencedTable) {
+    fake.log();
+    let gate = fake.hold();
+    let late = async {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        let late = commit(table, vec![put("m:late", 1, Absent)]);
+        futures::join!(late, async { gate.add_permits(10) }).0.0.unwrap();
+    };
+    futures::join!(together(table, calls), late);
+}
+
+#[tokio::test]
+async fn who_comes_while_the_fence_moved_comes_along() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:x", 1, Absent).await;
+    fake.intervene(1, State::commit_of_another);
+    one_comes_late(&fake, [vec![put("m:a", 1, Absent)], vec![put("m:b", 1, Absent)]], &table).await;
+    let again = "commit P!head P!c:00000000000000000003 Pm:a Pm:b Pm:late";
+    assert_eq!(fake.log(), ["commit P!head refused 0", "get !head", again]);
+}
+
+#[tokio::test]
+async fn who_comes_while_a_stale_call_leaves_waits_for_the_next_group() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:x", 1, Absent).await;
+    one_comes_late(&fake, [vec![put("m:x", 2, Absent)], vec![put("m:b", 1, Absent)]], &table).await;
+    let (refused, again) = ("commit P!head P!c:00000000000000000002 Pm:x refused 2", "Pm:b");
+    let again = format!("commit P!head P!c:00000000000000000002 {again}");
+    assert_eq!(fake.log(), [refused, &again, "commit P!head P!c:00000000000000000003 Pm:late"]);
+}
+
 #[tokio::test]
 async fn groups_of_two_replicas_lose_nothing() {
     let fake = Fake::default();

@@ -33,6 +33,22 @@ fn requests_of_nothing(cx: &CallContext) -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_dropped_while_its_group_reads_is_withdrawn_and_the_others_go() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    fake.state().read_faults.push_back(Reply::Silence);
+    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let cx = call();
+    let dropped = tokio::time::timeout(Duration::from_secs(1), commit_call(&table, &cx, vec![put("m:a", 1, Absent)]));
+    let (dropped, (other, _), ()) =
+        futures::join!(dropped, commit(&table, vec![put("m:b", 1, Absent)]), async { drop(turn) });
+    assert!(dropped.is_err());
+    other.unwrap();
+    assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
+    assert_eq!(fake.log()[1..], ["get !head", "commit P!head P!c:00000000000000000001 P!born Pm:b"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_dropped_after_it_was_sent_is_applied_with_the_others() {
     let fake = Fake::default();
     let table = on(&fake);
