@@ -1,6 +1,6 @@
 //! Commits: budgets, order of requests, conflicts, lost answers, damaged heads.
 
-use super::fake::State;
+use super::fake::{Reply, State};
 use super::*;
 use crate::contract::ErrorKind;
 use Precondition::{Absent, Any};
@@ -124,6 +124,10 @@ async fn deleting_any_finds_the_record_or_nothing() {
     fake.log();
     commit(&on(&fake), vec![delete("m:a", Any), put("m:b", 1, Absent)]).await.0.unwrap();
     assert_eq!(fake.log()[..2], ["get !head", "get m:a"]);
+    // Also when the head has to be asked for twice.
+    fake.state().read_faults.push_back(Reply::Broken);
+    commit(&on(&fake), vec![delete("m:a", Any), put("m:c", 1, Absent)]).await.0.unwrap();
+    assert_eq!(fake.log()[..3], ["read lost", "get !head", "get m:a"]);
 }
 
 #[tokio::test]
