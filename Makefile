@@ -31,10 +31,12 @@ soak: ## 100,000 writes under lost answers, judged from the store's content; pri
 MUTANTS := cargo mutants --no-shuffle --baseline run -o target/mutants
 mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger; needs cargo-mutants
 	mkdir -p target/mutants
-	-$(MUTANTS)/outcomes -f 'src/backend/outcome/*.rs' -f src/backend/delivery.rs -f src/backend/pace.rs -- --lib -- backend::
-	-$(MUTANTS)/ledger -f src/stores/media_publish.rs -f src/stores/once.rs -- --features conformance --lib --test it -- conformance::memory:: stores::
+	-$(MUTANTS)/outcomes -f 'src/backend/outcome/*.rs' -f src/backend/delivery.rs -f src/backend/pace.rs \
+		--cargo-test-arg=--lib -- -- backend::
+	-$(MUTANTS)/ledger -f src/stores/media_publish.rs -f src/stores/once.rs --features conformance \
+		-- --test it -- conformance::memory::media conformance::memory::torn conformance::memory::idempotency
 	-$(MUTANTS)/partition -f 'src/azure/tables/committer/*.rs' -f src/azure/tables/fence.rs -f src/azure/tables/decide.rs -f src/azure/tables/head.rs \
-		-- --features azure --lib -- azure::tables::
+		--features azure --cargo-test-arg=--lib -- -- azure::tables::tests:: azure::tables::committer azure::tables::decide azure::tables::lane azure::tables::head
 	python3 tests/support/mutants.py target/mutants
 
 check: fmt clippy examples docs proofs ## format, lints of five feature sets, examples, documentation, proofs; needs no emulator

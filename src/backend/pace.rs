@@ -18,7 +18,7 @@ const SHORTEST_TRY: Duration = Duration::from_secs(1);
 
 /// When the tries of one call follow each other.
 ///
-/// Where the service says how long to wait, exactly that long. Else a random part of 20 ms, doubled with each try, of at
+/// Where the service says how long to wait, exactly that long; to be asked for nothing is no pause to keep. Else a random part of 20 ms, doubled with each try, of at
 /// most 5 s: so a call of 30 s makes some 15 tries against a service that never answers, and one of 5 minutes some 120.
 #[derive(Debug, Default)]
 pub struct Pace {
@@ -35,7 +35,7 @@ impl Pace {
     pub fn pause(&mut self, asked: Option<Duration>) -> Duration {
         let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.tries)).min(LONGEST);
         self.tries = self.tries.saturating_add(1);
-        asked.unwrap_or_else(|| longest / 2 + jitter(longest / 2, RandomIds.next_id()))
+        asked.filter(|asked| !asked.is_zero()).unwrap_or_else(|| longest / 2 + jitter(longest / 2, RandomIds.next_id()))
     }
 
     /// Waits before the next try after this error.
@@ -114,6 +114,7 @@ mod tests {
             assert!(pause >= longest / 2 && pause <= longest, "{pause:?} of {longest:?}");
             longest = (longest * 2).min(LONGEST);
         }
+        assert!(Pace::new().pause(Some(Duration::ZERO)) >= FIRST / 2);
     }
 
     #[tokio::test(start_paused = true)]

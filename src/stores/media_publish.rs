@@ -368,8 +368,10 @@ impl Stores {
     }
 }
 
-/// An upload that was applied without a published record is no applied call.
+/// An upload that was applied without a published record is no applied call; and a payload's name that is taken is no
+/// conflict with the record.
 fn orphaned(error: StoreError) -> StoreError {
+    let error = if error.is_conflict() { StoreError::contended() } else { error };
     error.with_outcome(Outcome::NotApplied)
 }
 

@@ -10,7 +10,7 @@ use azure_core::http::response::AsyncResponseBody;
 use azure_storage_blob::models::BlobClientDownloadOptions;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
@@ -24,7 +24,7 @@ const CONTENT_RANGE: HeaderName = HeaderName::from_static("content-range");
 /// Times that a body may break before it has yielded another byte.
 const MAX_RESUMES: u32 = 5;
 
-/// The time for the answer to each further range, retries included, and for each wait for bytes of a body. The call's
+/// The time for the answer to each further range, further tries included, and for each wait for bytes of a body. The call's
 /// deadline covers [`open`] alone, so that a long download is not cut short.
 const CHUNK_TIME: Duration = Duration::from_secs(30);
 
@@ -38,14 +38,9 @@ pub(super) async fn open(
     check_byte_range(&wanted, u64::MAX)?;
     let first = wanted.start..wanted.end.min(wanted.start.saturating_add(block_size));
     let request = target.request("get");
-    let part = retried(&target.cx, || async {
-        match fetch(&target, &request, first.clone(), None).await {
-            Ok(part) => Ok(Some(part)),
-            Err(failure) if failure.verdict == Verdict::Missing => Ok(None),
-            Err(failure) => Err(failure.into_error()),
-        }
-    });
-    let Some(part) = part.await? else { return Ok(None) };
+    let Some(part) = retried(&target.cx, || fetch(&target, &request, first.clone(), None)).await? else {
+        return Ok(None);
+    };
     let length = part.total;
     range.map_or(Ok(()), |range| check_byte_range(&range, length))?;
     let etag =
@@ -72,8 +67,15 @@ struct Part {
     etag: Option<Etag>,
 }
 
-/// One GET, or two of an empty blob, which has no range (416): the SDK then asks for the whole.
-async fn fetch(target: &Target, request: &Request, range: Range<u64>, if_match: Option<Etag>) -> Result<Part, Failure> {
+/// One GET, or two of an empty blob, which has no range (416): the SDK then asks for the whole. `None` when there is no
+/// such blob, or when it is not at the ETag asked for.
+async fn fetch(
+    target: &Target,
+    request: &Request,
+    range: Range<u64>,
+    if_match: Option<Etag>,
+) -> Result<Option<Part>, StoreError> {
+    let pinned = if_match.is_some();
     let options = BlobClientDownloadOptions {
         range: Some(range.clone().into()),
         if_match,
@@ -82,7 +84,13 @@ async fn fetch(target: &Target, request: &Request, range: Range<u64>, if_match: 
         method_options: request.options(),
         ..BlobClientDownloadOptions::default()
     };
-    let answer = request.send(target.client.download(Some(options))).await?;
+    let answer = match request.send(target.client.download(Some(options))).await {
+        Ok(answer) => answer,
+        Err(failure) => {
+            let gone = failure.verdict == Verdict::Missing || (pinned && failure.verdict == Verdict::Precondition);
+            return if gone { Ok(None) } else { Err(failure.into_error()) };
+        }
+    };
     let (got, total) = match content_range(&answer.headers) {
         Some((got, total)) => (got, total),
         None => {
@@ -91,9 +99,9 @@ async fn fetch(target: &Target, request: &Request, range: Range<u64>, if_match: 
         }
     };
     if got.start != range.start && total > 0 {
-        return Err(Failure::unreadable());
+        return Err(Failure::unreadable().into_error());
     }
-    Ok(Part { body: answer.body, range: got, total, etag: answer.properties.etag })
+    Ok(Some(Part { body: answer.body, range: got, total, etag: answer.properties.etag }))
 }
 
 /// `bytes first-last/total` of a ranged answer (RFC 9110, 14.4).
@@ -116,19 +124,13 @@ impl Version {
     /// Asks for bytes from `next` on: a body and where it ends.
     async fn from(&self, next: u64, end: u64) -> Result<(AsyncResponseBody, u64), StoreError> {
         let range = next..end.min(next.saturating_add(self.block_size));
-        let replaced =
-            || StoreError::integrity("the version of a payload: it was replaced or removed while it was read");
         let request = self.target.request("get");
         let cx = self.target.cx.until(Instant::now() + CHUNK_TIME);
-        retried(&cx, || async {
-            match fetch(&self.target, &request, range.clone(), Some(self.etag.clone())).await {
-                Ok(part) if part.total != self.length => Err(replaced()),
-                Ok(part) => Ok((part.body, part.range.end)),
-                Err(failure) if matches!(failure.verdict, Verdict::Precondition | Verdict::Missing) => Err(replaced()),
-                Err(failure) => Err(failure.into_error()),
-            }
-        })
-        .await
+        let part = || fetch(&self.target, &request, range.clone(), Some(self.etag.clone()));
+        match retried(&cx, part).await? {
+            Some(part) if part.total == self.length => Ok((part.body, part.range.end)),
+            _ => Err(StoreError::integrity("the version of a payload: it was replaced or removed while it was read")),
+        }
     }
 }
 
@@ -159,7 +161,8 @@ impl Download {
                         return Err(StoreError::integrity("the length of a payload: more bytes than asked for"));
                     }
                     self.next += bytes.len() as u64;
-                    (self.resumes, self.pace) = (0, Pace::new());
+                    self.resumes = 0;
+                    self.pace = Pace::new();
                     if self.next == *end {
                         self.part = None;
                     }
@@ -174,7 +177,7 @@ impl Download {
             if self.resumes > MAX_RESUMES {
                 return Err(broken);
             }
-            sleep(self.pace.pause(None)).await;
+            tokio::time::sleep(self.pace.pause(None)).await;
         }
         Ok(None)
     }

@@ -13,7 +13,6 @@ use std::time::Duration;
 use azure_core::error::ErrorKind as SdkErrorKind;
 use azure_core::http::headers::{HeaderName, Headers};
 
-use crate::backend::Reply;
 use crate::contract::{ErrorKind, StoreError};
 
 /// The most blocks of a blob ("Put Block List").
@@ -86,14 +85,6 @@ impl Failure {
     pub(super) fn into_error(self) -> StoreError {
         self.error
     }
-
-    /// How the send of a write ended, where neither a name taken nor a blob missing is an answer.
-    pub(super) fn into_reply<A, R>(self) -> Reply<A, R> {
-        match self.verdict {
-            Verdict::Open => Reply::Open(self.error),
-            Verdict::Refused | Verdict::Precondition | Verdict::Missing => Reply::NotExecuted(self.error),
-        }
-    }
 }
 
 /// The service's code, or nothing where it is absent or has no form of a code.
@@ -102,14 +93,15 @@ pub(super) fn code_of(headers: &Headers) -> &str {
     if code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric()) { code } else { "" }
 }
 
-/// How long the service asks to wait.
+/// How long the service asks to wait; no time at all is no answer to that.
 fn retry_after(headers: &Headers) -> Option<Duration> {
     let number = |name: &'static str| {
         let text = headers.get_optional_str(&HeaderName::from_static(name))?;
         text.trim().parse::<u64>().ok()
     };
     let millis = number("x-ms-retry-after-ms").or_else(|| number("retry-after-ms"));
-    millis.map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
+    let asked = millis.map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs));
+    asked.filter(|asked| !asked.is_zero())
 }
 
 /// What an unsuccessful status and code mean.
@@ -191,6 +183,7 @@ pub(super) fn classify(
             408 | 504 => (ErrorKind::Timeout, Open),
             413 => limit("request body (bytes)", MAX_BLOCK_BYTES, MAX_BLOCK_BYTES + 1),
             429 => throttled,
+            503 if retry_after.is_some() => (ErrorKind::Throttled { retry_after }, Open),
             400..=499 => (unavailable, Refused),
             _ => (unavailable, Open),
         },
@@ -301,6 +294,10 @@ mod tests {
         assert_eq!(wait(&[busy, ("x-ms-retry-after-ms", "150")]), Some(Duration::from_millis(150)));
         assert_eq!(wait(&[busy, ("retry-after", "soon")]), None);
         assert_eq!(wait(&[busy]), None);
+        assert_eq!(wait(&[busy, ("retry-after", "0")]), None);
+        assert_eq!(wait(&[("retry-after", "3")]), Some(Duration::from_secs(3)), "a 503 that has no code");
+        let uncoded = Failure::read(&answered(&[("retry-after", "3")], ""), "media");
+        assert_eq!(uncoded.verdict, Verdict::Open, "may have been executed");
     }
 
     #[test]

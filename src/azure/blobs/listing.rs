@@ -1,6 +1,4 @@
-//! What exists: head, list, delete, probe.
-
-use std::convert::Infallible;
+//! What exists: head, list, probe.
 
 use azure_core::http::pager::PagerOptions;
 use azure_core::time::OffsetDateTime;
@@ -11,16 +9,11 @@ use azure_storage_blob::models::{
 };
 use futures::TryStreamExt as _;
 use futures::future::try_join_all;
-use tokio::time::Instant;
 
 use super::errors::{Failure, Verdict};
 use super::{Request, Target};
-use crate::backend::outcome::Answer;
-use crate::backend::{
-    BlobArea, BlobHead, BlobName, BlobPage, CallContext, Delivery, Evidence, Pace, PendingWrite, Reply, deliver,
-    retried,
-};
-use crate::contract::{Outcome, StoreError, Timestamp};
+use crate::backend::{BlobArea, BlobHead, BlobName, BlobPage, CallContext, retried};
+use crate::contract::{StoreError, Timestamp};
 
 /// No payload's name: it has no household.
 pub(super) const PROBE_NAME: &str = "health-probe";
@@ -39,76 +32,28 @@ fn timestamp(at: OffsetDateTime) -> Timestamp {
 /// Length and time of creation; `None` when there is no such blob.
 pub(super) async fn head(target: &Target) -> Result<Option<BlobHead>, StoreError> {
     let request = target.request("head");
-    retried(&target.cx, || head_once(target, &request)).await
-}
-
-async fn head_once(target: &Target, request: &Request) -> Result<Option<BlobHead>, StoreError> {
-    let options = BlobClientGetPropertiesOptions {
-        method_options: request.options(),
-        ..BlobClientGetPropertiesOptions::default()
+    let head = || async {
+        let options = BlobClientGetPropertiesOptions {
+            method_options: request.options(),
+            ..BlobClientGetPropertiesOptions::default()
+        };
+        let head = async {
+            let answer = target.client.get_properties(Some(options)).await?;
+            Ok((answer.content_length()?, answer.creation_time()?.or(answer.last_modified()?)))
+        };
+        match request.send(head).await {
+            Ok((length, created)) => blob_head(length, created).map(Some),
+            Err(failure) if failure.verdict == Verdict::Missing => Ok(None),
+            Err(failure) => Err(failure.into_error()),
+        }
     };
-    let head = async {
-        let answer = target.client.get_properties(Some(options)).await?;
-        Ok((answer.content_length()?, answer.creation_time()?.or(answer.last_modified()?)))
-    };
-    match request.send(head).await {
-        Ok((length, created)) => blob_head(length, created).map(Some),
-        Err(failure) if failure.verdict == Verdict::Missing => Ok(None),
-        Err(failure) => Err(failure.into_error()),
-    }
+    retried(&target.cx, head).await
 }
 
 fn blob_head(length: Option<u64>, created: Option<OffsetDateTime>) -> Result<BlobHead, StoreError> {
     match (length, created) {
         (Some(length), Some(created)) => Ok(BlobHead { length, created: timestamp(created) }),
         _ => Err(StoreError::integrity("the length and the time of a payload, which the service left out")),
-    }
-}
-
-/// Deletes a blob. Names are never used twice, so a blob that is gone was deleted, by this call or another: Applied. One
-/// that is still there after a send without an answer may yet go: the delete is sent again.
-pub(super) async fn delete(target: &Target) -> Result<(), StoreError> {
-    let mut pace = Pace::new();
-    let deletion = Deletion { target, request: target.request("delete") };
-    loop {
-        match deliver(&target.cx, &deletion).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.outcome() == Outcome::NotApplied => pace.wait(target.cx.deadline(), error).await?,
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// A delete under way.
-struct Deletion<'a> {
-    target: &'a Target,
-    request: Request,
-}
-
-impl Delivery for Deletion<'_> {
-    type Accepted = ();
-    type Refused = Infallible;
-    type Found = ();
-
-    fn sending(&self) -> Vec<PendingWrite> {
-        vec![self.target.cx.write_sent()]
-    }
-
-    async fn send(&self, until: Instant) -> Reply<(), Infallible> {
-        let options =
-            BlobClientDeleteOptions { method_options: self.request.options(), ..BlobClientDeleteOptions::default() };
-        match self.request.send_until(until, self.target.client.delete(Some(options))).await {
-            Ok(_) => Reply::Accepted(()),
-            Err(failure) if failure.verdict == Verdict::Missing => Reply::Accepted(()),
-            Err(failure) => failure.into_reply(),
-        }
-    }
-
-    async fn evidence(&self, _last: Answer) -> Result<Evidence<()>, StoreError> {
-        Ok(match head_once(self.target, &self.target.request("head")).await? {
-            None => Evidence::Applied(()),
-            Some(_) => Evidence::MayStillLand,
-        })
     }
 }
 
@@ -164,22 +109,22 @@ impl Listing<'_> {
         wanted: usize,
     ) -> Result<(Vec<BlobItem>, Option<String>), StoreError> {
         let request = Request::new(self.cx, "list", self.container);
-        let page = retried(self.cx, || async {
+        let page = || async {
             let options = BlobContainerClientListBlobsOptions {
                 prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
                 start_from: after.map(str::to_owned),
                 marker: marker.clone(),
                 maxresults: i32::try_from(wanted).ok(),
-                method_options: PagerOptions { context: request.metered.context(), ..PagerOptions::default() },
+                method_options: PagerOptions { context: request.options().context, ..PagerOptions::default() },
                 ..BlobContainerClientListBlobsOptions::default()
             };
             let page = async {
-                let mut pages = self.client.list_blobs(Some(options))?.into_pages();
-                pages.try_next().await?.map(|page| page.into_model()).transpose()
+                let page = self.client.list_blobs(Some(options))?.into_pages().try_next().await?;
+                page.map(|page| page.into_model()).transpose()
             };
             request.send(page).await.map_err(Failure::into_error)
-        });
-        let page = page.await?.unwrap_or_default();
+        };
+        let page = retried(self.cx, page).await?.unwrap_or_default();
         Ok((page.blob_items, page.next_marker.filter(|marker| !marker.is_empty())))
     }
 }
@@ -189,7 +134,7 @@ pub(super) async fn probe(targets: &[Target]) -> Result<(), StoreError> {
     try_join_all(targets.iter().map(head)).await?;
     let Some(target) = targets.first() else { return Ok(()) };
     let request = target.request("probe");
-    retried(&target.cx, || async {
+    let refused = || async {
         let options = BlobClientDeleteOptions {
             if_match: Some(IMPOSSIBLE.into()),
             method_options: request.options(),
@@ -200,6 +145,6 @@ pub(super) async fn probe(targets: &[Target]) -> Result<(), StoreError> {
             Err(failure) if matches!(failure.verdict, Verdict::Precondition | Verdict::Missing) => Ok(()),
             Err(failure) => Err(failure.into_error()),
         }
-    })
-    .await
+    };
+    retried(&target.cx, refused).await
 }

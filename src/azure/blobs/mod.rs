@@ -1,9 +1,11 @@
 //! Payloads on Azure Blob Storage, under write-once names.
 //!
-//! Only this folder names types of `azure_storage_blob`. Every request goes through one pipeline: the meter, then signing,
-//! which has to come last. The SDK sends nothing again by itself: reads are made again by
-//! [`retried`], and writes are delivered by [`deliver`](crate::backend::deliver). Names are never used twice, so a
-//! create-only write sent again with the same bytes takes effect at most once.
+//! Only this folder names types of `azure_storage_blob`. Every request goes through one pipeline: the meter, then
+//! signing, which has to come last.
+//!
+//! The SDK never sends anything again: each try is one of ours, so that pauses are as the service asks for them, and an
+//! outcome is never hidden behind a later try. Reads are tried again ([`retried`](crate::backend::retried)), and so are
+//! staged blocks, which nobody sees; the writes that count are delivered ([`writes`]).
 
 mod blocks;
 mod download;
@@ -12,6 +14,7 @@ mod listing;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -147,7 +150,7 @@ impl Target {
     }
 }
 
-/// One request of a call, over all its tries.
+/// One request of a call, counted; all its tries are the same request, one after the other.
 struct Request {
     metered: Metered,
     container: String,
@@ -155,7 +158,8 @@ struct Request {
 
 impl Request {
     fn new(cx: &CallContext, kind: &'static str, container: &str) -> Self {
-        Self { metered: Metered::new(cx, Service::Blobs, kind), container: container.to_owned() }
+        let metered = Metered::new(cx, Service::Blobs, kind);
+        Self { metered, container: container.to_owned() }
     }
 
     fn options(&self) -> ClientMethodOptions<'static> {
@@ -167,18 +171,18 @@ impl Request {
         request.with_subscriber(Dispatch::none()).await.map_err(|error| Failure::read(&error, &self.container))
     }
 
-    /// The same, no longer than `until`.
+    /// The same, and waits for its answer no longer than `until`.
     async fn send_until<T>(
         &self,
         until: Instant,
         request: impl Future<Output = azure_core::Result<T>>,
     ) -> Result<T, Failure> {
-        let sends = self.metered.sends();
-        match timeout_at(until, self.send(request)).await {
-            Ok(answer) => answer,
-            Err(_) if self.metered.sends() == sends => Err(Failure::timeout(Verdict::Refused)),
-            Err(_) => Err(Failure::timeout(Verdict::Open)),
-        }
+        let before = self.metered.sends();
+        let late = |_| {
+            let sent = self.metered.sends() > before;
+            Err(Failure::timeout(if sent { Verdict::Open } else { Verdict::Refused }))
+        };
+        timeout_at(until, self.send(request)).await.unwrap_or_else(late)
     }
 }
 
@@ -210,7 +214,7 @@ impl BlobBackend for AzureBlobs {
 
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError> {
         let target = self.target(cx, name)?;
-        cx.within_deadline(listing::delete(&target)).await
+        cx.within_deadline(writes::delete(&target)).await
     }
 
     async fn list(

@@ -1,14 +1,18 @@
 //! The backend against a scripted service.
 
 mod download;
+mod fake;
+mod faults;
 mod listing;
+mod pacing;
 mod upload;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind as SdkErrorKind};
 use azure_core::http::headers::Headers;
 use azure_core::http::{
@@ -31,7 +35,7 @@ const TIME: &str = "Sun, 01 Mar 2026 08:00:00 GMT";
 const PATH: &str = "kitchen/home/000102030405060708090a0b0c0d0e0f";
 
 /// What the service does with one request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Answer {
     Reply { status: u16, headers: Vec<(&'static str, String)>, body: Vec<Result<Bytes, ()>> },
     Fail(SdkErrorKind),
@@ -67,6 +71,22 @@ impl Answer {
         }
         self
     }
+
+    async fn respond(self) -> azure_core::Result<AsyncRawResponse> {
+        match self {
+            Self::Hang => futures::future::pending().await,
+            Self::Fail(kind) => Err(Error::with_message(kind, "MARK of the transport")),
+            Self::Reply { status, headers, body } => {
+                let mut all = Headers::new();
+                for (name, value) in headers {
+                    all.insert(name, value);
+                }
+                let broken = |_| Error::with_message(SdkErrorKind::Io, "MARK of the body");
+                let body = futures::stream::iter(body).map(move |chunk| chunk.map_err(broken));
+                Ok(AsyncRawResponse::new(StatusCode::from(status), all, body.boxed()))
+            }
+        }
+    }
 }
 
 /// One request as it was sent.
@@ -79,6 +99,14 @@ struct Seen {
 }
 
 impl Seen {
+    fn of(request: &Request) -> Self {
+        let body = match request.body() {
+            Body::Bytes(bytes) => bytes.clone(),
+            Body::SeekableStream(_) => panic!("bodies are sent from memory"),
+        };
+        Self { method: request.method(), url: request.url().clone(), headers: request.headers().clone(), body }
+    }
+
     fn header(&self, name: &'static str) -> Option<&str> {
         self.headers.get_optional_str(&name.into())
     }
@@ -96,19 +124,27 @@ impl Seen {
 #[derive(Debug, Default)]
 struct Script {
     answers: Mutex<VecDeque<Answer>>,
-    /// The answer to everything after those.
-    then: Option<fn() -> Answer>,
+    /// The answer to every request after those.
+    forever: Option<Answer>,
     seen: Mutex<Vec<Seen>>,
 }
 
 impl Script {
     fn of(answers: impl IntoIterator<Item = Answer>) -> Arc<Self> {
-        Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), ..Self::default() })
+        Self::ending(answers, None)
     }
 
-    /// These answers, and then always this one.
-    fn then(answers: impl IntoIterator<Item = Answer>, then: fn() -> Answer) -> Arc<Self> {
-        Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), then: Some(then), ..Self::default() })
+    /// These answers, then the last one again and again.
+    fn then_always(answers: impl IntoIterator<Item = Answer>, last: Answer) -> Arc<Self> {
+        Self::ending(answers, Some(last))
+    }
+
+    fn always(answer: Answer) -> Arc<Self> {
+        Self::then_always([], answer)
+    }
+
+    fn ending(answers: impl IntoIterator<Item = Answer>, forever: Option<Answer>) -> Arc<Self> {
+        Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), forever, seen: Mutex::default() })
     }
 
     fn seen(&self) -> Vec<Seen> {
@@ -124,42 +160,28 @@ impl Script {
 #[async_trait]
 impl HttpClient for Script {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let body = match request.body() {
-            Body::Bytes(bytes) => bytes.clone(),
-            Body::SeekableStream(_) => panic!("bodies are sent from memory"),
-        };
-        self.seen.lock().unwrap().push(Seen {
-            method: request.method(),
-            url: request.url().clone(),
-            headers: request.headers().clone(),
-            body,
-        });
+        self.seen.lock().unwrap().push(Seen::of(request));
         let next = self.answers.lock().unwrap().pop_front();
-        let answer = next.or_else(|| self.then.map(|then| then())).expect("one request more than answers");
-        match answer {
-            Answer::Hang => futures::future::pending().await,
-            Answer::Fail(kind) => Err(Error::with_message(kind, "MARK of the transport")),
-            Answer::Reply { status, headers, body } => {
-                let mut all = Headers::new();
-                for (name, value) in headers {
-                    all.insert(name, value);
-                }
-                let broken = |_| Error::with_message(SdkErrorKind::Io, "MARK of the body");
-                let body = futures::stream::iter(body).map(move |chunk| chunk.map_err(broken));
-                Ok(AsyncRawResponse::new(StatusCode::from(status), all, body.boxed()))
-            }
-        }
+        let answer = next.or_else(|| self.forever.clone()).expect("one request more than answers");
+        answer.respond().await
     }
 }
 
 const TUNING: BlobTuning = BlobTuning { block_size: 4, parallelism: 2 };
 
 fn blobs(script: &Arc<Script>) -> AzureBlobs {
-    let transport = Transport::new(Arc::clone(script) as Arc<dyn HttpClient>);
-    let options = ClientOptions { transport: Some(transport), ..ClientOptions::default() };
+    blobs_over(Arc::clone(script) as Arc<dyn HttpClient>)
+}
+
+fn blobs_over(service: Arc<dyn HttpClient>) -> AzureBlobs {
+    blobs_with(service, None)
+}
+
+fn blobs_with(service: Arc<dyn HttpClient>, credential: Option<Arc<dyn TokenCredential>>) -> AzureBlobs {
+    let options = ClientOptions { transport: Some(Transport::new(service)), ..ClientOptions::default() };
     let containers = [(BlobArea::Media, "xmedia".to_owned()), (BlobArea::Backups, "xbackups".to_owned())];
     let url = URL.parse().unwrap();
-    AzureBlobs::with_client_options(url, None, Vec::new(), containers, TUNING, options).unwrap()
+    AzureBlobs::with_client_options(url, credential, Vec::new(), containers, TUNING, options).unwrap()
 }
 
 fn call() -> CallContext {
@@ -223,21 +245,22 @@ async fn logs_name_neither_payloads_nor_the_sas() {
         Answer::Fail(SdkErrorKind::Io),
         Answer::code(404, "BlobNotFound"),
         Answer::code(403, "AuthenticationFailed"),
-        Answer::code(404, "BlobNotFound"),
-        Answer::new(201).with("content-md5", md5(b"abc")),
+        Answer::new(200).with("content-length", "3"),
         Answer::new(201),
         Answer::new(201),
         Answer::new(201),
         whole().broken(),
         Answer::Fail(SdkErrorKind::Io),
         Answer::code(403, "AuthenticationFailed"),
+        Answer::code(500, "InternalError"),
         Answer::code(403, "AuthenticationFailed"),
         Answer::code(403, "AuthenticationFailed"),
+        Answer::Fail(SdkErrorKind::Io),
         Answer::new(202),
     ]);
     let (blobs, cx, name) = (blobs(&script), call(), name());
     blobs.put(&cx, &name, MediaBody::from(b"abc".to_vec())).await.unwrap();
-    blobs.put(&cx, &name, MediaBody::from(b"abc".to_vec())).await.unwrap();
+    blobs.put(&cx, &name, MediaBody::from(b"abc".to_vec())).await.unwrap_err();
     blobs.put(&cx, &name, MediaBody::from(b"abcdefgh".to_vec())).await.unwrap();
     drain(blobs.open(&cx, &name, None).await.unwrap().unwrap()).await.unwrap_err();
     blobs.head(&cx, &name).await.unwrap_err();
