@@ -121,7 +121,9 @@ async fn a_write_that_never_leaves_is_not_applied() {
     let backend = data.backend(std::slice::from_ref(&fault)).await;
     let cx = call_for(Duration::from_secs(2));
     let error = commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap_err();
-    assert_eq!((error.kind().name(), error.outcome()), ("unavailable", Outcome::NotApplied), "{error}");
+    // The last try may be cut by the deadline before it is refused; it has not left either.
+    assert!(matches!(error.kind(), ErrorKind::Unavailable { contended: false } | ErrorKind::Timeout), "{error}");
+    assert_eq!(error.outcome(), Outcome::NotApplied, "{error}");
     assert!((2..=80).contains(&fault.hit_count()), "{} tries", fault.hit_count());
     assert_eq!(requests(&cx).0, [("create", requests(&cx).1)]);
 }
