@@ -31,6 +31,8 @@ mod properties {
 mod azure {
     use std::time::Duration;
 
+    use std::sync::Arc;
+
     use openjibo_store::conformance::faults::{
         Campaign, Fault, FaultHarness as _, FaultRule, Figures, Peer, RequestKind, When, campaign,
     };
@@ -139,11 +141,14 @@ mod azure {
             let harness = FaultyAzure::new(4).await;
             let cosmos = harness.cosmos.clone();
             let before = cosmos.partitions();
+            // One after the other: two at once would split the same partition.
+            let turn = Arc::new(tokio::sync::Mutex::new(()));
             let split = || {
-                let cosmos = cosmos.clone();
+                let (cosmos, turn) = (cosmos.clone(), turn.clone());
                 Peer::new(move || {
-                    let cosmos = cosmos.clone();
+                    let (cosmos, turn) = (cosmos.clone(), turn.clone());
                     async move {
+                        let _turn = turn.lock().await;
                         cosmos.split_partition(Duration::from_millis(100)).await.expect("the partition splits");
                     }
                 })
