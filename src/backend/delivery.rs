@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::context::{CallContext, PendingWrite};
 use super::outcome::Answer;
-use super::pace::{Pace, asked, retried, try_until};
+use super::pace::{Pace, retried, try_until};
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// How one send of a write ended.
@@ -169,7 +169,7 @@ pub async fn deliver<D: Delivery>(
                 }
             }
         }
-        let pause = pace.pause(asked(&cause));
+        let pause = pace.pause_after(&cause);
         if Instant::now() + pause >= give_up {
             return Err(unknown(cause));
         }

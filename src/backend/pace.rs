@@ -38,6 +38,11 @@ impl Pace {
         asked.filter(|asked| !asked.is_zero()).unwrap_or_else(|| longest / 2 + jitter(longest / 2, RandomIds.next_id()))
     }
 
+    /// How long to wait before the next try after this error.
+    pub fn pause_after(&mut self, error: &StoreError) -> Duration {
+        self.pause(asked(error))
+    }
+
     /// Waits before the next try after this error.
     ///
     /// # Errors
@@ -47,7 +52,7 @@ impl Pace {
         if !error.is_transient() {
             return Err(error);
         }
-        let pause = self.pause(asked(&error));
+        let pause = self.pause_after(&error);
         if Instant::now() + pause >= until {
             return Err(error);
         }
@@ -57,7 +62,7 @@ impl Pace {
 }
 
 /// How long the service asks to wait.
-pub(crate) fn asked(error: &StoreError) -> Option<Duration> {
+fn asked(error: &StoreError) -> Option<Duration> {
     match error.kind() {
         ErrorKind::Throttled { retry_after } => *retry_after,
         _ => None,

@@ -6,15 +6,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 
 use super::Stores;
 use super::household::loop_owner;
 use super::media::{check, place};
+use super::media_payload::{Upload, digest_of};
 use super::once::{Done, Earlier, Once, asked};
 use super::record::{self, Place, RecordValue, Rounds, check_key, check_not_absent, draft, precondition};
 use crate::backend::{
@@ -126,46 +124,8 @@ fn asked_media(media: &NewMedia) -> impl Serialize {
     (media_type, content_type, reference, is_encrypted, meta)
 }
 
-/// The digest of a payload that is not uploaded.
-async fn digest_of(body: MediaBody) -> Result<BlobDigest> {
-    let mut chunks = match body {
-        MediaBody::Bytes(bytes) => stream::iter([Ok(bytes)]).boxed(),
-        MediaBody::Stream(stream) => stream,
-    };
-    let (mut length, mut hash) = (0, Sha256::new());
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        length += chunk.len() as u64;
-        hash.update(&chunk);
-    }
-    Ok(BlobDigest { length, sha256: hash.finalize().into() })
-}
-
 fn asked_payload(digest: &BlobDigest) -> impl Serialize {
     (digest.length, digest.sha256)
-}
-
-/// A body that can be sent again, or only once.
-enum Upload {
-    Again(Bytes),
-    Once(Option<MediaBody>),
-}
-
-impl Upload {
-    fn new(body: MediaBody) -> Self {
-        match body {
-            MediaBody::Bytes(bytes) => Self::Again(bytes),
-            stream @ MediaBody::Stream(_) => Self::Once(Some(stream)),
-        }
-    }
-
-    /// The body to send; `None` when it can't be rewound.
-    fn take(&mut self) -> Option<MediaBody> {
-        match self {
-            Self::Again(bytes) => Some(MediaBody::Bytes(bytes.clone())),
-            Self::Once(body) => body.take(),
-        }
-    }
 }
 
 impl Stores {

@@ -9,6 +9,7 @@ mod health;
 mod household;
 mod lists;
 mod media;
+mod media_payload;
 mod media_publish;
 mod member;
 mod memory;

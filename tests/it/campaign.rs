@@ -5,16 +5,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use openjibo_store::backend::{
-    Backends, CallContext, ChangeCursor, ChangePage, Commit, KeyRange, Operation, PartitionPage, Precondition, Record,
-    RecordBackend, RecordLimits, ScanPage, Written,
-};
+use openjibo_store::backend::{Backends, CallContext, Commit, Operation, Precondition, RecordBackend, Written};
 use openjibo_store::conformance::faults::{Area, Campaign, FaultHarness, FaultPlan, FaultyMemory, Figures, campaign};
 use openjibo_store::conformance::{Harness, Replicas};
-use openjibo_store::{ErrorKind, IdSource as _, RandomIds, Result, Service, StoreError, Stores, memory};
+use openjibo_store::{ErrorKind, IdSource as _, RandomIds, Result, StoreError, Stores, memory};
+
+use crate::support::wrapped::{Around, Wrapped};
 
 /// Writes of all campaigns on Azure together.
 fn writes() -> usize {
@@ -80,29 +78,11 @@ struct Sinner {
 }
 
 #[async_trait]
-impl RecordBackend for Sinner {
-    fn service(&self) -> Service {
-        self.inner.service()
+impl Around for Sinner {
+    fn inner(&self) -> &dyn RecordBackend {
+        &*self.inner
     }
-    fn limits(&self) -> RecordLimits {
-        self.inner.limits()
-    }
-    async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>> {
-        self.inner.get(cx, partition, key).await
-    }
-    async fn scan(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        range: &KeyRange,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ScanPage> {
-        self.inner.scan(cx, partition, range, after, limit).await
-    }
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
-        self.inner.load(cx, partition, range).await
-    }
+
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
         if self.commits.fetch_add(1, Ordering::SeqCst) % 10 != 4 {
             return self.inner.commit(cx, commit).await;
@@ -128,27 +108,6 @@ impl RecordBackend for Sinner {
             }
         }
     }
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
-        self.inner.erase(cx, partition, ranges).await
-    }
-    async fn changes(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        since: Option<&ChangeCursor>,
-        limit: usize,
-    ) -> Result<ChangePage> {
-        self.inner.changes(cx, partition, since, limit).await
-    }
-    async fn partitions(&self, cx: &CallContext, after: Option<&str>, limit: usize) -> Result<PartitionPage> {
-        self.inner.partitions(cx, after, limit).await
-    }
-    async fn probe(&self, cx: &CallContext) -> Result<()> {
-        self.inner.probe(cx).await
-    }
-    async fn close(&self, deadline: Duration) -> Result<()> {
-        self.inner.close(deadline).await
-    }
 }
 
 /// Memory with a sinner in it.
@@ -167,7 +126,7 @@ impl Harness for Sinful {
             sin: self.sin,
             commits: AtomicU64::new(0),
         };
-        let sinful = Backends { memory: Arc::new(sinner), ..self.backends.clone() };
+        let sinful = Backends { memory: Arc::new(Wrapped(sinner)), ..self.backends.clone() };
         Replicas { a: Stores::over(sinful), b: Stores::over(self.backends.clone()) }
     }
 }

@@ -29,9 +29,8 @@ mod properties {
 
 #[cfg(feature = "emulator")]
 mod azure {
-    use std::time::Duration;
-
     use std::sync::Arc;
+    use std::time::Duration;
 
     use openjibo_store::conformance::faults::{
         Campaign, Fault, FaultHarness as _, FaultRule, Figures, Peer, RequestKind, When, campaign,

@@ -2,18 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use openjibo_store::backend::{
-    Backends, CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend,
-    RecordLimits, ScanPage, Written,
-};
+use openjibo_store::backend::{Backends, CallContext, Record, RecordBackend};
 use openjibo_store::{
     AccountId, DeviceId, DeviceRegistration, DeviceStore, ErrorKind, Expect, Freshness, LoopId, LoopMember,
-    LoopMemberStore, LoopScope, MemberId, MemberPatch, MemberStatus, RegistrationOutcome, Result, Service, StoreError,
-    Stores, memory,
+    LoopMemberStore, LoopScope, MemberId, MemberPatch, MemberStatus, RegistrationOutcome, Result, Stores, memory,
 };
+
+use crate::support::wrapped::{Around, Wrapped};
 
 /// Point reads at `Session` answer what they answered the first time, however long ago.
 #[derive(Debug)]
@@ -23,13 +20,11 @@ struct Lagging {
 }
 
 #[async_trait]
-impl RecordBackend for Lagging {
-    fn service(&self) -> Service {
-        self.inner.service()
+impl Around for Lagging {
+    fn inner(&self) -> &dyn RecordBackend {
+        &*self.inner
     }
-    fn limits(&self) -> RecordLimits {
-        self.inner.limits()
-    }
+
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>> {
         let now = self.inner.get(cx, partition, key).await?;
         if cx.freshness() == Freshness::Latest {
@@ -38,50 +33,13 @@ impl RecordBackend for Lagging {
         let place = (partition.to_owned(), key.to_owned());
         Ok(self.seen.lock().unwrap().entry(place).or_insert(now).clone())
     }
-    async fn scan(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        range: &KeyRange,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ScanPage> {
-        self.inner.scan(cx, partition, range, after, limit).await
-    }
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
-        self.inner.load(cx, partition, range).await
-    }
-    async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
-        self.inner.commit(cx, commit).await
-    }
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
-        self.inner.erase(cx, partition, ranges).await
-    }
-    async fn changes(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        since: Option<&ChangeCursor>,
-        limit: usize,
-    ) -> Result<ChangePage> {
-        self.inner.changes(cx, partition, since, limit).await
-    }
-    async fn partitions(&self, cx: &CallContext, after: Option<&str>, limit: usize) -> Result<PartitionPage> {
-        self.inner.partitions(cx, after, limit).await
-    }
-    async fn probe(&self, cx: &CallContext) -> Result<()> {
-        self.inner.probe(cx).await
-    }
-    async fn close(&self, deadline: Duration) -> Result<(), StoreError> {
-        self.inner.close(deadline).await
-    }
 }
 
 /// The fresh stores, and those of a replica that lags.
 fn replicas() -> (Stores, Stores) {
     let fresh = memory::backends();
     let lagging = Lagging { inner: fresh.identity.clone(), seen: Mutex::default() };
-    (Stores::over(fresh.clone()), Stores::over(Backends { identity: Arc::new(lagging), ..fresh }))
+    (Stores::over(fresh.clone()), Stores::over(Backends { identity: Arc::new(Wrapped(lagging)), ..fresh }))
 }
 
 fn home() -> LoopScope {

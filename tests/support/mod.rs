@@ -7,3 +7,4 @@ pub(crate) mod child;
 pub(crate) mod faults;
 #[cfg(target_os = "linux")]
 pub(crate) mod legacy_file;
+pub(crate) mod wrapped;

@@ -116,8 +116,6 @@ where
         Ok(match judge_content(found.map(|found| found == self.content)) {
             outcome::Verdict::Applied | outcome::Verdict::AppliedAndReplaced => Evidence::Applied(last),
             outcome::Verdict::NotApplied => Evidence::NotApplied(last),
-            // What was refused at its only send can't land, though what refused it is gone.
-            outcome::Verdict::StillAsKnown if last == ONLY_SEND_REFUSED => Evidence::NotApplied(last),
             outcome::Verdict::StillAsKnown => Evidence::MayStillLand,
             outcome::Verdict::Unknown => Evidence::Inconclusive,
         })

@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use openjibo_store::backend::{
-    Backends, CallContext, ChangeCursor, ChangePage, Commit, KeyRange, Operation, PartitionPage, Precondition, Record,
-    RecordBackend, RecordLimits, ScanPage, Written,
-};
-use openjibo_store::{Result, Service, StoreError, Stores, memory};
+use openjibo_store::backend::{Backends, CallContext, Commit, Operation, Precondition, Record, RecordBackend, Written};
+use openjibo_store::{Result, Stores, memory};
+
+use crate::support::wrapped::{Around, Wrapped};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
@@ -38,7 +36,7 @@ pub(super) fn stores(wrong: Wrong) -> Stores {
         seen: Mutex::default(),
         again: Mutex::default(),
     };
-    Stores::over(Backends { memory: Arc::new(planted), ..backends })
+    Stores::over(Backends { memory: Arc::new(Wrapped(planted)), ..backends })
 }
 
 impl Planted {
@@ -50,31 +48,17 @@ impl Planted {
 }
 
 #[async_trait]
-impl RecordBackend for Planted {
-    fn service(&self) -> Service {
-        self.inner.service()
+impl Around for Planted {
+    fn inner(&self) -> &dyn RecordBackend {
+        &*self.inner
     }
-    fn limits(&self) -> RecordLimits {
-        self.inner.limits()
-    }
+
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>> {
         let now = self.inner.get(cx, partition, key).await?;
         let before = self.seen.lock().unwrap().insert((partition.to_owned(), key.to_owned()), now.clone());
         if self.third(Wrong::StaleRead) { Ok(before.unwrap_or(now)) } else { Ok(now) }
     }
-    async fn scan(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        range: &KeyRange,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<ScanPage> {
-        self.inner.scan(cx, partition, range, after, limit).await
-    }
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
-        self.inner.load(cx, partition, range).await
-    }
+
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
         let any = commit
             .operations
@@ -90,26 +74,5 @@ impl RecordBackend for Planted {
             self.again.lock().unwrap().insert(copy.partition.clone(), copy);
         }
         Ok(written)
-    }
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
-        self.inner.erase(cx, partition, ranges).await
-    }
-    async fn changes(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        since: Option<&ChangeCursor>,
-        limit: usize,
-    ) -> Result<ChangePage> {
-        self.inner.changes(cx, partition, since, limit).await
-    }
-    async fn partitions(&self, cx: &CallContext, after: Option<&str>, limit: usize) -> Result<PartitionPage> {
-        self.inner.partitions(cx, after, limit).await
-    }
-    async fn probe(&self, cx: &CallContext) -> Result<()> {
-        self.inner.probe(cx).await
-    }
-    async fn close(&self, deadline: Duration) -> Result<(), StoreError> {
-        self.inner.close(deadline).await
     }
 }

@@ -13,7 +13,7 @@ use crate::azure::tables::fence::{Fenced, Moved, Party, Sent};
 use crate::azure::tables::head::Head;
 use crate::azure::tables::lane::Turn;
 use crate::backend::{CallContext, OpId, Pace, PendingWrite, Precondition, Stamp, Written, next_number};
-use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, StoreError};
+use crate::contract::{IdSource as _, Outcome, RandomIds, StoreError};
 
 /// How long a transaction that nobody waits for any more may keep those who wait behind it.
 const UNATTENDED: Duration = Duration::from_secs(1);
@@ -109,11 +109,7 @@ impl<'a> Group<'a> {
 
     /// Waits before the next try after this error: as long as the service asks for. Who can't wait is answered.
     async fn rest(&mut self, error: StoreError) {
-        let asked = match error.kind() {
-            ErrorKind::Throttled { retry_after } => *retry_after,
-            _ => None,
-        };
-        let pause = self.pace.pause(asked);
+        let pause = self.pace.pause_after(&error);
         self.pause(pause, error).await;
     }
 
