@@ -85,6 +85,8 @@ pub mod conformance;
 pub mod contract;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+#[cfg(feature = "journal")]
+pub mod journal;
 pub mod legacy;
 pub mod memory;
 mod stores;

@@ -1,6 +1,5 @@
 //! The locked npm install of Azurite.
 
-use fs4::fs_std::FileExt as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -45,7 +44,7 @@ pub(crate) async fn ensure(folder: &Path) -> Result<(), EmulatorError> {
         .truncate(false)
         .open(folder.join(".install.lock"))
         .map_err(EmulatorError::io("open the install lock"))?;
-    let held = tokio::task::spawn_blocking(move || lock.lock_exclusive().map(|()| lock))
+    let held = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
         .await
         .map_err(|error| EmulatorError::Install { detail: error.to_string() })?
         .map_err(EmulatorError::io("take the install lock"))?;

@@ -1,0 +1,226 @@
+//! What the journal needs of a file system, and no more: the place where tests put faults and power cuts.
+//!
+//! Names are relative to the journal's directory, of [`segment`](is_segment)s joined by `/`: no name leads out of it, and none is read
+//! otherwise by a file system that ignores case, normalises Unicode or knows device names.
+
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// The characters of a file's or folder's name: those that every file system keeps as they are.
+pub(super) fn is_segment(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_=+.".contains(&byte);
+    !text.is_empty() && text.len() <= 255 && !text.starts_with('.') && text.bytes().all(plain)
+}
+
+/// A folder of files.
+pub(super) trait Disk: Send + Sync + Debug + 'static {
+    /// Makes a folder in one that is there. One that is there already is no error. Durable after the parent's
+    /// [`sync_dir`](Self::sync_dir).
+    fn create_dir(&self, name: &str) -> io::Result<()>;
+
+    /// The names in a folder, unsorted, each with whether it is a folder. `NotFound` when the folder does not exist.
+    fn list(&self, dir: &str) -> io::Result<Vec<(String, bool)>>;
+
+    /// Makes a new file: `AlreadyExists` when there is one.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Opens a file: `NotFound` when there is none.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Gives a file or folder another name, in place of what is there. Durable after `sync_dir` of both folders.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Deletes a file. Files open stay readable.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes durable which names a folder holds. The journal's own directory is the empty name.
+    fn sync_dir(&self, dir: &str) -> io::Result<()>;
+}
+
+/// An open file.
+pub(super) trait DiskFile: Send + Sync + Debug {
+    /// The length in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// When it was last written.
+    fn modified(&self) -> io::Result<SystemTime>;
+
+    /// Reads up to `buffer.len()` bytes from this place; 0 at the end.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes all bytes at the end. After an error any part of them may be there.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts the file to this length.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+
+    /// Returns when what was written is durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Reads exactly this many bytes from this place.
+pub(super) fn read_exact(file: &dyn DiskFile, mut offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match file.read_at(offset, &mut bytes[filled..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                filled += read;
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+/// A folder of the operating system.
+#[derive(Debug)]
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn new(root: impl Into<PathBuf>) -> Self {
+        Self(root.into())
+    }
+
+    fn path(&self, name: &str) -> io::Result<PathBuf> {
+        if !name.is_empty() && !name.split('/').all(is_segment) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a name of the journal's"));
+        }
+        Ok(if name.is_empty() { self.0.clone() } else { self.0.join(name) })
+    }
+}
+
+/// Open for reading at any place and for writing at the end.
+#[derive(Debug)]
+struct AppendFile(File);
+
+fn opened(path: &Path, new: bool) -> io::Result<Arc<dyn DiskFile>> {
+    let file = File::options().read(true).append(true).create_new(new).open(path)?;
+    Ok(Arc::new(AppendFile(file)))
+}
+
+impl Disk for Directory {
+    fn create_dir(&self, name: &str) -> io::Result<()> {
+        match fs::create_dir(self.path(name)?) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<(String, bool)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.path(dir)?)? {
+            let entry = entry?;
+            // A name that is not Unicode is none of the journal's, and is still something in its way.
+            found.push((entry.file_name().to_string_lossy().into_owned(), entry.file_type()?.is_dir()));
+        }
+        Ok(found)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        opened(&self.path(name)?, true)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        opened(&self.path(name)?, false)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from)?, self.path(to)?)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name)?)
+    }
+
+    #[cfg(unix)]
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        File::open(self.path(dir)?)?.sync_all()
+    }
+
+    // Windows has no such call: NTFS journals its folders.
+    #[cfg(not(unix))]
+    fn sync_dir(&self, _dir: &str) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for AppendFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn modified(&self) -> io::Result<SystemTime> {
+        self.0.metadata()?.modified()
+    }
+
+    #[cfg(unix)]
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        std::os::windows::fs::FileExt::seek_read(&self.0, buffer, offset)
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.0).write_all(bytes)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        // The length is among what this makes durable; times of access are not.
+        self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_or_are_read_otherwise_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Directory::new(folder.path().join("inside"));
+        fs::create_dir(folder.path().join("inside")).unwrap();
+        for name in ["..", "../out", "a/../../out", "/etc/out", "A", "a//b", ".hidden", "a b", "é", "a\\b", "c:", "a/"] {
+            let error = disk.create(name).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(disk.list("").unwrap(), []);
+    }
+
+    #[test]
+    fn files_grow_at_the_end_and_are_read_anywhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Directory::new(folder.path());
+        disk.create_dir("log").unwrap();
+        let file = disk.create("log/one").unwrap();
+        file.append(b"abc").unwrap();
+        file.append(b"def").unwrap();
+        file.sync().unwrap();
+        assert_eq!(read_exact(&*file, 2, 3).unwrap(), b"cde");
+        assert_eq!(read_exact(&*file, 4, 3).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        file.set_len(4).unwrap();
+        disk.open("log/one").unwrap().append(b"X").unwrap();
+        assert_eq!(read_exact(&*file, 0, 5).unwrap(), b"abcdX");
+        assert_eq!(disk.create("log/one").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        disk.rename("log/one", "log/two").unwrap();
+        disk.remove("log/two").unwrap();
+        assert_eq!(read_exact(&*file, 0, 1).unwrap(), b"a", "an open file outlives its name");
+        disk.sync_dir("log").unwrap();
+        assert_eq!(disk.list("log").unwrap(), []);
+    }
+}

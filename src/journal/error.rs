@@ -1,0 +1,31 @@
+//! What the file system's errors are to a caller.
+
+use std::io;
+
+use crate::contract::{ErrorKind, StoreError};
+
+/// An error of the file system while this was done. Its text is the system's, which holds no name of a file.
+pub(super) fn failed(doing: &'static str, error: &io::Error) -> StoreError {
+    let cause = |what: String| format!("the journal could not {doing}: {what}");
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            let needs = "permission to read and write the journal's directory";
+            StoreError::new(ErrorKind::Denied { needs: needs.into() }).with_cause(cause(plain(error)))
+        }
+        io::ErrorKind::UnexpectedEof => StoreError::corrupt("journal", "a file is shorter than what was written to it"),
+        _ => StoreError::unavailable().with_cause(cause(plain(error))),
+    }
+}
+
+/// The error's text without anything that a layer above the system may have put around it.
+fn plain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code).to_string(),
+        None => error.kind().to_string(),
+    }
+}
+
+/// What every call that would write gets after a sync failed: what is on the disk is not known until the journal is opened again.
+pub(super) fn must_reopen() -> StoreError {
+    StoreError::unavailable().with_cause("the journal must be opened again: what an earlier sync left on the disk is not known")
+}

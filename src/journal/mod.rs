@@ -1,0 +1,7 @@
+//! Durable stores in a local directory.
+
+mod disk;
+mod error;
+mod options;
+
+pub use options::{Durability, JournalOptions};
