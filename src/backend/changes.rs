@@ -52,6 +52,24 @@ impl ChangeCursor {
         }
         Ok(&self.position)
     }
+
+    /// The sequence to go on after, for backends whose position is the partition's sequence: `floor` is the first that is
+    /// still told from, `last` that of the last commit.
+    ///
+    /// # Errors
+    /// Those of [`position`](Self::position), and `SnapshotRequired` for a sequence below the floor or above the last.
+    pub fn sequence(
+        since: Option<&Self>,
+        layout: u32,
+        partition: &str,
+        now: Timestamp,
+        (floor, last): (u64, u64),
+    ) -> Result<u64, StoreError> {
+        let Some(cursor) = since else { return Ok(floor) };
+        let position = cursor.position(layout, partition, now)?.parse().ok();
+        let told = position.filter(|position| (floor..=last).contains(position));
+        told.ok_or_else(|| StoreError::new(ErrorKind::SnapshotRequired))
+    }
 }
 
 impl fmt::Display for ChangeCursor {

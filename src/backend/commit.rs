@@ -6,9 +6,9 @@ use std::fmt;
 use tokio::time::Instant;
 
 use super::context::OpId;
-use super::envelope::{Draft, Record, check_schema};
+use super::envelope::{Before, Draft, Record, check_schema};
 use super::keys::{check_partition, check_record_key};
-use crate::contract::{StoreError, Timestamp, Witness};
+use crate::contract::{ErrorKind, OpTrail, RevisionDigest, StoreError, Timestamp, Witness};
 
 /// What one operation of a commit expects to find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,11 +63,46 @@ impl Operation {
     /// # Errors
     /// `Unsupported` when the record's schema version is higher than the operation's.
     pub fn check_over(&self, record: &Record) -> Result<(), StoreError> {
-        let known = match self {
+        check_schema(self.knows(), record.envelope.schema_version)
+    }
+
+    /// The highest schema version that may be there.
+    fn knows(&self) -> u32 {
+        match self {
             Self::Put { draft, .. } => draft.schema_version,
             Self::Delete { schema_version, .. } => *schema_version,
-        };
-        check_schema(known, record.envelope.schema_version)
+        }
+    }
+
+    /// Whether this operation takes place over what is there: for backends that decide themselves and don't ask a service.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `Conflict` or `Unsupported`.
+    pub fn decide(&self, found: Option<&Witness>) -> Result<(), StoreError> {
+        match (self.expect(), found) {
+            (Precondition::Any | Precondition::Present, Some(there)) => {
+                check_schema(self.knows(), there.schema_version)
+            }
+            (Precondition::Any | Precondition::Absent, None) => Ok(()),
+            (Precondition::Absent, Some(_)) => Err(StoreError::new(ErrorKind::AlreadyExists)),
+            (Precondition::Exact(witness), Some(there)) if there.tag == witness.tag => Ok(()),
+            (Precondition::Exact(_) | Precondition::Present, found) => {
+                Err(StoreError::conflict(found.map(|there| RevisionDigest::new(there.number, &there.tag))))
+            }
+        }
+    }
+
+    /// What a put keeps of what it replaces.
+    pub fn before(&self, found: Option<&Witness>) -> Option<Before> {
+        found.filter(|_| *self.expect() != Precondition::Present).map(Before::live)
+    }
+
+    /// An operation that every backend must refuse, for its probe.
+    pub fn refused(now: Timestamp) -> Self {
+        let nothing =
+            Witness { tag: String::new(), number: 0, created: now, ops: OpTrail::default(), schema_version: 0 };
+        let expect = Precondition::Exact(Box::new(nothing));
+        Self::Delete { key: "probe".into(), expect, schema_version: u32::MAX }
     }
 
     /// The key of the record.

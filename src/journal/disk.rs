@@ -3,7 +3,7 @@
 //! Names are relative to the journal's directory, of [`segment`](is_segment)s joined by `/`: no name leads out of it, and none is read
 //! otherwise by a file system that ignores case, normalises Unicode or knows device names.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -67,22 +67,25 @@ pub(super) fn read_exact(file: &dyn DiskFile, mut offset: u64, length: usize) ->
     let mut bytes = vec![0; length];
     let mut filled = 0;
     while filled < length {
-        match file.read_at(offset, &mut bytes[filled..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => {
-                filled += read;
-                offset += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        let read = file.read_at(offset, &mut bytes[filled..])?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        filled += read;
+        offset += read as u64;
     }
     Ok(bytes)
 }
 
 /// A folder of the operating system.
-#[derive(Debug)]
 pub(super) struct Directory(PathBuf);
+
+// Names of folders hold ids.
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Directory")
+    }
+}
 
 impl Directory {
     pub(super) fn new(root: impl Into<PathBuf>) -> Self {
@@ -98,8 +101,13 @@ impl Directory {
 }
 
 /// Open for reading at any place and for writing at the end.
-#[derive(Debug)]
 struct AppendFile(File);
+
+impl fmt::Debug for AppendFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppendFile")
+    }
+}
 
 fn opened(path: &Path, new: bool) -> io::Result<Arc<dyn DiskFile>> {
     let file = File::options().read(true).append(true).create_new(new).open(path)?;
@@ -161,14 +169,17 @@ impl DiskFile for AppendFile {
         self.0.metadata()?.modified()
     }
 
-    #[cfg(unix)]
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset)
-    }
-
-    #[cfg(windows)]
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_read(&self.0, buffer, offset)
+        loop {
+            #[cfg(unix)]
+            let read = std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset);
+            #[cfg(windows)]
+            let read = std::os::windows::fs::FileExt::seek_read(&self.0, buffer, offset);
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
     }
 
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
@@ -194,7 +205,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let disk = Directory::new(folder.path().join("inside"));
         fs::create_dir(folder.path().join("inside")).unwrap();
-        for name in ["..", "../out", "a/../../out", "/etc/out", "A", "a//b", ".hidden", "a b", "é", "a\\b", "c:", "a/"] {
+        for name in ["..", "../out", "a/../../out", "/etc/out", "A", "a//b", ".hidden", "a b", "é", "a\\b", "c:", "a/"]
+        {
             let error = disk.create(name).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}");
         }

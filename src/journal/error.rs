@@ -27,5 +27,6 @@ fn plain(error: &io::Error) -> String {
 
 /// What every call that would write gets after a sync failed: what is on the disk is not known until the journal is opened again.
 pub(super) fn must_reopen() -> StoreError {
-    StoreError::unavailable().with_cause("the journal must be opened again: what an earlier sync left on the disk is not known")
+    StoreError::unavailable()
+        .with_cause("the journal must be opened again: what an earlier sync left on the disk is not known")
 }

@@ -1,7 +1,223 @@
-//! Durable stores in a local directory.
+//! Durable stores in a local directory: for a household that hosts itself, and for trying things out.
+//!
+//! The log is one append-only sequence of JSON lines, one a commit, in segments; docs/journal-format.md describes it. A write appends and
+//! syncs one line, whatever the store holds. Memory keeps where each record is, and the values last used. Payloads are files.
+//!
+//! One process has a journal open at a time; all handles and clones of it share one writer.
 
+mod batch;
+mod compact;
 mod disk;
 mod error;
+mod index;
+mod line;
+mod lock;
 mod options;
+mod queue;
+mod read;
+mod records;
+mod repair;
+mod replay;
+mod report;
+mod segment;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 pub use options::{Durability, JournalOptions};
+pub use report::{DamagedLine, JournalFigures, OpeningReport, TornWrite};
+
+use crate::backend::Backends;
+use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, Result, StoreError};
+use crate::stores::Stores;
+use disk::{Directory, Disk};
+use error::failed;
+use line::Area;
+use lock::Lock;
+use queue::Alone;
+use records::JournalRecords;
+use writer::{Shared, Writer};
+
+/// The file that is locked.
+const LOCK: &str = "lock";
+/// The folder of payloads, and that of payloads being written.
+const PAYLOADS: &str = "payloads";
+const TEMPORARY: &str = "tmp";
+/// Where a new log is made before it gets its name, and where a repaired one is.
+const UNBORN: &str = "log.new";
+const REPAIRED: &str = "log.repaired";
+/// Logs as they were before a repair.
+const KEPT: &str = "damaged";
+/// Everything that a journal's directory holds.
+const OWN: &[&str] = &[LOCK, segment::LOG, PAYLOADS, TEMPORARY, UNBORN, REPAIRED, KEPT];
+
+/// An open journal. Clones are the same one; it is closed, and its directory unlocked, when the last of them and of the
+/// [`Stores`] over it is dropped.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    handle: Arc<Handle>,
+    blobs: Arc<dyn crate::backend::BlobBackend>,
+    report: Arc<OpeningReport>,
+}
+
+/// What keeps the writer at work.
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Dropped last, when the writer has ended.
+    _lock: Option<Lock>,
+}
+
+impl Handle {
+    /// Makes everything durable that was acknowledged.
+    async fn sync(&self) -> Result<()> {
+        self.shared.queue.alone(|answer| Alone::Sync { answer }).await
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the journal's writer ended in a panic");
+        }
+    }
+}
+
+/// Runs work that blocks where it may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::unavailable().with_cause("a task of the journal ended early")),
+    }
+}
+
+impl Journal {
+    /// Opens the journal in this directory, or begins one in a new or empty directory.
+    ///
+    /// Reads and checks every line of the log; a write that was cut off at its end is cut off, and the
+    /// [report](Self::report) says so. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// `Invalid{path}` when the path is not a directory or holds something else; `Denied` without permission, or when another process
+    /// has the journal open (it is named); `Corrupt` with file and line for damage, unless the options ask for a repair;
+    /// `Unsupported` for a newer format; `Unavailable` for other errors of the file system.
+    pub async fn open(path: impl AsRef<Path>, options: JournalOptions) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let opening = || async move {
+            options.check()?;
+            blocking(move || {
+                let disk = directory(path.clone())?;
+                replay::check_directory(&*disk)?;
+                let lock = Lock::take(&path)?;
+                Self::over(disk, options, Some(lock))
+            })
+            .await
+        };
+        opening().await.map_err(|error| error.in_operation("open"))
+    }
+
+    /// A journal on these files. Blocks.
+    fn over(disk: Arc<dyn Disk>, options: JournalOptions, lock: Option<Lock>) -> Result<Self> {
+        let mut report = OpeningReport::default();
+        repair::end_interrupted(&*disk)?;
+        let replayed = match replay::open(&disk, &mut report) {
+            Err(error) if options.repair && matches!(error.kind(), ErrorKind::Corrupt { .. }) => {
+                report = OpeningReport::default();
+                repair::repair(&*disk, &mut report)?;
+                replay::open(&disk, &mut report)?
+            }
+            other => other?,
+        };
+        let blobs = Arc::new(crate::memory::MemoryBlobs::default());
+        let epoch = replayed.tail.epoch;
+        let shared = Arc::new(Shared::new(disk, options, replayed.index, epoch));
+        let run = RandomIds.next_id().iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+        let mut writer = Writer::new(Arc::clone(&shared), replayed.tail, run);
+        let unended: Vec<(Area, String)> = {
+            let index = shared.index();
+            let erasing = index.partitions().filter(|(.., partition)| partition.erasing);
+            erasing.map(|(area, name, _)| (area, name.to_owned())).collect()
+        };
+        for (area, name) in unended {
+            writer.end_erasure(area, &name).map_err(|error| error.with_outcome(Outcome::NotApplied))?;
+            report.erasures_ended += 1;
+        }
+        let thread = std::thread::Builder::new().name("openjibo-journal".to_owned()).spawn(move || writer.run());
+        let thread = thread.map_err(|error| failed("start its writer", &error))?;
+        let handle = Handle { shared, writer: Mutex::new(Some(thread)), _lock: lock };
+        Ok(Self { handle: Arc::new(handle), blobs, report: Arc::new(report) })
+    }
+
+    /// What opening found.
+    pub fn report(&self) -> &OpeningReport {
+        &self.report
+    }
+
+    /// What has been written since it was opened.
+    pub fn figures(&self) -> JournalFigures {
+        let counters = &self.handle.shared.counters;
+        JournalFigures {
+            commits: counters.commits.load(Ordering::Relaxed),
+            syncs: counters.syncs.load(Ordering::Relaxed),
+            bytes: counters.bytes.load(Ordering::Relaxed),
+            compactions: counters.compactions.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The backends of [`Stores`], for [`Stores::over`].
+    pub fn backends(&self) -> Backends {
+        let options = &self.handle.shared.options;
+        let records = |area, limits| -> Arc<dyn crate::backend::RecordBackend> {
+            Arc::new(JournalRecords { journal: Arc::clone(&self.handle), area, limits })
+        };
+        Backends {
+            identity: records(Area::Identity, options.identity),
+            memory: records(Area::Memory, options.tables),
+            media: records(Area::Media, options.tables),
+            backups: records(Area::Backups, options.tables),
+            blobs: Arc::clone(&self.blobs),
+        }
+    }
+
+    /// Writes every segment anew without what was replaced, deleted or is too old to be told: what the journal does by itself,
+    /// segment by segment, now and for all. Writers wait meanwhile.
+    ///
+    /// # Errors
+    /// Those of the file system; what was written is unharmed.
+    pub async fn compact(&self) -> Result<()> {
+        self.handle.shared.queue.alone(|answer| Alone::Compact { answer }).await.map_err(|e| e.in_operation("compact"))
+    }
+}
+
+/// The directory, made if it is not there.
+fn directory(path: PathBuf) -> Result<Arc<dyn Disk>> {
+    let doing = "open its directory";
+    match std::fs::metadata(&path) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Err(StoreError::invalid("path", "it is not a directory")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(&path).map_err(|error| failed(doing, &error))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(StoreError::invalid("path", "a part of it is not a directory"));
+        }
+        Err(error) => return Err(failed(doing, &error)),
+    }
+    Ok(Arc::new(Directory::new(path)))
+}
+
+impl Stores {
+    /// Stores in this directory, each acknowledged write durable: [`Journal::open`] with the default options.
+    ///
+    /// # Errors
+    /// Those of [`Journal::open`].
+    pub async fn journal(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::over(Journal::open(path, JournalOptions::default()).await?.backends()))
+    }
+}

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    Before, CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation,
-    PartitionPage, Precondition, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
+    CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation,
+    PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
 };
-use crate::contract::{RevisionDigest, Service, StoreError, Timestamp, Witness};
+use crate::contract::{Service, StoreError, Timestamp, Witness};
 
 /// How long changes are kept, as on Azure.
 const RETENTION_MICROS: i64 = CHANGE_RETENTION.as_micros() as i64;
@@ -80,25 +80,11 @@ impl State {
 }
 
 impl Partition {
-    /// Checks one operation's precondition; says whether there is a record.
-    fn check(&self, operation: &Operation) -> Result<Option<&Record>, StoreError> {
-        let found = self.rows.get(operation.key());
-        match (operation.expect(), found) {
-            (Precondition::Any, found) => {
-                found.map_or(Ok(()), |record| operation.check_over(record))?;
-                Ok(found)
-            }
-            (Precondition::Absent, None) => Ok(None),
-            (Precondition::Absent, Some(_)) => Err(StoreError::new(crate::contract::ErrorKind::AlreadyExists)),
-            (Precondition::Exact(witness), Some(record)) if record.tag == witness.tag => Ok(found),
-            (Precondition::Present, Some(record)) => {
-                operation.check_over(record)?;
-                Ok(found)
-            }
-            (Precondition::Exact(_) | Precondition::Present, found) => {
-                Err(StoreError::conflict(found.map(|record| RevisionDigest::new(record.envelope.number, &record.tag))))
-            }
-        }
+    /// Checks one operation's precondition; says what is there.
+    fn check(&self, operation: &Operation) -> Result<Option<Witness>, StoreError> {
+        let found = self.rows.get(operation.key()).map(Record::witness);
+        operation.decide(found.as_ref())?;
+        Ok(found)
     }
 
     fn trim(&mut self, now: Timestamp) {
@@ -185,9 +171,11 @@ impl RecordBackend for MemoryRecords {
         let nothing = Partition::default();
         let found = state.partitions.get(&commit.partition).unwrap_or(&nothing);
         let mut writes = false;
+        let mut before = Vec::with_capacity(commit.operations.len());
         for (index, operation) in commit.operations.iter().enumerate() {
-            let there = found.check(operation).map_err(|error| error.with_index(index))?.is_some();
-            writes |= there || matches!(operation, Operation::Put { .. });
+            let there = found.check(operation).map_err(|error| error.with_index(index))?;
+            writes |= there.is_some() || matches!(operation, Operation::Put { .. });
+            before.push(operation.before(there.as_ref()));
         }
         if !writes {
             return Ok(vec![Written::Nothing; commit.operations.len()]);
@@ -196,13 +184,9 @@ impl RecordBackend for MemoryRecords {
         let stamp = Stamp { number: next_number(partition.number, now), now, op: commit.op };
         let mut changed = Vec::new();
         let mut written = Vec::with_capacity(commit.operations.len());
-        for (operation, tag) in commit.operations.into_iter().zip(tags) {
+        for ((operation, tag), before) in commit.operations.into_iter().zip(tags).zip(before) {
             match operation {
-                Operation::Put { draft, expect } => {
-                    let before = match expect {
-                        Precondition::Present => None,
-                        _ => partition.rows.get(&draft.key).map(|record| Before::live(&record.witness())),
-                    };
+                Operation::Put { draft, .. } => {
                     let key = draft.key.clone();
                     let envelope = draft.stamped(&stamp, before.as_ref());
                     let record = Record { key: key.clone(), envelope, tag };
@@ -258,20 +242,10 @@ impl RecordBackend for MemoryRecords {
     ) -> Result<ChangePage, StoreError> {
         check_partition(name)?;
         Self::count(cx, "changes");
-        let stale = || StoreError::new(crate::contract::ErrorKind::SnapshotRequired);
         let state = self.state();
         let empty = Partition::default();
         let found = state.partitions.get(name).unwrap_or(&empty);
-        let mut position = match since {
-            None => found.floor,
-            Some(cursor) => {
-                let position: u64 = cursor.position(LAYOUT, name, cx.now())?.parse().map_err(|_| stale())?;
-                if position < found.floor || position > found.seq {
-                    return Err(stale());
-                }
-                position
-            }
-        };
+        let mut position = ChangeCursor::sequence(since, LAYOUT, name, cx.now(), (found.floor, found.seq))?;
         let mut changes = Vec::new();
         let start = found.history.partition_point(|change| change.seq <= position);
         for change in &found.history[start..] {
@@ -306,19 +280,7 @@ impl RecordBackend for MemoryRecords {
 
     async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
         Self::count(cx, "probe");
-        let nothing = Witness {
-            tag: String::new(),
-            number: 0,
-            created: cx.now(),
-            ops: crate::contract::OpTrail::default(),
-            schema_version: 0,
-        };
-        let operation = Operation::Delete {
-            key: "probe".into(),
-            expect: Precondition::Exact(Box::new(nothing)),
-            schema_version: u32::MAX,
-        };
-        match Partition::default().check(&operation) {
+        match Operation::refused(cx.now()).decide(None) {
             Err(_) => Ok(()),
             Ok(_) => Err(StoreError::integrity("a conditional write was not refused")),
         }

@@ -5,6 +5,8 @@ pub(crate) mod azure;
 pub(crate) mod child;
 #[cfg(all(feature = "emulator", feature = "conformance"))]
 pub(crate) mod faults;
+#[cfg(all(feature = "journal", feature = "conformance"))]
+pub(crate) mod journal;
 #[cfg(target_os = "linux")]
 pub(crate) mod legacy_file;
 pub(crate) mod wrapped;

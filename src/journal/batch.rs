@@ -1,0 +1,145 @@
+//! Deciding commits against what the log holds and what the same group has already decided, and writing their lines.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::index::{Effect, Facts, Index, Place, tag};
+use super::line::{self, Area, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
+use super::segment::Tail;
+use crate::backend::{CallContext, Commit, Operation, Record, Stamp, Written, next_number};
+use crate::contract::{StoreError, Witness};
+
+/// A commit whose line is written, and not in the index yet.
+pub(super) struct Planned {
+    pub(super) partition: String,
+    pub(super) facts: Facts,
+    pub(super) effects: Vec<Effect>,
+    pub(super) records: Vec<Record>,
+    pub(super) written: Vec<Written>,
+    pub(super) bytes: u64,
+}
+
+/// What a commit comes to.
+pub(super) enum Decided {
+    Write(Planned),
+    /// There is nothing to delete.
+    Nothing(usize),
+}
+
+/// What a group has changed in one partition so far.
+struct Changed {
+    seq: u64,
+    number: u64,
+    rows: HashMap<String, Option<Witness>>,
+}
+
+/// The lines of one group.
+pub(super) struct Batch<'i> {
+    index: &'i Index,
+    run: u64,
+    segment: u64,
+    begin: u64,
+    changed: HashMap<(Area, String), Changed>,
+    /// All lines so far.
+    pub(super) lines: Vec<u8>,
+    /// The check of the last one.
+    pub(super) crc: Crc,
+}
+
+impl<'i> Batch<'i> {
+    /// A group that is written at this place by this opening of the journal.
+    pub(super) fn new(index: &'i Index, run: u64, tail: &Tail) -> Self {
+        let (segment, begin, crc) = (tail.segment, tail.bytes, tail.crc);
+        Self { index, run, segment, begin, changed: HashMap::new(), lines: Vec::new(), crc }
+    }
+
+    fn witness(&self, area: Area, partition: &str, key: &str) -> Option<Witness> {
+        let changed = self.changed.get(&(area, partition.to_owned())).and_then(|changed| changed.rows.get(key));
+        match changed {
+            Some(row) => row.clone(),
+            None => self.index.partition(area, partition)?.witness(key),
+        }
+    }
+
+    /// Decides one commit and writes its line.
+    ///
+    /// # Errors
+    /// Those of [`commit`](crate::backend::RecordBackend::commit) that are known before anything is written.
+    pub(super) fn decide(&mut self, cx: &CallContext, area: Area, commit: Commit) -> Result<Decided, StoreError> {
+        commit.check_build_time()?;
+        let name = commit.partition;
+        let mut found = Vec::with_capacity(commit.operations.len());
+        let mut writes = false;
+        for (index, operation) in commit.operations.iter().enumerate() {
+            let there = self.witness(area, &name, operation.key());
+            operation.decide(there.as_ref()).map_err(|error| error.with_index(index))?;
+            writes |= there.is_some() || matches!(operation, Operation::Put { .. });
+            found.push(there);
+        }
+        if !writes {
+            return Ok(Decided::Nothing(commit.operations.len()));
+        }
+        let place = (area, name.clone());
+        let (seq, number) = match (self.changed.get(&place), self.index.partition(area, &name)) {
+            (Some(changed), _) => (changed.seq, changed.number),
+            (None, Some(known)) => (known.seq, known.number),
+            (None, None) => (0, 0),
+        };
+        let now = cx.now();
+        let stamp = Stamp { number: next_number(number, now), now, op: commit.op };
+        let seq = seq + 1;
+        let mut records: Vec<Record> = Vec::new();
+        let mut done = Vec::new();
+        for (operation, there) in commit.operations.into_iter().zip(&found) {
+            let before = operation.before(there.as_ref());
+            match operation {
+                Operation::Put { draft, .. } => {
+                    let key = draft.key.clone();
+                    let envelope = draft.stamped(&stamp, before.as_ref());
+                    let record = Record { key, envelope, tag: tag(self.run, seq) };
+                    done.push((record.key.clone(), Some(record.witness())));
+                    records.push(record);
+                }
+                Operation::Delete { key, .. } => done.push((key, None)),
+            }
+        }
+        let mut puts = records.iter();
+        let mut operations = Vec::with_capacity(done.len());
+        let mut written = Vec::with_capacity(done.len());
+        for ((key, witness), there) in done.iter().zip(&found) {
+            match (witness, there) {
+                (Some(witness), _) => {
+                    operations.extend(puts.next().map(|record| LineOperation::Put(PutLine::of(key, &record.envelope))));
+                    written.push(Written::Put { witness: witness.clone(), updated: now });
+                }
+                (None, Some(_)) => {
+                    operations.push(LineOperation::Delete(key.into()));
+                    written.push(Written::Deleted);
+                }
+                (None, None) => written.push(Written::Nothing),
+            }
+        }
+        let line = CommitLine::<&Value> {
+            area,
+            partition: (&*name).into(),
+            seq: Fixed(seq),
+            run: Hex(self.run),
+            number: Fixed(stamp.number),
+            at: now,
+            op: commit.op.to_string().into(),
+            operations,
+        };
+        let effects = Effect::of(&line);
+        let offset = self.lines.len() as u64;
+        self.crc = line::write(&mut self.lines, self.crc, Said::Commit(line))?;
+        let bytes = self.lines.len() as u64 - offset;
+        let length = u32::try_from(bytes - 1).map_err(|_| StoreError::limit("line (bytes)", u32::MAX.into(), bytes))?;
+        let place_of = Place { segment: self.segment, offset: self.begin + offset, length };
+        let facts = Facts { area, seq, run: self.run, number: stamp.number, at: now, place: place_of };
+        let changed = self.changed.entry(place).or_insert_with(|| Changed { seq, number: 0, rows: HashMap::new() });
+        (changed.seq, changed.number) = (seq, stamp.number);
+        changed.rows.extend(done);
+        Ok(Decided::Write(Planned { partition: name, facts, effects, records, written, bytes }))
+    }
+}

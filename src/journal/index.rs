@@ -1,0 +1,327 @@
+//! What is in memory of the log: where each record is, and what each write of it must know. Never a value.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use super::disk::DiskFile;
+use super::line::{Area, CommitLine, FloorLine, LineOperation};
+use crate::backend::CHANGE_RETENTION;
+use crate::contract::{OpTrail, Timestamp, Witness};
+
+/// How long changes are told.
+const RETENTION_MICROS: i64 = CHANGE_RETENTION.as_micros() as i64;
+
+/// Where a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) segment: u64,
+    pub(super) offset: u64,
+    /// Without the line feed.
+    pub(super) length: u32,
+}
+
+/// A live record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    /// The commit that wrote it: a line of the partition.
+    pub(super) seq: u64,
+    created: Timestamp,
+    ops: OpTrail,
+    schema_version: u32,
+}
+
+/// A commit's line that holds live records, or changes that are still told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    pub(super) place: Place,
+    pub(super) run: u64,
+    pub(super) number: u64,
+    pub(super) at: Timestamp,
+    /// Live records in it.
+    live: u32,
+}
+
+/// One partition.
+pub(super) struct Partition {
+    /// Short for area and name, while the journal is open.
+    pub(super) id: u32,
+    pub(super) rows: BTreeMap<Box<str>, Row>,
+    pub(super) lines: BTreeMap<u64, Line>,
+    pub(super) seq: u64,
+    pub(super) number: u64,
+    /// Changes up to this sequence are not told any more.
+    pub(super) floor: u64,
+    /// The floor that a line of the log says, and that line's segment.
+    pub(super) marked: Option<(u64, u64)>,
+    /// An erasure has begun and not ended.
+    pub(super) erasing: bool,
+}
+
+/// A file of the log.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) file: Arc<dyn DiskFile>,
+    /// The first segment that was merged into it, or itself.
+    pub(super) from: u64,
+    pub(super) bytes: u64,
+    /// Records that commits wrote in it, and how many of them were replaced or deleted since.
+    puts: u32,
+    dead_puts: u32,
+    /// The time of its youngest commit.
+    newest: Option<Timestamp>,
+    /// For each partition, by its id: keys in it that are no live record's.
+    traces: HashMap<u32, u32>,
+}
+
+impl Segment {
+    pub(super) fn new(file: Arc<dyn DiskFile>, from: u64, bytes: u64) -> Self {
+        Self { file, from, bytes, puts: 0, dead_puts: 0, newest: None, traces: HashMap::new() }
+    }
+
+    /// Whether it holds keys of this partition that are no live record's.
+    pub(super) fn has_traces_of(&self, partition: u32) -> bool {
+        self.traces.contains_key(&partition)
+    }
+
+    /// Whether compacting it would free much: half of its records are dead, or all its changes are too old to be told.
+    pub(super) fn is_worth_compacting(&self, now: Timestamp) -> bool {
+        let old = self.newest.is_some_and(|newest| newest < oldest_told(now));
+        (self.dead_puts > 0 && self.dead_puts >= self.puts / 2) || (old && !self.traces.is_empty())
+    }
+}
+
+/// Changes before this instant are not told any more.
+fn oldest_told(now: Timestamp) -> Timestamp {
+    Timestamp::from_micros(now.as_micros().saturating_sub(RETENTION_MICROS))
+}
+
+/// A commit as far as the index keeps it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    pub(super) area: Area,
+    pub(super) seq: u64,
+    pub(super) run: u64,
+    pub(super) number: u64,
+    pub(super) at: Timestamp,
+    pub(super) place: Place,
+}
+
+/// What one operation means for the index.
+pub(super) enum Effect {
+    Put { key: Box<str>, created: Timestamp, ops: OpTrail, schema_version: u32 },
+    Delete { key: Box<str> },
+    Changed,
+}
+
+impl Effect {
+    /// The effects of a line's operations.
+    pub(super) fn of<V>(line: &CommitLine<'_, V>) -> Vec<Self> {
+        let effect = |operation: &LineOperation<'_, V>| match operation {
+            LineOperation::Put(put) => Self::Put {
+                key: (&*put.key).into(),
+                created: put.created,
+                ops: put.ops.0,
+                schema_version: put.schema_version,
+            },
+            LineOperation::Delete(key) => Self::Delete { key: (&**key).into() },
+            LineOperation::Changed(_) => Self::Changed,
+        };
+        line.operations.iter().map(effect).collect()
+    }
+}
+
+/// All partitions of the four areas, and all segments.
+#[derive(Default)]
+pub(super) struct Index {
+    areas: [BTreeMap<Box<str>, Partition>; 4],
+    pub(super) segments: BTreeMap<u64, Segment>,
+    ids: u32,
+}
+
+// Keys are personal data.
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index").field("segments", &self.segments.len()).finish_non_exhaustive()
+    }
+}
+
+impl Partition {
+    fn new(id: u32) -> Self {
+        let (rows, lines) = (BTreeMap::new(), BTreeMap::new());
+        Self { id, rows, lines, seq: 0, number: 0, floor: 0, marked: None, erasing: false }
+    }
+
+    /// What a write under `Exact` must know of a record. A row's line is always there.
+    pub(super) fn witness(&self, key: &str) -> Option<Witness> {
+        let row = self.rows.get(key)?;
+        let line = self.lines.get(&row.seq)?;
+        Some(Witness {
+            tag: tag(line.run, row.seq),
+            number: line.number,
+            created: row.created,
+            ops: row.ops,
+            schema_version: row.schema_version,
+        })
+    }
+
+    fn raise_floor(&mut self, floor: u64) {
+        if floor <= self.floor {
+            return;
+        }
+        let untold = self.lines.range(self.floor.saturating_add(1)..=floor).filter(|(_, line)| line.live == 0);
+        for seq in untold.map(|(seq, _)| *seq).collect::<Vec<_>>() {
+            self.lines.remove(&seq);
+        }
+        self.floor = floor;
+    }
+
+    /// A record of this commit is live no more. Answers the segment of its line.
+    fn bury(&mut self, row: Row) -> Option<u64> {
+        let line = self.lines.get_mut(&row.seq)?;
+        line.live = line.live.saturating_sub(1);
+        let (segment, live) = (line.place.segment, line.live);
+        if live == 0 && row.seq <= self.floor {
+            self.lines.remove(&row.seq);
+        }
+        Some(segment)
+    }
+
+    /// Lets go of changes that are too old to be told.
+    pub(super) fn trim(&mut self, now: Timestamp) {
+        let oldest = oldest_told(now);
+        let told = self.lines.range(self.floor.saturating_add(1)..);
+        if let Some(floor) = told.take_while(|(_, line)| line.at < oldest).last().map(|(seq, _)| *seq) {
+            self.raise_floor(floor);
+        }
+    }
+}
+
+/// The tag of a record: no other write of it, in whatever opening of the journal, has the same.
+pub(super) fn tag(run: u64, seq: u64) -> String {
+    format!("\"{run:016x}.{seq:x}\"")
+}
+
+impl Index {
+    pub(super) fn partition(&self, area: Area, name: &str) -> Option<&Partition> {
+        self.areas[area as usize].get(name)
+    }
+
+    pub(super) fn area(&self, area: Area) -> &BTreeMap<Box<str>, Partition> {
+        &self.areas[area as usize]
+    }
+
+    /// All partitions.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (Area, &str, &Partition)> {
+        let areas = [Area::Identity, Area::Memory, Area::Media, Area::Backups];
+        areas.into_iter().flat_map(|area| self.area(area).iter().map(move |(name, found)| (area, &**name, found)))
+    }
+
+    pub(super) fn partitions_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.areas.iter_mut().flat_map(BTreeMap::values_mut)
+    }
+
+    pub(super) fn partition_mut(&mut self, area: Area, name: &str) -> &mut Partition {
+        let ids = &mut self.ids;
+        self.areas[area as usize].entry(name.into()).or_insert_with(|| {
+            *ids += 1;
+            Partition::new(*ids)
+        })
+    }
+
+    /// Takes a commit's line in. False when it does not follow the partition's last one.
+    #[must_use]
+    pub(super) fn commit(&mut self, name: &str, facts: Facts, effects: Vec<Effect>) -> bool {
+        let segment = facts.place.segment;
+        self.partition_mut(facts.area, name);
+        let Some(partition) = self.areas[facts.area as usize].get_mut(name) else { return false };
+        if facts.seq <= partition.seq {
+            return false;
+        }
+        let (mut live, mut traces) = (0, 0);
+        for effect in effects {
+            let replaced = match effect {
+                Effect::Put { key, created, ops, schema_version } => {
+                    live += 1;
+                    partition.rows.insert(key, Row { seq: facts.seq, created, ops, schema_version })
+                }
+                Effect::Delete { key } => {
+                    traces += 1;
+                    partition.rows.remove(&key)
+                }
+                Effect::Changed => {
+                    traces += 1;
+                    None
+                }
+            };
+            let buried = replaced.and_then(|row| partition.bury(row));
+            if let Some(segment) = buried.and_then(|segment| self.segments.get_mut(&segment)) {
+                segment.dead_puts += 1;
+                *segment.traces.entry(partition.id).or_default() += 1;
+            }
+        }
+        let Facts { place, run, number, at, .. } = facts;
+        partition.lines.insert(facts.seq, Line { place, run, number, at, live });
+        partition.seq = facts.seq;
+        partition.number = number;
+        partition.trim(at);
+        if let Some(segment) = self.segments.get_mut(&segment) {
+            segment.puts += live;
+            segment.newest = segment.newest.max(Some(at));
+            if traces > 0 {
+                *segment.traces.entry(partition.id).or_default() += traces;
+            }
+        }
+        true
+    }
+
+    /// Takes a floor line of this segment in.
+    pub(super) fn floor(&mut self, line: &FloorLine<'_>, segment: u64) {
+        let partition = self.partition_mut(line.area, &line.partition);
+        partition.seq = partition.seq.max(line.seq.0);
+        partition.number = partition.number.max(line.number.0);
+        partition.erasing = line.erasing;
+        partition.raise_floor(line.floor.0);
+        if partition.marked.is_none_or(|(floor, _)| floor <= line.floor.0) {
+            partition.marked = Some((line.floor.0, segment));
+        }
+    }
+
+    /// Puts a rewritten segment in the place of those it was made of.
+    pub(super) fn replace(&mut self, number: u64, rewritten: Rewritten) {
+        let from = rewritten.segment.from;
+        self.segments.retain(|segment, _| !(from..=number).contains(segment));
+        self.segments.insert(number, rewritten.segment);
+        for (area, name, seq, place) in rewritten.lines {
+            let partition = self.partition_mut(area, &name);
+            if let Some(line) = partition.lines.get_mut(&seq) {
+                line.place = place;
+            }
+        }
+        for (area, name, marked) in rewritten.floors {
+            let partition = self.partition_mut(area, &name);
+            partition.raise_floor(marked);
+            partition.marked = Some((marked, number));
+        }
+    }
+}
+
+/// What compaction wrote.
+pub(super) struct Rewritten {
+    pub(super) segment: Segment,
+    /// Where the commits are now.
+    pub(super) lines: Vec<(Area, Box<str>, u64, Place)>,
+    /// Floors that it states.
+    pub(super) floors: Vec<(Area, Box<str>, u64)>,
+}
+
+impl Segment {
+    /// Counts what compaction wrote into it.
+    pub(super) fn wrote(&mut self, partition: u32, puts: u32, traces: u32, at: Timestamp) {
+        self.puts += puts;
+        self.newest = self.newest.max(Some(at));
+        if traces > 0 {
+            *self.traces.entry(partition).or_default() += traces;
+        }
+    }
+}

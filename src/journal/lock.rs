@@ -1,0 +1,82 @@
+//! One process at a time: a file that the operating system locks for its holder, and unlocks however the holder ends.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use super::LOCK;
+use super::error::failed;
+use crate::contract::{ErrorKind, StoreError, Timestamp};
+
+/// Held as long as this lives.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "the lock is the open file's")] File);
+
+impl Lock {
+    /// Takes the lock of a journal's directory. One that a crashed process held is free.
+    ///
+    /// # Errors
+    /// `Denied` that names the process that holds it, and since when; those of the file system.
+    pub(super) fn take(directory: &Path) -> Result<Self, StoreError> {
+        let doing = "lock the directory";
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(directory.join(LOCK))
+            .map_err(|error| failed(doing, &error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Its holder may not have written it yet.
+                let read = file.read_to_string(&mut holder);
+                let holder = if read.is_ok() && is_holder(&holder) { holder } else { "another process".to_owned() };
+                let needs = format!("the lock of the journal, which is held by {holder}");
+                return Err(StoreError::new(ErrorKind::Denied { needs: needs.into() }));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(doing, &error)),
+        }
+        let holder = format!("process {} since {}", std::process::id(), Timestamp::now());
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(holder.as_bytes()))
+            .and_then(|()| file.flush());
+        written.map_err(|error| failed(doing, &error))?;
+        Ok(Self(file))
+    }
+}
+
+/// Whether a text is one that [`Lock::take`] writes: nothing else is repeated in an error.
+fn is_holder(text: &str) -> bool {
+    let parts = text.strip_prefix("process ").and_then(|rest| rest.split_once(" since "));
+    parts.is_some_and(|(id, since)| id.parse::<u32>().is_ok() && since.parse::<Timestamp>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_told_who_the_first_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = Lock::take(folder.path()).unwrap();
+        let error = Lock::take(folder.path()).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error.kind(), ErrorKind::Denied { .. }), "{text}");
+        assert!(text.contains(&format!("process {} since 20", std::process::id())), "{text}");
+        drop(held);
+        Lock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_somebody_wrote_into_the_file_is_not_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let _held = Lock::take(folder.path()).unwrap();
+        std::fs::write(folder.path().join(LOCK), "process secret since never").unwrap();
+        let text = Lock::take(folder.path()).unwrap_err().to_string();
+        assert!(text.contains("held by another process") && !text.contains("secret"), "{text}");
+    }
+}

@@ -1,0 +1,233 @@
+//! Records in a journal: one responsibility of the four that share it.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Handle;
+use super::disk::DiskFile;
+use super::index::{Partition, Place};
+use super::line::Area;
+use super::queue::Alone;
+use super::read::{Wanted, changes_of};
+use crate::backend::keys::{check_partition, check_range, check_record_key};
+use crate::backend::{
+    CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation, PartitionPage, Record,
+    RecordBackend, RecordLimits, ScanPage, Written,
+};
+use crate::contract::{Service, StoreError};
+
+/// Records of one responsibility.
+#[derive(Debug)]
+pub(super) struct JournalRecords {
+    pub(super) journal: Arc<Handle>,
+    pub(super) area: Area,
+    pub(super) limits: RecordLimits,
+}
+
+impl JournalRecords {
+    fn count(cx: &CallContext, kind: &'static str, cost: Cost) {
+        cx.meter().add(Service::Journal, kind, cost);
+    }
+
+    /// What to read of a partition, as this says, at one instant.
+    fn want<T>(&self, name: &str, of: impl FnOnce(&Partition, &dyn Fn(&str) -> Option<Wanted>) -> T) -> Option<T> {
+        let index = self.journal.shared.index();
+        let partition = index.partition(self.area, name)?;
+        let wanted = |key: &str| Wanted::of(&index, partition, key, partition.rows.get(key)?);
+        Some(of(partition, &wanted))
+    }
+
+    /// The sequence that a cursor goes on after, and the lines behind it that may make a page.
+    fn told(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<(u64, Vec<Told>), StoreError> {
+        let shared = &self.journal.shared;
+        let index = shared.index();
+        let known = index.partition(self.area, partition);
+        let bounds = known.map_or((0, 0), |known| (known.floor, known.seq));
+        let from = ChangeCursor::sequence(since, shared.epoch, partition, cx.now(), bounds)?;
+        let lines = known.into_iter().flat_map(|known| known.lines.range(from.saturating_add(1)..)).take(limit.max(1));
+        let told = lines.filter_map(|(seq, line)| {
+            let file = Arc::clone(&index.segments.get(&line.place.segment)?.file);
+            Some(Told { seq: *seq, number: line.number, place: line.place, file })
+        });
+        Ok((from, told.collect()))
+    }
+
+    /// The records of one instant, in the order asked for.
+    async fn read(&self, wanted: Vec<Wanted>) -> Result<Vec<Record>, StoreError> {
+        let shared = Arc::clone(&self.journal.shared);
+        let known: Option<Vec<Record>> = wanted.iter().map(|wanted| shared.records.known(wanted)).collect();
+        match known {
+            Some(records) => Ok(records),
+            None => super::blocking(move || shared.records.read(&wanted)).await,
+        }
+    }
+}
+
+/// A commit whose changes are told.
+struct Told {
+    seq: u64,
+    number: u64,
+    place: Place,
+    file: Arc<dyn DiskFile>,
+}
+
+/// The keys of a range behind one of them.
+fn keys_behind<'p>(
+    partition: &'p Partition,
+    range: &'p KeyRange,
+    after: Option<&str>,
+) -> impl Iterator<Item = &'p str> {
+    let from = match after {
+        Some(after) if after >= range.from.as_str() => Bound::Excluded(after),
+        _ => Bound::Included(range.from.as_str()),
+    };
+    let keys = partition.rows.range::<str, _>((from, Bound::Unbounded)).map(|(key, _)| &**key);
+    keys.take_while(|key| *key < range.to.as_str())
+}
+
+#[async_trait]
+impl RecordBackend for JournalRecords {
+    fn service(&self) -> Service {
+        Service::Journal
+    }
+
+    fn limits(&self) -> RecordLimits {
+        self.limits
+    }
+
+    async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        check_partition(partition)?;
+        check_record_key(key)?;
+        Self::count(cx, "get", Cost::one());
+        match self.want(partition, |_, wanted| wanted(key)).flatten() {
+            None => Ok(None),
+            Some(wanted) => Ok(self.read(vec![wanted]).await?.pop()),
+        }
+    }
+
+    async fn scan(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ScanPage, StoreError> {
+        check_partition(partition)?;
+        check_range(range)?;
+        Self::count(cx, "query", Cost::one());
+        let limit = limit.clamp(1, self.limits.page);
+        let found = self.want(partition, |partition, wanted| {
+            let mut keys = keys_behind(partition, range, after);
+            let page: Vec<Wanted> = keys.by_ref().take(limit).filter_map(wanted).collect();
+            (page, keys.next().is_some())
+        });
+        let Some((page, more)) = found else { return Ok(ScanPage { records: Vec::new(), next: None }) };
+        let records = self.read(page).await?;
+        let next = records.last().filter(|_| more).map(|last| last.key.clone());
+        Ok(ScanPage { records, next })
+    }
+
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+        check_partition(partition)?;
+        check_range(range)?;
+        Self::count(cx, "query", Cost::one());
+        let all =
+            self.want(partition, |partition, wanted| keys_behind(partition, range, None).filter_map(wanted).collect());
+        self.read(all.unwrap_or_default()).await
+    }
+
+    async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
+        commit.check()?;
+        self.limits.check(&commit)?;
+        commit.check_build_time()?;
+        let done = self.journal.shared.queue.commit(cx, self.area, commit).await;
+        let (bytes_sent, shared) = done.as_ref().map_or((0, false), |done| (done.bytes, done.shared));
+        let requests = u32::from(!shared);
+        let cost = Cost { requests, attempts: requests, shared: u32::from(shared), bytes_sent, ..Cost::default() };
+        Self::count(cx, "commit", cost);
+        Ok(done?.written)
+    }
+
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
+        check_partition(partition)?;
+        ranges.iter().try_for_each(check_range)?;
+        Self::count(cx, "erase", Cost::one());
+        let (cx, area, partition, ranges) = (cx.clone(), self.area, partition.to_owned(), ranges.to_vec());
+        self.journal.shared.queue.alone(|answer| Alone::Erase { cx, area, partition, ranges, answer }).await
+    }
+
+    async fn changes(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage, StoreError> {
+        check_partition(partition)?;
+        Self::count(cx, "changes", Cost::one());
+        // What is told must outlive a power cut: a cursor must not be ahead of what the journal finds when it is opened.
+        self.journal.sync().await?;
+        let epoch = self.journal.shared.epoch;
+        let (from, lines) = self.told(cx, partition, since, limit)?;
+        let read = move || {
+            let (mut position, mut changes) = (from, Vec::new());
+            for Told { seq, number, place, file } in lines {
+                let keys = changes_of(&*file, place)?;
+                if !changes.is_empty() && changes.len() + keys.len() > limit {
+                    break;
+                }
+                position = seq;
+                let entry = |(key, deleted)| ChangeEntry { key, number: Some(number), deleted };
+                changes.extend(keys.into_iter().map(entry));
+            }
+            Ok((position, changes))
+        };
+        let (position, changes) = super::blocking(read).await?;
+        let next = ChangeCursor::new(epoch, partition, position.to_string(), cx.now());
+        Ok(ChangePage { changes, next })
+    }
+
+    async fn partitions(
+        &self,
+        cx: &CallContext,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<PartitionPage, StoreError> {
+        Self::count(cx, "partitions", Cost::one());
+        let index = self.journal.shared.index();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let names = index.area(self.area).range::<str, _>((from, Bound::Unbounded));
+        let mut names = names.map(|(name, _)| name.to_string());
+        let partitions: Vec<String> = names.by_ref().take(limit.max(1)).collect();
+        let next = names.next().and_then(|_| partitions.last().cloned());
+        Ok(PartitionPage { partitions, next })
+    }
+
+    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
+        Self::count(cx, "probe", Cost::one());
+        self.journal.shared.check()?;
+        let commit = Commit::new("probe", cx.next_op(), vec![Operation::refused(cx.now())]);
+        match self.journal.shared.queue.commit(cx, self.area, commit).await {
+            Ok(_) => Err(StoreError::integrity("a conditional write was not refused")),
+            Err(error) if error.is_conflict() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn close(&self, deadline: Duration) -> Result<(), StoreError> {
+        match tokio::time::timeout(deadline, self.journal.sync()).await {
+            Ok(synced) => synced,
+            Err(_) => Err(StoreError::timeout()),
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! The one thread that writes the log: groups of commits under one sync, rotation, erasures, compaction.
+//!
+//! What readers see is what the disk has taken: the index changes after the sync (after the write, where durability is an interval). A
+//! failed write is cut off again, and nothing took place. After a failed sync nobody knows what the disk holds: calls in it are
+//! `Unknown`, and later writes are refused until the journal is opened again.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::batch::{Batch, Decided, Planned};
+use super::disk::Disk;
+use super::error::{failed, must_reopen};
+use super::index::{Index, Segment};
+use super::line::{self, EndLine, Fixed, Said};
+use super::options::{Durability, JournalOptions};
+use super::queue::{Alone, CommitJob, Done, Queue, Work};
+use super::read::Records;
+use super::segment::{self, LOG, Tail};
+use crate::backend::{PendingWrite, Written};
+use crate::contract::{Outcome, StoreError, Timestamp};
+
+/// What has been done since the journal was opened.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) commits: AtomicU64,
+    pub(super) syncs: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) compactions: AtomicU64,
+}
+
+/// What handles and the writer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) options: JournalOptions,
+    index: RwLock<Index>,
+    pub(super) records: Records,
+    pub(super) queue: Queue,
+    pub(super) epoch: u32,
+    broken: AtomicBool,
+    pub(super) counters: Counters,
+}
+
+impl Shared {
+    pub(super) fn new(disk: Arc<dyn Disk>, options: JournalOptions, index: Index, epoch: u32) -> Self {
+        let records = Records::new(options.cache_bytes);
+        let (queue, broken, counters) = (Queue::default(), AtomicBool::new(false), Counters::default());
+        Self { disk, options, index: RwLock::new(index), records, queue, epoch, broken, counters }
+    }
+
+    pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// # Errors
+    /// `Unavailable` after a failed sync.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::SeqCst) { Err(must_reopen()) } else { Ok(()) }
+    }
+}
+
+/// The log's end, and what happens there.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tail: Tail,
+    pub(super) run: u64,
+    /// Since when there is something that was acknowledged and not synced.
+    unsynced: Option<Instant>,
+    /// Whether segments may be worth compacting, and those that were since the last rotation.
+    untidy: bool,
+    tidied: BTreeSet<u64>,
+    /// The last instant that a call's clock said.
+    pub(super) now: Timestamp,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, tail: Tail, run: u64) -> Self {
+        Self { shared, tail, run, unsynced: None, untidy: true, tidied: BTreeSet::new(), now: Timestamp::now() }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        loop {
+            if self.untidy && self.shared.check().is_ok() {
+                self.untidy = self.tidy();
+            }
+            // While there is something to tidy, nothing is waited for.
+            let until = if self.untidy { Some(Instant::now()) } else { self.sync_by() };
+            match self.shared.queue.take(until) {
+                Work::Group(group) => self.group(group),
+                Work::Alone(alone, pending) => self.alone(alone, pending),
+                Work::Idle => {}
+                Work::Closed => break,
+            }
+            if self.sync_by().is_some_and(|by| by <= Instant::now()) {
+                self.sync_and_tell();
+            }
+        }
+        self.sync_and_tell();
+    }
+
+    /// Until when what was acknowledged must be synced.
+    fn sync_by(&self) -> Option<Instant> {
+        match self.shared.options.durability {
+            Durability::EachCommit => None,
+            Durability::Interval(interval) => self.unsynced.map(|since| since + interval),
+        }
+    }
+
+    fn sync_and_tell(&mut self) {
+        if self.unsynced.is_some()
+            && let Err(error) = self.sync()
+        {
+            tracing::error!(
+                kind = error.kind().name(),
+                "writes of the last interval may be lost: the journal's sync failed"
+            );
+        }
+    }
+
+    /// Makes everything durable that was appended.
+    ///
+    /// # Errors
+    /// `Unavailable`, and so for every later write.
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.shared.check()?;
+        if let Err(error) = self.tail.file.sync() {
+            return Err(self.broken("sync what was written", &error));
+        }
+        self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        self.unsynced = None;
+        Ok(())
+    }
+
+    /// From now on nothing is written.
+    pub(super) fn broken(&mut self, doing: &'static str, error: &io::Error) -> StoreError {
+        self.shared.broken.store(true, Ordering::SeqCst);
+        let error = failed(doing, error).with_outcome(Outcome::Unknown);
+        tracing::error!(kind = error.kind().name(), "the journal must be opened again: it could not {doing}");
+        error
+    }
+
+    /// Appends lines, and syncs them unless that may wait.
+    ///
+    /// # Errors
+    /// NotApplied when the lines were cut off again, else Unknown.
+    pub(super) fn append(&mut self, lines: &[u8], crc: line::Crc, may_wait: bool) -> Result<(), StoreError> {
+        self.shared.check()?;
+        if let Err(error) = self.tail.file.append(lines) {
+            // Part of it may be on the disk, whole lines too: they must be off it before anyone is told that nothing took place.
+            let cut = self.tail.file.set_len(self.tail.bytes).and_then(|()| self.tail.file.sync());
+            return match cut {
+                Ok(()) => {
+                    self.unsynced = None;
+                    Err(failed("write to the log", &error))
+                }
+                Err(second) => Err(self.broken("cut off what was half written", &second)),
+            };
+        }
+        self.tail.bytes += lines.len() as u64;
+        self.tail.crc = crc;
+        self.shared.counters.bytes.fetch_add(lines.len() as u64, Ordering::Relaxed);
+        match self.shared.options.durability {
+            Durability::Interval(_) if may_wait => {
+                self.unsynced.get_or_insert_with(Instant::now);
+                Ok(())
+            }
+            _ => self.sync(),
+        }
+    }
+
+    fn group(&mut self, group: Vec<(CommitJob, PendingWrite)>) {
+        if let Some((job, _)) = group.last() {
+            self.now = job.cx.now();
+        }
+        let mut decided = Vec::with_capacity(group.len());
+        let mut callers = Vec::with_capacity(group.len());
+        let full = self.tail.bytes >= self.shared.options.segment_bytes;
+        let ready = self.shared.check().and_then(|()| if full { self.rotate() } else { Ok(()) });
+        let shared = Arc::clone(&self.shared);
+        let (lines, crc) = {
+            let index = shared.index();
+            let mut batch = Batch::new(&index, self.run, &self.tail);
+            for (CommitJob { cx, area, commit, answer, .. }, pending) in group {
+                let result = ready.clone().map_err(not_begun).and_then(|()| batch.decide(&cx, area, commit));
+                decided.push(result);
+                callers.push((answer, pending));
+            }
+            (batch.lines, batch.crc)
+        };
+        let appended = if lines.is_empty() { Ok(()) } else { self.append(&lines, crc, true) };
+        let mut first = true;
+        let mut answers = Vec::with_capacity(decided.len());
+        {
+            let mut index = self.shared.index_mut();
+            for decided in decided {
+                let answer = match (decided, &appended) {
+                    (Ok(Decided::Write(planned)), Ok(())) => {
+                        let done = Done { written: planned.written.clone(), bytes: planned.bytes, shared: !first };
+                        first = false;
+                        self.take_in(&mut index, planned);
+                        Ok(done)
+                    }
+                    (Ok(Decided::Write(_)), Err(error)) => Err(error.clone()),
+                    // Decided against writes of this group that did not take place.
+                    (Ok(Decided::Nothing(_)) | Err(_), Err(error)) => {
+                        Err(error.clone().with_outcome(Outcome::NotApplied))
+                    }
+                    (Ok(Decided::Nothing(operations)), Ok(())) => {
+                        Ok(Done { written: vec![Written::Nothing; operations], bytes: 0, shared: false })
+                    }
+                    (Err(error), Ok(())) => Err(error),
+                };
+                answers.push(answer);
+            }
+        }
+        for (answer, (caller, pending)) in answers.into_iter().zip(callers) {
+            reply(caller, Some(pending), answer, |done| done.bytes > 0);
+        }
+    }
+
+    fn take_in(&self, index: &mut Index, planned: Planned) {
+        let Planned { partition, facts, effects, records, .. } = planned;
+        let follows = index.commit(&partition, facts, effects);
+        debug_assert!(follows, "the writer gives out the sequences");
+        self.shared.counters.commits.fetch_add(1, Ordering::Relaxed);
+        let id = index.partition_mut(facts.area, &partition).id;
+        for record in records {
+            self.shared.records.keep(id, facts.seq, record);
+        }
+    }
+
+    fn alone(&mut self, alone: Alone, pending: Option<PendingWrite>) {
+        match alone {
+            Alone::Erase { cx, area, partition, ranges, answer } => {
+                self.now = cx.now();
+                let erased = self.erase(area, &partition, &ranges);
+                reply(answer, pending, erased, |deleted| *deleted > 0);
+            }
+            Alone::Sync { answer } => {
+                let synced = if self.unsynced.is_some() { self.sync() } else { self.shared.check() };
+                reply(answer, pending, synced, |()| true);
+            }
+            Alone::Compact { answer } => {
+                let compacted = self.compact_all();
+                reply(answer, pending, compacted, |()| true);
+            }
+        }
+    }
+
+    /// Goes on in a new segment.
+    ///
+    /// # Errors
+    /// Nothing was lost: the log goes on in the old one, or not at all.
+    pub(super) fn rotate(&mut self) -> Result<(), StoreError> {
+        let next = self.tail.segment + 1;
+        let name = segment::path(next);
+        let disk = Arc::clone(&self.shared.disk);
+        // An earlier try may have left one, with nothing in it.
+        let made = remove_if_there(&*disk, &name).and_then(|()| {
+            let header = segment::header(next, next, self.tail.epoch, self.tail.crc);
+            let made = segment::create(&*disk, &name, header)?;
+            disk.sync_dir(LOG)?;
+            Ok(made)
+        });
+        // The old segment says that there is a next one only when there is.
+        let sealed = match made {
+            Err(error) => Err(failed("begin a new segment", &error)),
+            Ok(tail) => {
+                let mut lines = Vec::new();
+                let end = EndLine { next: Fixed(next), chain: self.tail.crc };
+                line::write::<()>(&mut lines, self.tail.crc, Said::End(end))
+                    .and_then(|crc| self.append(&lines, crc, false))
+                    .map(|()| tail)
+            }
+        };
+        match sealed {
+            Ok(tail) => {
+                let mut index = self.shared.index_mut();
+                if let Some(old) = index.segments.get_mut(&self.tail.segment) {
+                    old.bytes = self.tail.bytes;
+                }
+                index.segments.insert(next, Segment::new(Arc::clone(&tail.file), next, tail.bytes));
+                drop(index);
+                self.tail = tail;
+                self.untidy = true;
+                self.tidied.clear();
+                Ok(())
+            }
+            Err(error) => {
+                if self.shared.check().is_ok() {
+                    // Opening removes it too, so that it may stay.
+                    remove_if_there(&*disk, &name).ok();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Compacts one segment that is worth it, or merges two that have become small. Whether there may be more to do.
+    fn tidy(&mut self) -> bool {
+        let choice = {
+            let index = self.shared.index();
+            let closed = || index.segments.range(..self.tail.segment);
+            let mut left = closed().filter(|(number, _)| !self.tidied.contains(number));
+            let worth = left.find(|(_, segment)| segment.is_worth_compacting(self.now)).map(|(n, _)| (*n, *n));
+            let small = |a: &Segment, b: &Segment| a.bytes + b.bytes <= self.shared.options.segment_bytes / 2;
+            let pair = || {
+                let pairs = closed().zip(closed().skip(1));
+                pairs.into_iter().find(|((_, a), (_, b))| small(a, b)).map(|((first, _), (last, _))| (*first, *last))
+            };
+            worth.or_else(pair)
+        };
+        let Some((first, last)) = choice else { return false };
+        self.tidied.insert(last);
+        match self.compact(first, last) {
+            Ok(()) => true,
+            Err(error) => {
+                let kind = error.kind().name();
+                tracing::warn!(kind, "a segment of the journal could not be compacted; the next rotation tries again");
+                false
+            }
+        }
+    }
+}
+
+/// A commit of a group that could not begin was not applied, whatever became of the log.
+fn not_begun(error: StoreError) -> StoreError {
+    error.with_outcome(Outcome::NotApplied)
+}
+
+pub(super) fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Settles a write and answers its caller, if it still waits. `wrote` says of a success whether it changed something.
+fn reply<T>(
+    answer: oneshot::Sender<Result<T, StoreError>>,
+    pending: Option<PendingWrite>,
+    result: Result<T, StoreError>,
+    wrote: impl FnOnce(&T) -> bool,
+) {
+    match (&result, pending) {
+        (Ok(done), Some(pending)) => pending.settle(wrote(done)),
+        (Err(error), Some(pending)) if error.outcome() == Outcome::NotApplied => pending.settle(false),
+        // An open outcome stays open for the whole call.
+        _ => {}
+    }
+    answer.send(result).ok();
+}
