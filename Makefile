@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory test soak mutants check fmt clippy docs proofs examples emulators clean
+.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples emulators clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -20,6 +20,11 @@ demo: ## start the emulators, store a household, play a day, read everything bac
 
 demo-memory: ## the same in memory: builds no SDK and needs no emulators
 	cargo run --locked --features cli --bin openjibo-store -- demo --store memory:
+
+demo-local: ## the same in a local directory, twice: the second run finds what the first left; JOURNAL=path for one of your own
+	cargo build --locked --features cli,journal --bin openjibo-store
+	$(if $(JOURNAL),,rm -rf target/demo-journal)
+	for run in 1 2; do $(BIN)/openjibo-store demo --store journal:$(or $(JOURNAL),target/demo-journal) || exit 1; done
 
 test: ## build once, start one set of emulators, run all tests and the examples in the documentation
 	python3 tests/support/run_tests.py
@@ -39,7 +44,7 @@ mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger; n
 		--features azure --cargo-test-arg=--lib -- -- azure::tables::tests:: azure::tables::committer azure::tables::decide azure::tables::lane azure::tables::head
 	python3 tests/support/mutants.py target/mutants
 
-check: fmt clippy examples docs proofs ## format, lints of five feature sets, examples, documentation, proofs; needs no emulator
+check: fmt clippy examples docs proofs ## format, lints of six feature sets, examples, documentation, proofs; needs no emulator
 
 fmt:
 	cargo fmt --check
@@ -49,6 +54,7 @@ clippy:
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --all-targets --features conformance -- -D warnings
 	cargo clippy --locked --all-targets --features cli -- -D warnings
+	cargo clippy --locked --all-targets --features journal,conformance -- -D warnings
 	cargo clippy --locked --all-targets --features azure -- -D warnings
 	cargo clippy --locked --all-targets --all-features -- -D warnings
 
@@ -56,6 +62,7 @@ clippy:
 examples:
 	cargo check --locked --examples
 	cargo check --locked --examples --features azure
+	cargo check --locked --bin openjibo-store --features cli,journal
 	cargo check --locked --bin openjibo-store --features cli,azure
 
 docs:

@@ -1,10 +1,11 @@
 //! The operator binary `openjibo-store`: its arguments, its commands, and its exit codes.
 
+mod check;
 mod demo;
 mod error;
 mod open;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,14 +41,37 @@ enum Command {
     /// a store made for trying.
     #[command(after_help = EXIT_CODES)]
     Demo(DemoArgs),
+    /// Open a store, say what opening it found, and ask every service for one read and one write that it must refuse
+    ///
+    /// Of a journal: how much is in it, whether a write had been cut off at its end, and what a repair left out.
+    #[command(after_help = EXIT_CODES)]
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+struct StoreArgs {
+    /// Where to store: `memory:` in this process; `journal:PATH` a local directory; `emulator:` the emulators that
+    /// OPENJIBO_EMULATORS or AZURE_* name, else a set started for this run; `azure:` what AZURE_* name
+    #[arg(long, value_name = "URL", default_value = "memory:")]
+    store: StoreUrl,
+    /// Open a damaged journal without the lines that can't be read, and name them; the old log is kept in its folder `damaged`
+    #[arg(long)]
+    repair: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
 struct DemoArgs {
-    /// Where to store: `memory:` in this process; `emulator:` the emulators that OPENJIBO_EMULATORS or AZURE_* name, else a set
-    /// started for this run; `azure:` what AZURE_* name
-    #[arg(long, value_name = "URL", default_value = "memory:")]
-    store: StoreUrl,
+    #[command(flatten)]
+    store: StoreArgs,
     /// The personal-memory file to store, instead of the one built in; a regular file, since it is read twice
     #[arg(long, value_name = "FILE")]
     memory: Option<PathBuf>,
@@ -83,8 +107,17 @@ fn run(cli: Cli) -> Result<(), CliError> {
     runtime.block_on(async {
         match cli.command {
             Command::Demo(args) => demo::run(args).await,
+            Command::Check(args) => check::run(args).await,
         }
     })
+}
+
+fn print(text: &str) -> Result<(), CliError> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // The reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        ended => ended.map_err(|error| CliError::Failed(format!("could not print: {error}"))),
+    }
 }
 
 #[cfg(test)]
@@ -103,12 +136,12 @@ mod tests {
 
     #[test]
     fn a_store_is_named_by_its_scheme() {
-        for text in ["memory:", "emulator:", "azure:"] {
+        for text in ["memory:", "emulator:", "azure:", "journal:some/where"] {
             assert_eq!(text.parse::<StoreUrl>().unwrap().to_string(), text);
         }
-        for text in ["", "memory", "memory://", "azure:x", "AZURE:", "nonsense:"] {
+        for text in ["", "memory", "memory://", "azure:x", "AZURE:", "nonsense:", "journal:"] {
             let refusal = text.parse::<StoreUrl>().unwrap_err();
-            for accepted in ["memory:", "emulator:", "azure:"] {
+            for accepted in ["memory:", "journal:PATH", "emulator:", "azure:"] {
                 assert!(refusal.contains(accepted), "{refusal}");
             }
         }

@@ -1,9 +1,11 @@
 //! Opens the stores that an argument names.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::StoreArgs;
 use super::error::CliError;
 #[cfg(feature = "azure")]
 use crate::azure::AzureConfig;
@@ -16,10 +18,12 @@ use crate::stores::Stores;
 const CLOSE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A store named on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StoreUrl {
     /// `memory:`
     Memory,
+    /// `journal:PATH`
+    Journal(PathBuf),
     /// `emulator:`
     Emulator,
     /// `azure:`
@@ -34,18 +38,22 @@ impl FromStr for StoreUrl {
             "memory:" => Ok(Self::Memory),
             "emulator:" => Ok(Self::Emulator),
             "azure:" => Ok(Self::Azure),
-            _ => Err("a store is one of memory:, emulator:, azure:".to_owned()),
+            _ => match text.strip_prefix("journal:") {
+                Some(path) if !path.is_empty() => Ok(Self::Journal(path.into())),
+                _ => Err("a store is one of memory:, journal:PATH, emulator:, azure:".to_owned()),
+            },
         }
     }
 }
 
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Memory => "memory:",
-            Self::Emulator => "emulator:",
-            Self::Azure => "azure:",
-        })
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Journal(path) => write!(f, "journal:{}", path.display()),
+            Self::Emulator => f.write_str("emulator:"),
+            Self::Azure => f.write_str("azure:"),
+        }
     }
 }
 
@@ -61,8 +69,9 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    fn in_process() -> Self {
-        Self { identity: "memory".to_owned(), memory: "memory".to_owned(), media: "memory".to_owned() }
+    /// All in one place.
+    fn at(place: &str) -> Self {
+        Self { identity: place.to_owned(), memory: place.to_owned(), media: place.to_owned() }
     }
 
     #[cfg(feature = "azure")]
@@ -82,6 +91,7 @@ pub(crate) struct Opened {
     pub(crate) stores: Stores,
     /// Where they keep things.
     pub(crate) places: Places,
+    found: Option<Found>,
     #[cfg(feature = "azure")]
     config: Option<AzureConfig>,
     /// A set started for this run; it ends with this value.
@@ -89,26 +99,117 @@ pub(crate) struct Opened {
     _emulators: Option<Emulators>,
 }
 
+/// What opening a journal found.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Found {
+    event: &'static str,
+    partitions: u64,
+    records: u64,
+    commits: u64,
+    segments: u64,
+    bytes: u64,
+    /// Bytes of a write that was cut off at the end.
+    torn_bytes: u64,
+    /// Where lines can't be read, and why.
+    damaged: Vec<String>,
+    erasures_ended: u64,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { partitions, records, commits, segments, bytes, torn_bytes, damaged, erasures_ended, .. } = self;
+        write!(
+            f,
+            "journal: {records} records in {partitions} partitions; {commits} commits, {segments} segments, {bytes} bytes"
+        )?;
+        if *torn_bytes > 0 {
+            write!(f, "; a write cut off at the end was removed ({torn_bytes} bytes, never acknowledged)")?;
+        }
+        if *erasures_ended > 0 {
+            write!(f, "; {erasures_ended} erasures that had been cut off were ended")?;
+        }
+        damaged.iter().try_for_each(|line| write!(f, "\njournal: left out: {line}"))
+    }
+}
+
+impl Found {
+    /// The form for programs.
+    pub(crate) fn json_line(&self) -> String {
+        // Numbers and texts alone: it always has a form.
+        serde_json::to_string(self).map(|line| line + "\n").unwrap_or_default()
+    }
+}
+
 /// Opens the stores, and starts and sets up emulators where the argument asks for them.
 ///
 /// # Errors
 /// [`CliError::Config`] when the settings can't be used or the program was built without what they need.
-pub(crate) async fn open(url: StoreUrl) -> Result<Opened, CliError> {
-    match url {
-        StoreUrl::Memory => Ok(Opened {
-            stores: Stores::in_memory(),
-            places: Places::in_process(),
-            #[cfg(feature = "azure")]
-            config: None,
-            #[cfg(feature = "emulator")]
-            _emulators: None,
-        }),
+pub(crate) async fn open(args: &StoreArgs) -> Result<Opened, CliError> {
+    if args.repair && !matches!(args.store, StoreUrl::Journal(_)) {
+        return Err(CliError::Config("--repair is for journal: stores".to_owned()));
+    }
+    match &args.store {
+        StoreUrl::Memory => Ok(Opened::local(Stores::in_memory(), "memory", None)),
+        StoreUrl::Journal(path) => open_journal(path, args.repair).await,
         StoreUrl::Emulator => open_emulator().await,
         StoreUrl::Azure => open_azure().await,
     }
 }
 
+#[cfg(feature = "journal")]
+async fn open_journal(path: &Path, repair: bool) -> Result<Opened, CliError> {
+    use crate::contract::ErrorKind;
+    use crate::journal::{Journal, JournalOptions};
+
+    let opened = Journal::open(path, JournalOptions::new().with_repair(repair)).await;
+    let journal = opened.map_err(|error| match error.kind() {
+        ErrorKind::Invalid { .. } | ErrorKind::Denied { .. } => {
+            CliError::Config(format!("{}: {error}", path.display()))
+        }
+        ErrorKind::Corrupt { .. } if !repair => CliError::Failed(format!(
+            "{}: {error}; --repair opens it without what can't be read, and keeps the damaged log",
+            path.display()
+        )),
+        _ => CliError::Store { doing: "open the journal", error },
+    })?;
+    let report = journal.report();
+    let found = Found {
+        event: "journal",
+        partitions: report.partitions,
+        records: report.records,
+        commits: report.commits,
+        segments: report.segments,
+        bytes: report.bytes,
+        torn_bytes: report.torn.as_ref().map_or(0, |torn| torn.bytes),
+        damaged: report.damaged.iter().map(|line| format!("{}, line {}: {}", line.file, line.line, line.why)).collect(),
+        erasures_ended: report.erasures_ended,
+    };
+    Ok(Opened::local(Stores::over(journal.backends()), "the journal", Some(found)))
+}
+
+#[cfg(not(feature = "journal"))]
+async fn open_journal(_path: &Path, _repair: bool) -> Result<Opened, CliError> {
+    Err(not_built("journal:", "journal"))
+}
+
 impl Opened {
+    fn local(stores: Stores, place: &str, found: Option<Found>) -> Self {
+        Self {
+            stores,
+            places: Places::at(place),
+            found,
+            #[cfg(feature = "azure")]
+            config: None,
+            #[cfg(feature = "emulator")]
+            _emulators: None,
+        }
+    }
+
+    /// What opening found, where it says something.
+    pub(crate) fn found(&self) -> Option<&Found> {
+        self.found.as_ref()
+    }
+
     /// The same data through stores of their own, as another replica of the application has it.
     ///
     /// # Errors
@@ -135,6 +236,7 @@ async fn opened(config: AzureConfig) -> Result<Opened, CliError> {
     Ok(Opened {
         stores: Stores::azure(config.clone()).await.map_err(CliError::store("open the stores"))?,
         places: Places::azure(&config),
+        found: None,
         config: Some(config),
         #[cfg(feature = "emulator")]
         _emulators: None,
@@ -192,7 +294,7 @@ async fn open_emulator() -> Result<Opened, CliError> {
     Err(not_built("emulator:", "emulator"))
 }
 
-#[cfg(not(feature = "emulator"))]
+#[cfg(not(all(feature = "emulator", feature = "journal")))]
 fn not_built(store: &str, feature: &str) -> CliError {
     CliError::Config(format!("this program was built without {store} stores; build it with --features cli,{feature}"))
 }

@@ -7,8 +7,11 @@ use std::process::{Command, Output};
 const SNAPSHOT: &[u8] = include_bytes!("../fixtures/personal-memory.json");
 
 fn demo(arguments: &[&str]) -> Output {
+    run(&[&["demo"], arguments].concat())
+}
+
+fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_openjibo-store"))
-        .arg("demo")
         .args(arguments)
         .env_remove("RUST_LOG")
         .output()
@@ -62,7 +65,7 @@ async fn the_demo_runs_on_every_service() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let lines: Vec<serde_json::Value> =
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [calls @ .., _conflict, stored] = lines.as_slice() else { panic!("too few lines") };
+    let [calls @ .., _found, _conflict, stored] = lines.as_slice() else { panic!("too few lines") };
     assert_eq!((&stored["facts"], &stored["differences"]), (&33.into(), &0.into()));
     for service in ["cosmos", "tables", "blobs"] {
         assert!(calls.iter().any(|call| call["services"].to_string().contains(service)), "{service}");
@@ -78,8 +81,9 @@ fn the_table_can_be_read_by_programs() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let lines: Vec<serde_json::Value> =
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [calls @ .., conflict, stored] = lines.as_slice() else { panic!("too few lines") };
+    let [calls @ .., found, conflict, stored] = lines.as_slice() else { panic!("too few lines") };
     assert!(calls.iter().all(|call| call["requests"].as_u64() >= Some(1)));
+    assert_eq!((&found["facts"], &found["payloads"]), (&0.into(), &0.into()));
     assert_eq!(conflict["written"], conflict["current"]);
     assert_eq!((&stored["facts"], &stored["differences"]), (&33.into(), &0.into()));
 }
@@ -108,7 +112,70 @@ fn an_unknown_store_is_refused_with_those_accepted() {
     let output = demo(&["--store", "nonsense:"]);
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{err}");
-    for accepted in ["memory:", "emulator:", "azure:"] {
+    for accepted in ["memory:", "journal:PATH", "emulator:", "azure:"] {
         assert!(err.contains(accepted), "{err}");
+    }
+}
+
+#[cfg(feature = "journal")]
+mod journal {
+    use super::*;
+
+    /// A store in a folder of its own.
+    fn store(folder: &tempfile::TempDir) -> String {
+        format!("journal:{}", folder.path().join("store").display())
+    }
+
+    #[test]
+    fn the_second_run_finds_what_the_first_left() {
+        let folder = tempfile::tempdir().unwrap();
+        for found in ["found nothing of an earlier run", "found from an earlier run: 29 facts, 2 payloads"] {
+            let output = demo(&["--store", &store(&folder)]);
+            let (out, err) = (text(&output.stdout), text(&output.stderr));
+            assert_eq!(output.status.code(), Some(0), "{err}");
+            assert!(out.lines().any(|line| line == found), "{found}: {out}");
+            assert!(out.contains("Stored 1 account, 1 household, 1 robot, 2 members, 4 people in the journal"), "{out}");
+        }
+        let output = run(&["check", "--store", &store(&folder)]);
+        let out = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{out}");
+        assert!(out.starts_with("journal: ") && out.contains(" records in "), "{out}");
+        for part in ["identity", "memory", "media", "backups", "payloads"] {
+            assert!(out.lines().any(|line| line.starts_with(part) && line.ends_with("well")), "{part}: {out}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_journal_is_named_and_opened_only_for_repair() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(demo(&["--store", &store(&folder)]).status.code(), Some(0));
+        let log = folder.path().join("store/log/00000000000000000001.jsonl");
+        let mut bytes = fs::read(&log).unwrap();
+        let third = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).unwrap().0 + 40;
+        bytes[third] ^= 1;
+        fs::write(&log, &bytes).unwrap();
+        let refused = run(&["check", "--store", &store(&folder)]);
+        let err = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{err}");
+        assert!(err.contains("log/00000000000000000001.jsonl, line 3: its check differs") && err.contains("--repair"), "{err}");
+        assert_eq!(fs::read(&log).unwrap(), bytes, "nothing is changed without being asked");
+        let repaired = run(&["check", "--repair", "--json", "--store", &store(&folder)]);
+        let out = text(&repaired.stdout);
+        assert_eq!(repaired.status.code(), Some(0), "{}", text(&repaired.stderr));
+        let first: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+        assert_eq!(first["damaged"][0], "log/00000000000000000001.jsonl, line 3: its check differs");
+        assert_eq!(run(&["check", "--store", &store(&folder)]).status.code(), Some(0));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_used_end_with_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let on_file = format!("journal:{}", file.display());
+        for arguments in [["check", "--store", &on_file].as_slice(), &["check", "--repair"]] {
+            let output = run(arguments);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        }
     }
 }

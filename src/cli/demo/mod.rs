@@ -1,6 +1,7 @@
 //! `openjibo-store demo`: a household stored, a day played in it, everything read back.
 
 mod day;
+mod found;
 mod import;
 mod source;
 mod table;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use super::DemoArgs;
 use super::error::CliError;
 use super::open::{Opened, Places, open};
+use super::print;
 use crate::contract::{
     Account, AccountId, Device, DeviceId, Household, LoopMember, LoopScope, MemberId, MemoryScope, Person, PersonId,
     StoreError,
@@ -25,6 +27,7 @@ use crate::contract::{
 use crate::legacy::{LegacyTenant, SnapshotSummary};
 use crate::stores::Stores;
 use day::Conflict;
+use found::Found;
 use source::Source;
 use table::{Ledger, json_line};
 
@@ -98,6 +101,7 @@ struct Stored<'a> {
 /// A demo that was played to its end.
 struct Played {
     demo: Demo,
+    found: Found,
     summary: SnapshotSummary,
     conflict: Conflict,
 }
@@ -112,13 +116,15 @@ async fn play(opened: &Opened, source: &Source, notes: impl io::Write + Send + '
         differences: 0,
         notes: Box::new(notes),
     };
+    ledger.begin("look", false);
+    let found = demo.look(source).await?;
     ledger.begin("import", false);
     let summary = demo.import(source).await?;
     ledger.begin("day", true);
     let conflict = demo.day(&other.with_observer(ledger.clone())).await.map_err(CliError::store("play the day"))?;
     ledger.begin("read back", false);
     demo.read_back(source, &summary).await?;
-    Ok(Played { demo, summary, conflict })
+    Ok(Played { demo, found, summary, conflict })
 }
 
 /// Runs the demo and prints what it did.
@@ -129,15 +135,15 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), CliError> {
     let source = args.memory.map_or(Source::BuiltIn, Source::File);
     // A file that is not there is found out before anything is started.
     drop(source.read()?);
-    let opened = open(args.store).await?;
-    let Played { demo, summary, conflict } = play(&opened, &source, io::stderr()).await?;
+    let opened = open(&args.store).await?;
+    let Played { demo, found, summary, conflict } = play(&opened, &source, io::stderr()).await?;
 
     let (ledger, stored) = (&demo.ledger, demo.stored(&opened.places));
     let text = if args.json {
-        ledger.json_lines() + &json_line(&conflict) + &json_line(&stored)
+        ledger.json_lines() + &json_line(&found) + &json_line(&conflict) + &json_line(&stored)
     } else {
         format!(
-            "{}\n{conflict}\n\n{}\n{}\n",
+            "{}\n{found}\n{conflict}\n\n{}\n{}\n",
             file_line(&summary, demo.written.rejections),
             ledger.table(),
             stored.line()
@@ -146,14 +152,6 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), CliError> {
     print(&text)?;
     opened.close().await?;
     demo.verdict()
-}
-
-fn print(text: &str) -> Result<(), CliError> {
-    match io::stdout().write_all(text.as_bytes()) {
-        // The reader has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        ended => ended.map_err(|error| CliError::Failed(format!("could not print: {error}"))),
-    }
 }
 
 fn file_line(summary: &SnapshotSummary, rejections: u64) -> String {

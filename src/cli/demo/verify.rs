@@ -19,7 +19,7 @@ use crate::legacy::{LegacyTenant, MemoryEntry, SnapshotSummary};
 
 /// Facts by kind and folded key.
 #[derive(Debug, Default, PartialEq)]
-struct Facts {
+pub(super) struct Facts {
     facts: BTreeMap<(&'static str, String), String>,
     /// Folded items in order, by folded name: a repeated item keeps its first spelling.
     lists: BTreeMap<String, Vec<String>>,
@@ -49,7 +49,7 @@ impl Facts {
         self.facts.insert((kind, fold(key)), value);
     }
 
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         (self.facts.len() + self.lists.values().map(Vec::len).sum::<usize>()) as u64
     }
 

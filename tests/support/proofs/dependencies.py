@@ -67,7 +67,7 @@ def main() -> int:
     self_test()
     without, azure = tree(), tree("azure")
     problems = problems_without_azure(without)
-    for feature in ("conformance", "cli"):
+    for feature in ("conformance", "cli", "journal"):
         problems += [f"{problem} but `{feature}`" for problem in problems_without_azure(tree(feature))]
     problems += problems_with_azure(azure)
     for problem in problems:
