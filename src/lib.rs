@@ -1,5 +1,5 @@
 //! Durable state for a cloud of home robots: households, robots, personal memory and media behind one typed contract, in this
-//! process's memory or on Azure.
+//! process's memory, in a local directory, or on Azure.
 //!
 //! ```text
 //! application ─▶ contract     traits, records, Revision, errors, re-exported here. No I/O, no Azure
@@ -8,13 +8,13 @@
 //!                   ▼
 //!                backend      two ports: RecordBackend, BlobBackend
 //!                   ▲
-//!         memory  │  azure    adapters: no behaviour lives here
+//!  memory │ journal │ azure   adapters: no behaviour lives here
 //! ```
 //!
 //! # Where to start
 //!
-//! [`Stores`] is what an application holds: [`Stores::in_memory`] for tests and for trying things out, `Stores::azure` with the feature
-//! `azure`. It is cheap to clone and implements every trait:
+//! [`Stores`] is what an application holds: [`Stores::in_memory`] for tests and for trying things out, `Stores::journal` with the feature
+//! `journal` for a robot household that hosts itself, `Stores::azure` with the feature `azure`. It is cheap to clone and implements every trait:
 //!
 //! | trait | |
 //! |---|---|
@@ -59,6 +59,7 @@
 //! | feature | |
 //! |---|---|
 //! | `azure` | `Stores::azure` and the module `azure`: Cosmos DB, Table Storage, Blob Storage |
+//! | `journal` | `Stores::journal` and the module `journal`: an append-only log of JSON lines, and payload files, in a local directory |
 //! | `conformance` | the module `conformance`: every rule of the contract as a property that any backend can run |
 //! | `cli` | the binary `openjibo-store` |
 //! | `emulator` | the module `emulator`: Azurite and the in-process Cosmos emulator, for tests and demos; never for production |

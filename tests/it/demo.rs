@@ -11,11 +11,7 @@ fn demo(arguments: &[&str]) -> Output {
 }
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_openjibo-store"))
-        .args(arguments)
-        .env_remove("RUST_LOG")
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_openjibo-store")).args(arguments).env_remove("RUST_LOG").output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -134,7 +130,10 @@ mod journal {
             let (out, err) = (text(&output.stdout), text(&output.stderr));
             assert_eq!(output.status.code(), Some(0), "{err}");
             assert!(out.lines().any(|line| line == found), "{found}: {out}");
-            assert!(out.contains("Stored 1 account, 1 household, 1 robot, 2 members, 4 people in the journal"), "{out}");
+            assert!(
+                out.contains("Stored 1 account, 1 household, 1 robot, 2 members, 4 people in the journal"),
+                "{out}"
+            );
         }
         let output = run(&["check", "--store", &store(&folder)]);
         let out = text(&output.stdout);
@@ -157,7 +156,10 @@ mod journal {
         let refused = run(&["check", "--store", &store(&folder)]);
         let err = text(&refused.stderr);
         assert_eq!(refused.status.code(), Some(1), "{err}");
-        assert!(err.contains("log/00000000000000000001.jsonl, line 3: its check differs") && err.contains("--repair"), "{err}");
+        assert!(
+            err.contains("log/00000000000000000001.jsonl, line 3: its check differs") && err.contains("--repair"),
+            "{err}"
+        );
         assert_eq!(fs::read(&log).unwrap(), bytes, "nothing is changed without being asked");
         let repaired = run(&["check", "--repair", "--json", "--store", &store(&folder)]);
         let out = text(&repaired.stdout);

@@ -14,6 +14,8 @@ mod demo;
 mod emulators;
 #[cfg(feature = "conformance")]
 mod faults;
+#[cfg(feature = "journal")]
+mod journal_format;
 mod legacy_memory;
 #[cfg(target_os = "linux")]
 mod legacy_peak;
