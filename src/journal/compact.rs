@@ -160,7 +160,7 @@ impl Writer {
                     Said::Commit(commit) => {
                         let partition = index.partition(commit.area, &commit.partition).ok_or_else(unlike)?;
                         let older_traces =
-                            index.segments.range(..first).any(|(_, old)| old.has_traces_of(partition.id));
+                            || index.segments.range(..first).any(|(_, old)| old.has_traces_of(partition.id));
                         let (seq, commit_number, at) = (commit.seq.0, commit.number.0, commit.at);
                         let name: Box<str> = (&*commit.partition).into();
                         let area = commit.area;
@@ -279,7 +279,7 @@ impl Writer {
 fn left_of<'a>(
     mut commit: CommitLine<'a, Value>,
     partition: &Partition,
-    older_traces: bool,
+    older_traces: impl Fn() -> bool,
 ) -> (CommitLine<'a, Value>, bool) {
     let seq = commit.seq.0;
     let told = seq > partition.floor;
@@ -290,7 +290,7 @@ fn left_of<'a>(
         LineOperation::Put(put) => told.then_some(LineOperation::Changed(put.key)),
         LineOperation::Changed(key) => told.then_some(LineOperation::Changed(key)),
         // As long as an older segment may hold the record, this is what keeps it deleted.
-        LineOperation::Delete(key) => (told || older_traces).then_some(LineOperation::Delete(key)),
+        LineOperation::Delete(key) => (told || older_traces()).then_some(LineOperation::Delete(key)),
     });
     commit.operations = operations.collect();
     let dropped = commit.operations.len() < before;

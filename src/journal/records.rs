@@ -10,6 +10,7 @@ use super::Handle;
 use super::disk::DiskFile;
 use super::index::{Partition, Place};
 use super::line::Area;
+use super::options::Durability;
 use super::queue::Alone;
 use super::read::{Wanted, changes_of};
 use crate::backend::keys::{check_partition, check_range, check_record_key};
@@ -176,7 +177,9 @@ impl RecordBackend for JournalRecords {
         check_partition(partition)?;
         Self::count(cx, "changes", Cost::one());
         // What is told must outlive a power cut: a cursor must not be ahead of what the journal finds when it is opened.
-        self.journal.sync().await?;
+        if self.journal.shared.options.durability != Durability::EachCommit {
+            self.journal.sync().await?;
+        }
         let epoch = self.journal.shared.epoch;
         let (from, lines) = self.told(cx, partition, since, limit)?;
         let read = move || {

@@ -59,7 +59,7 @@ pub(super) fn repair(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), 
     let mut seqs: HashMap<(Area, String), u64> = HashMap::new();
     let (mut from, mut chain) = (1, Crc(0));
     for (at, number) in numbers.iter().copied().enumerate() {
-        if from < number && (at == 0 || from > 1) && !covers(disk, number, from)? {
+        if from < number && !covers(disk, number, from)? {
             report.damaged.push(DamagedLine { file: path(from), line: 1, why: "the segment is missing".to_owned() });
         }
         let header = segment::header(number, from, epoch, chain);
