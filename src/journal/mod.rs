@@ -13,6 +13,7 @@ mod index;
 mod line;
 mod lock;
 mod options;
+mod payloads;
 mod queue;
 mod read;
 mod records;
