@@ -105,7 +105,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_segment_of_the_codec_has_a_folder_of_its_own(a in any::<String>(), b in "[A-Ca-c0_=-]{1,4}", c in "[A-Ca-c0_=-]{1,4}") {
+        fn every_segment_of_the_codec_has_a_folder_of_its_own(
+            a in any::<String>(),
+            b in "[A-Ca-c0_=-]{1,4}",
+            c in "[A-Ca-c0_=-]{1,4}",
+        ) {
             for segment in [segment(&a), segment(&a.repeat(20)), b.clone()] {
                 if segment.is_empty() {
                     continue;

@@ -89,6 +89,12 @@ async fn a_body_that_fails_leaves_nothing() {
     put(&blobs, &name(1), &payload(1, 10)).await.unwrap();
 }
 
+/// Waits for a step.
+async fn until(heard: &mut mpsc::UnboundedReceiver<(String, String)>, step: &str) {
+    let heard = async { while heard.recv().await.unwrap().0 != step {} };
+    tokio::time::timeout(Duration::from_secs(20), heard).await.expect(step);
+}
+
 /// A put whose caller goes away while the body is on its way removes what it wrote.
 #[tokio::test]
 async fn a_put_given_up_leaves_nothing() {
@@ -119,7 +125,7 @@ async fn a_put_given_up_leaves_nothing() {
         }
         drop(put);
         assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
-        while heard.recv().await.unwrap().0 != "removed" {}
+        until(&mut heard, "removed").await;
         assert_eq!(files_below(&home.root()), [""; 0]);
     }
 }
@@ -156,6 +162,6 @@ async fn a_put_cut_by_its_deadline_says_what_it_left() {
     drop(put);
     assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
     release.send(()).unwrap();
-    while heard.recv().await.unwrap().0 != "sync_dir" {}
+    until(&mut heard, "sync_dir").await;
     assert_eq!(read(&blobs, &name).await.unwrap(), bytes, "it went on without its caller");
 }
