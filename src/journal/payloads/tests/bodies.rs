@@ -28,7 +28,7 @@ async fn written(chunks: Vec<usize>) -> Vec<usize> {
 async fn chunks_written_are_neither_small_nor_large() {
     const LEAST: usize = upload::GATHERED;
     const MOST: usize = upload::LARGEST;
-    assert!(64 * 1024 <= LEAST && MOST <= 1024 * 1024);
+    const { assert!(64 * 1024 <= LEAST && MOST <= 1024 * 1024) };
     assert_eq!(written(vec![]).await, [0; 0]);
     assert_eq!(written(vec![0, 0, 0]).await, [0; 0]);
     assert_eq!(written(vec![1, 0, 2]).await, [3]);
