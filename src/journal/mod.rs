@@ -38,6 +38,7 @@ use disk::{Directory, Disk};
 use error::failed;
 use line::Area;
 use lock::Lock;
+use payloads::JournalBlobs;
 use queue::Alone;
 use records::JournalRecords;
 use writer::{Shared, Writer};
@@ -60,7 +61,7 @@ const OWN: &[&str] = &[LOCK, segment::LOG, PAYLOADS, TEMPORARY, UNBORN, REPAIRED
 #[derive(Debug, Clone)]
 pub struct Journal {
     handle: Arc<Handle>,
-    blobs: Arc<dyn crate::backend::BlobBackend>,
+    blobs: Arc<JournalBlobs>,
     report: Arc<OpeningReport>,
 }
 
@@ -135,7 +136,9 @@ impl Journal {
             }
             other => other?,
         };
-        let blobs = Arc::new(crate::memory::MemoryBlobs::default());
+        let (blobs, left) =
+            JournalBlobs::open(Arc::clone(&disk)).map_err(|error| failed("open the payloads", &error))?;
+        report.leftovers += left as u64;
         let epoch = replayed.tail.epoch;
         let shared = Arc::new(Shared::new(disk, options, replayed.index, epoch));
         let run = RandomIds.next_id().iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
@@ -152,7 +155,7 @@ impl Journal {
         let thread = std::thread::Builder::new().name("openjibo-journal".to_owned()).spawn(move || writer.run());
         let thread = thread.map_err(|error| failed("start its writer", &error))?;
         let handle = Handle { shared, writer: Mutex::new(Some(thread)), _lock: lock };
-        Ok(Self { handle: Arc::new(handle), blobs, report: Arc::new(report) })
+        Ok(Self { handle: Arc::new(handle), blobs: Arc::new(blobs), report: Arc::new(report) })
     }
 
     /// What opening found.
@@ -182,7 +185,7 @@ impl Journal {
             memory: records(Area::Memory, options.tables),
             media: records(Area::Media, options.tables),
             backups: records(Area::Backups, options.tables),
-            blobs: Arc::clone(&self.blobs),
+            blobs: Arc::clone(&self.blobs) as _,
         }
     }
 

@@ -24,11 +24,12 @@ use async_trait::async_trait;
 
 use super::disk::{Disk, DiskFile, is_segment};
 use super::error::failed;
+use super::{PAYLOADS, TEMPORARY};
 use crate::backend::{
     BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, Cost, PendingWrite,
 };
 use crate::contract::{MediaBody, Outcome, Service, StoreError, Timestamp};
-use names::{AREAS, Place, ROOT, TEMPORARY, area_folder};
+use names::{AREAS, Place, area_folder};
 
 /// Folders remembered as durable, at most.
 const KNOWN_FOLDERS: usize = 4_096;
@@ -49,14 +50,14 @@ impl JournalBlobs {
     /// # Errors
     /// Those of the file system; `NotADirectory` when something else is in a folder's place.
     pub(super) fn open(disk: Arc<dyn Disk>) -> io::Result<(Self, usize)> {
-        for folder in [TEMPORARY, ROOT] {
+        for folder in [TEMPORARY, PAYLOADS] {
             disk.create_dir(folder)?;
         }
         disk.sync_dir("")?;
         for area in AREAS {
             disk.create_dir(&area_folder(area))?;
         }
-        disk.sync_dir(ROOT)?;
+        disk.sync_dir(PAYLOADS)?;
         check_areas(&*disk)?;
         let mut removed = 0;
         for (name, is_folder) in disk.list(TEMPORARY)? {
@@ -72,7 +73,7 @@ impl JournalBlobs {
 
 /// Whether the areas' folders are there.
 fn check_areas(disk: &dyn Disk) -> io::Result<()> {
-    let there = disk.list(ROOT)?;
+    let there = disk.list(PAYLOADS)?;
     let missing = |area: &BlobArea| !there.iter().any(|(name, is_folder)| *is_folder && name == area.name());
     if AREAS.iter().any(missing) { Err(io::ErrorKind::NotADirectory.into()) } else { Ok(()) }
 }

@@ -3,15 +3,10 @@
 //! A segment of the key codec tells letters by their case, which not every file system does: an upper-case letter is written as `+` and
 //! the lower-case one. The `id-` keeps a folder from being named like a device.
 
+use super::super::PAYLOADS;
 use super::super::disk::is_segment;
 use crate::backend::{BlobArea, BlobName};
 use crate::contract::StoreError;
-
-/// The folder of all payloads.
-pub(super) const ROOT: &str = "payloads";
-
-/// The folder of files that have no name yet.
-pub(super) const TEMPORARY: &str = "tmp";
 
 pub(super) const AREAS: [BlobArea; 3] = [BlobArea::Media, BlobArea::Backups, BlobArea::Content];
 
@@ -20,7 +15,7 @@ const MARK: &str = "id-";
 
 /// The folder of an area.
 pub(super) fn area_folder(area: BlobArea) -> String {
-    format!("{ROOT}/{}", area.name())
+    format!("{PAYLOADS}/{}", area.name())
 }
 
 /// The folder of a segment; `None` for a text that is no segment of the codec, or too long for a file system.

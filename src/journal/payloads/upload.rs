@@ -12,7 +12,7 @@ use super::super::disk::DiskFile;
 use super::super::error::failed;
 use super::names::Place;
 use super::{Files, blocking, count, download, unknown};
-use crate::backend::{BlobDigest, CallContext, Cost, PendingWrite};
+use crate::backend::{BlobDigest, CallContext, Cost};
 use crate::contract::{ByteStream, ErrorKind, MediaBody, Outcome, StoreError};
 
 /// Smaller chunks of a body are gathered up to this many bytes before they are written.
@@ -49,8 +49,8 @@ pub(super) async fn put(
         }
     }
     let (upload, place) = blocking(Outcome::NotApplied, move || upload.complete(place)).await?;
-    let write = cx.write_sent();
-    blocking(Outcome::Unknown, move || upload.publish(&place, write)).await
+    // Not marked as a write of the call: a payload counts for nothing until a record names it.
+    blocking(Outcome::Unknown, move || upload.publish(&place)).await
 }
 
 /// A body in chunks that are worth a write each.
@@ -182,7 +182,7 @@ impl Upload {
     /// # Errors
     /// `AlreadyExists` when the name is taken by other bytes. Unknown when the sync of the folder failed: the payload is readable,
     /// and may be gone after a power cut. Else NotApplied.
-    fn publish(self, place: &Place, write: PendingWrite) -> Result<BlobDigest, StoreError> {
+    fn publish(self, place: &Place) -> Result<BlobDigest, StoreError> {
         let Self { file, temporary, hash, length } = self;
         drop(file);
         let files = Arc::clone(&temporary.files);
@@ -192,23 +192,13 @@ impl Upload {
             Taken::Before(there) => match download::is(&*there, &digest) {
                 // A put that wrote them may have ended before its sync.
                 Ok(true) => {}
-                Ok(false) => {
-                    write.settle(false);
-                    return Err(StoreError::new(ErrorKind::AlreadyExists));
-                }
-                Err(error) => {
-                    write.settle(false);
-                    return Err(error);
-                }
+                Ok(false) => return Err(StoreError::new(ErrorKind::AlreadyExists)),
+                Err(error) => return Err(error),
             },
-            Taken::Never(error) => {
-                write.settle(false);
-                return Err(failed("name a payload", &error));
-            }
+            Taken::Never(error) => return Err(failed("name a payload", &error)),
             Taken::Maybe(error) => return Err(unknown("name a payload", &error)),
         }
         files.disk.sync_dir(&place.household).map_err(|error| unknown("sync a folder of payloads", &error))?;
-        write.settle(true);
         Ok(digest)
     }
 }
