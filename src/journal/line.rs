@@ -21,6 +21,12 @@ pub(super) const VERSION: u32 = 1;
 const TAIL: usize = 18;
 const TAIL_BEGIN: &[u8] = b",\"crc\":\"";
 
+/// Reads digits, lower-case ones where there are letters.
+fn digits(text: &str, width: usize, radix: u32) -> Option<u64> {
+    let digit = |c: char| c.is_digit(radix) && !c.is_ascii_uppercase();
+    (text.len() == width && text.chars().all(digit)).then(|| u64::from_str_radix(text, radix).ok()).flatten()
+}
+
 macro_rules! fixed {
     ($(#[$doc:meta])* $name:ident($number:ty), $width:literal, $radix:literal, $format:literal) => {
         $(#[$doc])*
@@ -36,9 +42,7 @@ macro_rules! fixed {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <Cow<'de, str>>::deserialize(deserializer)?;
-                let digit = |byte: u8| byte.is_ascii_digit() || ($radix == 16 && (b'a'..=b'f').contains(&byte));
-                let whole = text.len() == $width && text.bytes().all(digit);
-                let number = whole.then(|| <$number>::from_str_radix(&text, $radix).ok()).flatten();
+                let number = digits(&text, $width, $radix).and_then(|number| number.try_into().ok());
                 number.map(Self).ok_or_else(|| D::Error::custom(concat!("not ", $width, " digits")))
             }
         }
@@ -123,6 +127,7 @@ pub(super) struct CommitLine<'a, V> {
 /// What one operation did.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "most operations of a log are puts")]
 pub(super) enum LineOperation<'a, V> {
     /// Created or replaced a record.
     Put(#[serde(borrow)] PutLine<'a, V>),
@@ -236,10 +241,9 @@ pub(super) fn write<V: Serialize>(out: &mut Vec<u8>, after: Crc, said: Said<'_, 
 /// The `crc` of a line without its line feed, if the line is whole.
 pub(super) fn check(line: &[u8]) -> Option<Crc> {
     let (body, tail) = line.split_at_checked(line.len().checked_sub(TAIL)?)?;
-    let digits = tail.strip_prefix(TAIL_BEGIN)?.strip_suffix(b"\"}")?;
-    let plain = digits.iter().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte));
-    let said = u32::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| plain)?, 16).ok()?;
-    (crc32fast::hash(body) == said).then_some(Crc(said))
+    let said = tail.strip_prefix(TAIL_BEGIN)?.strip_suffix(b"\"}")?;
+    let said = digits(std::str::from_utf8(said).ok()?, 8, 16)?;
+    (u64::from(crc32fast::hash(body)) == said).then_some(Crc(said as u32))
 }
 
 /// Whether a whole line is at the begin of these bytes with more behind it than itself: no torn write leaves that.
