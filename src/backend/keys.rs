@@ -6,6 +6,7 @@
 //! of keys: those that begin with `p:` are [`p:`, `p;`).
 
 use std::fmt::Write as _;
+use std::ops::Bound;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -52,6 +53,15 @@ impl KeyRange {
     pub fn only(key: &str) -> Self {
         // U+0020 is below every character of a key, so nothing lies between `key` and `key `.
         Self { from: key.to_owned(), to: format!("{key} ") }
+    }
+
+    /// Where the keys of the range begin that are behind this one: for maps in key order, read on until [`to`](Self::to). A
+    /// key before the range begins at the range.
+    pub fn begin<'k>(&'k self, after: Option<&'k str>) -> Bound<&'k str> {
+        match after {
+            Some(after) if after >= self.from.as_str() => Bound::Excluded(after),
+            _ => Bound::Included(&self.from),
+        }
     }
 
     /// Whether the key is in the range.

@@ -60,6 +60,16 @@ pub struct PartitionPage {
     pub next: Option<String>,
 }
 
+impl PartitionPage {
+    /// The first `limit` of these names, at least one, and where to go on.
+    pub fn of<'n>(names: impl Iterator<Item = &'n str>, limit: usize) -> Self {
+        let mut names = names.map(str::to_owned);
+        let partitions: Vec<String> = names.by_ref().take(limit.max(1)).collect();
+        let next = names.next().and_then(|_| partitions.last().cloned());
+        Self { partitions, next }
+    }
+}
+
 /// Records in partitions, ordered by key inside each.
 ///
 /// No method upserts: every write happens under absence or under one tag, so that sending the same request again

@@ -85,13 +85,9 @@ struct Told {
 fn keys_behind<'p>(
     partition: &'p Partition,
     range: &'p KeyRange,
-    after: Option<&str>,
+    after: Option<&'p str>,
 ) -> impl Iterator<Item = &'p str> {
-    let from = match after {
-        Some(after) if after >= range.from.as_str() => Bound::Excluded(after),
-        _ => Bound::Included(range.from.as_str()),
-    };
-    let keys = partition.rows.range::<str, _>((from, Bound::Unbounded)).map(|(key, _)| &**key);
+    let keys = partition.rows.range::<str, _>((range.begin(after), Bound::Unbounded)).map(|(key, _)| &**key);
     keys.take_while(|key| *key < range.to.as_str())
 }
 
@@ -210,10 +206,7 @@ impl RecordBackend for JournalRecords {
         let index = self.journal.shared.index();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let names = index.area(self.area).range::<str, _>((from, Bound::Unbounded));
-        let mut names = names.map(|(name, _)| name.to_string());
-        let partitions: Vec<String> = names.by_ref().take(limit.max(1)).collect();
-        let next = names.next().and_then(|_| partitions.last().cloned());
-        Ok(PartitionPage { partitions, next })
+        Ok(PartitionPage::of(names.map(|(name, _)| &**name), limit))
     }
 
     async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {

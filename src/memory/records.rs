@@ -80,6 +80,17 @@ impl State {
 }
 
 impl Partition {
+    /// The rows of a range behind a key.
+    fn behind<'p>(
+        &'p self,
+        range: &'p KeyRange,
+        after: Option<&'p str>,
+    ) -> impl Iterator<Item = (&'p String, &'p Record)> {
+        // Bounded above by looking: bounds that are turned around would be a panic.
+        let rows = self.rows.range::<str, _>((range.begin(after), Bound::Unbounded));
+        rows.take_while(|(key, _)| key.as_str() < range.to.as_str())
+    }
+
     /// Checks one operation's precondition; says what is there.
     fn check(&self, operation: &Operation) -> Result<Option<Witness>, StoreError> {
         let found = self.rows.get(operation.key()).map(Record::witness);
@@ -126,24 +137,11 @@ impl RecordBackend for MemoryRecords {
         check_range(range)?;
         Self::count(cx, "query");
         let limit = limit.clamp(1, self.limits.page);
-        let mut records = Vec::new();
-        let mut next = None;
-        if let Some(found) = self.state().partitions.get(partition) {
-            let from = match after {
-                Some(after) if after >= range.from.as_str() => Bound::Excluded(after),
-                _ => Bound::Included(range.from.as_str()),
-            };
-            // A cursor behind the range would turn the bounds around.
-            let rows = found.rows.range::<str, _>((from, Bound::Unbounded));
-            for (key, record) in rows.take_while(|(key, _)| key.as_str() < range.to.as_str()) {
-                if records.len() == limit {
-                    next = records.last().map(|last: &Record| last.key.clone());
-                    break;
-                }
-                debug_assert!(range.contains(key));
-                records.push(record.clone());
-            }
-        }
+        let state = self.state();
+        let rows = state.partitions.get(partition).into_iter().flat_map(|found| found.behind(range, after));
+        let mut rows = rows.map(|(_, record)| record);
+        let records: Vec<Record> = rows.by_ref().take(limit).cloned().collect();
+        let next = records.last().filter(|_| rows.next().is_some()).map(|last| last.key.clone());
         Ok(ScanPage { records, next })
     }
 
@@ -153,8 +151,7 @@ impl RecordBackend for MemoryRecords {
         Self::count(cx, "query");
         let state = self.state();
         let Some(found) = state.partitions.get(partition) else { return Ok(Vec::new()) };
-        let rows = found.rows.range(range.from.clone()..).take_while(|(key, _)| key.as_str() < range.to.as_str());
-        Ok(rows.map(|(_, record)| record.clone()).collect())
+        Ok(found.behind(range, None).map(|(_, record)| record.clone()).collect())
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
@@ -272,10 +269,8 @@ impl RecordBackend for MemoryRecords {
         Self::count(cx, "partitions");
         let state = self.state();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut names = state.partitions.range::<str, _>((from, Bound::Unbounded)).map(|(name, _)| name.clone());
-        let partitions: Vec<String> = names.by_ref().take(limit.max(1)).collect();
-        let next = names.next().and_then(|_| partitions.last().cloned());
-        Ok(PartitionPage { partitions, next })
+        let names = state.partitions.range::<str, _>((from, Bound::Unbounded));
+        Ok(PartitionPage::of(names.map(|(name, _)| name.as_str()), limit))
     }
 
     async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
