@@ -225,3 +225,6 @@ impl Stores {
         Ok(Self::over(Journal::open(path, JournalOptions::default()).await?.backends()))
     }
 }
+
+#[cfg(test)]
+mod tests;
