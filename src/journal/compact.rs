@@ -80,6 +80,10 @@ impl Writer {
     /// NotApplied: the segments are as they were. Unknown when a sync failed at the end: the journal must be opened again.
     pub(super) fn compact(&mut self, first: u64, last: u64) -> Result<(), StoreError> {
         self.shared.check()?;
+        // What is dropped was replaced by commits that must not be lost after it.
+        if self.unsynced.is_some() {
+            self.sync()?;
+        }
         let disk = Arc::clone(&self.shared.disk);
         let new = format!("{}{NEW}", segment::path(last));
         let (rewritten, crc) = match self.rewrite(&new, first..=last) {

@@ -246,8 +246,11 @@ pub(super) fn check(line: &[u8]) -> Option<Crc> {
     (u64::from(crc32fast::hash(body)) == said).then_some(Crc(said as u32))
 }
 
-/// Whether a whole line is at the begin of these bytes with more behind it than itself: no torn write leaves that.
+/// Whether a whole line is at the begin of these bytes with more behind it than itself: no torn write leaves that. Zeros are nothing:
+/// a file may have its length before its bytes.
 pub(super) fn begins_whole(bytes: &[u8]) -> bool {
+    let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+    let bytes = &bytes[..bytes.len() - zeros];
     let mut ends = bytes.windows(TAIL_BEGIN.len()).enumerate().filter(|(_, window)| *window == TAIL_BEGIN);
     ends.any(|(at, _)| at + TAIL < bytes.len() && check(&bytes[..at + TAIL]).is_some())
 }
@@ -385,6 +388,8 @@ mod tests {
             assert!(!begins_whole(&line[..length]));
         }
         let mut more = line.clone();
+        more.push(0);
+        assert!(!begins_whole(&more), "a line whose line feed is a zero is torn");
         more.push(b'\x8a');
         assert!(begins_whole(&more));
         more.extend(&line[..20]);

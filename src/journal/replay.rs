@@ -55,6 +55,12 @@ pub(super) fn open(disk: &Arc<dyn Disk>, report: &mut OpeningReport) -> Result<R
         before = Some((number, End { said: read.end }));
     }
     let tail = tail.ok_or_else(|| StoreError::corrupt("journal", "its log has no segment"))?;
+    // An earlier process may have ended before its sync: what was read is durable before anyone builds on it. A segment before the last
+    // two was synced before the one behind it had a commit.
+    let files = index.segments.values().rev().take(2);
+    let durable = files.into_iter().try_for_each(|segment| segment.file.sync());
+    let durable = durable.and_then(|()| disk.sync_dir(LOG)).and_then(|()| disk.sync_dir(""));
+    durable.map_err(|error| failed("sync what was read", &error))?;
     report.count(&index);
     Ok(Replayed { index, tail })
 }
@@ -268,7 +274,7 @@ fn cut(file: &dyn DiskFile, number: u64, read: &Read, report: &mut OpeningReport
     }
     let cutting = |error: io::Error| failed("cut off a torn write", &error);
     let bytes = file.len().map_err(cutting)?.saturating_sub(read.whole);
-    file.set_len(read.whole).and_then(|()| file.sync()).map_err(cutting)?;
+    file.set_len(read.whole).map_err(cutting)?;
     tracing::warn!(file = path(number), line = read.lines, bytes, "a torn write was cut off the journal's end");
     report.torn = Some(TornWrite { file: path(number), line: read.lines, bytes });
     Ok(())

@@ -1,6 +1,6 @@
 //! Segments: the files of the log, their names, their first and last lines, and reading them line by line.
 
-use std::io;
+use std::io::{self, BufRead as _};
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile};
@@ -12,8 +12,9 @@ pub(super) const LOG: &str = "log";
 const SUFFIX: &str = ".jsonl";
 /// Of a segment that is being written anew.
 pub(super) const NEW: &str = ".new";
-/// How much is read at once.
+/// How much is read at once: less at first, since often only the header is asked for.
 const CHUNK: usize = 256 * 1024;
+const FIRST_CHUNK: usize = 4 * 1024;
 
 /// The file of a segment, in the log's folder.
 pub(super) fn file_name(segment: u64) -> String {
@@ -68,6 +69,7 @@ pub(super) struct Lines<'f> {
     /// Where in the file `buffer[begin]` is.
     offset: u64,
     number: u64,
+    chunk: usize,
 }
 
 /// One line as it is in the file.
@@ -85,21 +87,24 @@ pub(super) struct RawLine<'l> {
 
 impl<'f> Lines<'f> {
     pub(super) fn new(file: &'f dyn DiskFile) -> Self {
-        Self { file, buffer: Vec::new(), begin: 0, offset: 0, number: 0 }
+        Self { file, buffer: Vec::new(), begin: 0, offset: 0, number: 0, chunk: FIRST_CHUNK }
     }
 
     /// The next line, or `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<RawLine<'_>>> {
         let mut searched = self.begin;
         let (length, terminated) = loop {
-            if let Some(at) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
-                break (searched + at - self.begin, true);
+            // Reads of a slice can't fail.
+            let upto = searched + (&self.buffer[searched..]).skip_until(b'\n').unwrap_or(0);
+            if upto > searched && self.buffer[upto - 1] == b'\n' {
+                break (upto - 1 - self.begin, true);
             }
             searched = self.buffer.len() - self.begin;
             self.buffer.drain(..self.begin);
             self.begin = 0;
             let filled = self.buffer.len();
-            self.buffer.resize(filled + CHUNK, 0);
+            self.buffer.resize(filled + self.chunk, 0);
+            self.chunk = (2 * self.chunk).min(CHUNK);
             let read = self.file.read_at(self.offset + filled as u64, &mut self.buffer[filled..])?;
             self.buffer.truncate(filled + read);
             if read == 0 {

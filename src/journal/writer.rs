@@ -75,7 +75,7 @@ pub(super) struct Writer {
     pub(super) tail: Tail,
     pub(super) run: u64,
     /// Since when there is something that was acknowledged and not synced.
-    unsynced: Option<Instant>,
+    pub(super) unsynced: Option<Instant>,
     /// Whether segments may be worth compacting, and those that were since the last rotation.
     untidy: bool,
     tidied: BTreeSet<u64>,
@@ -132,7 +132,7 @@ impl Writer {
     ///
     /// # Errors
     /// `Unavailable`, and so for every later write.
-    fn sync(&mut self) -> Result<(), StoreError> {
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         self.shared.check()?;
         if let Err(error) = self.tail.file.sync() {
             return Err(self.broken("sync what was written", &error));

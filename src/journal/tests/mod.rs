@@ -1,3 +1,5 @@
 //! The journal on a disk that loses power and that fails.
 
+mod power_cut;
 mod sim;
+mod support;

@@ -14,7 +14,7 @@ impl Disk for SimDisk {
         if let Some(there) = state.now.seen.find(name)?
             && state.now.seen.folder(there).is_some()
         {
-            return state.run(Kind::CreateDir, name, 0, |_| Ok(Vec::new()));
+            return state.run(Kind::CreateDir, name, (0, None), |_| Ok(Vec::new()));
         }
         state.make(Kind::CreateDir, name, Node::Folder(Arc::default()))
     }
@@ -45,11 +45,11 @@ impl Disk for SimDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.state().run(Kind::Rename, to, 0, |now| renamed(&now.seen, from, to))
+        self.state().run(Kind::Rename, to, (0, None), |now| renamed(&now.seen, from, to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.state().run(Kind::Remove, name, 0, |now| {
+        self.state().run(Kind::Remove, name, (0, None), |now| {
             let (folder, last) = now.seen.place(name)?;
             let inode = now.seen.find(name)?.ok_or_else(not_found)?;
             now.seen.bytes(inode).ok_or(io::ErrorKind::IsADirectory)?;
@@ -109,7 +109,7 @@ impl DiskFile for SimFile {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let file = self.inode;
-        self.disk.state().run(Kind::SetLen, &self.name, length, |_| {
+        self.disk.state().run(Kind::SetLen, &self.name, (length, Some(file)), |_| {
             let length = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
             Ok(vec![Effect::Change(Change::Length { file, length })])
         })

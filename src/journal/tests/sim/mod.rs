@@ -52,11 +52,13 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Op {
     pub(super) kind: Kind,
-    /// The file's or folder's name, as it was called when it was opened.
+    /// The file's or folder's name; of a rename the new one.
     pub(super) name: String,
     /// The bytes given to an append, the length given to a `set_len`, else 0.
     pub(super) bytes: u64,
     pub(super) failed: bool,
+    /// The file, which its names may leave: of appends, `set_len` and syncs.
+    pub(super) file: Option<u64>,
 }
 
 /// How an operation fails.
@@ -122,13 +124,19 @@ impl Replay {
     pub(super) fn images(&self, cuts: Cuts) -> Vec<Image> {
         self.moment.images(cuts)
     }
+
+    /// The disk that another process finds when this one ended at this moment and the power stayed: everything is there, and not all
+    /// of it durable.
+    pub(super) fn left(&self) -> SimDisk {
+        SimDisk::at(self.moment.clone())
+    }
 }
 
 impl SimDisk {
     /// An empty disk.
     pub(super) fn new() -> Self {
         let root = Node::Folder(Arc::default());
-        Self::at(Moment::of(Tree(BTreeMap::from([(ROOT, root)])), ROOT + 1, 0))
+        Self::at(Moment::of(Tree(Arc::new(BTreeMap::from([(ROOT, root)]))), ROOT + 1, 0))
     }
 
     fn at(moment: Moment) -> Self {
@@ -237,7 +245,7 @@ impl SimDisk {
             (now.seen.clone(), now.next, now.ticks)
         };
         let inode = tree.find(name).unwrap().unwrap_or_else(|| panic!("no file {name}"));
-        match tree.0.get_mut(&inode) {
+        match Arc::make_mut(&mut tree.0).get_mut(&inode) {
             Some(Node::File(bytes, _)) => change(Arc::make_mut(bytes)),
             _ => panic!("{name} is no file"),
         }
@@ -272,7 +280,10 @@ impl State {
         }
     }
 
-    fn record(&mut self, op: Op, effects: Vec<Effect>) {
+    fn record(&mut self, mut op: Op, effects: Vec<Effect>) {
+        if let Some(name) = op.file.and_then(|file| self.now.seen.path(file)) {
+            op.name = name;
+        }
         effects.iter().for_each(|effect| self.now.apply(effect));
         self.history.push((op, effects));
     }
@@ -282,11 +293,11 @@ impl State {
         &mut self,
         kind: Kind,
         name: &str,
-        bytes: u64,
+        (bytes, file): (u64, Option<Inode>),
         effects: impl FnOnce(&Moment) -> io::Result<Vec<Effect>>,
     ) -> io::Result<()> {
         let failure = self.met(kind);
-        let op = |failed| Op { kind, name: name.to_owned(), bytes, failed };
+        let op = |failed| Op { kind, name: name.to_owned(), bytes, failed, file };
         let code = match failure {
             Some(Failure::Error(code) | Failure::Lost(code)) => {
                 self.record(op(true), Vec::new());
@@ -324,7 +335,8 @@ impl State {
         let written = &bytes[..end.map_or(bytes.len(), |(written, _)| written)];
         let offset = self.now.seen.bytes(file).map_or(0, |there| there.len());
         let write = Effect::Change(Change::Write { file, offset, bytes: written.into() });
-        let op = Op { kind: Kind::Append, name: name.to_owned(), bytes: bytes.len() as u64, failed: end.is_some() };
+        let (name, length) = (name.to_owned(), bytes.len() as u64);
+        let op = Op { kind: Kind::Append, name, bytes: length, failed: end.is_some(), file: Some(file) };
         self.record(op, if written.is_empty() { Vec::new() } else { vec![write] });
         end.map_or(Ok(()), |(_, code)| Err(io::Error::from_raw_os_error(code)))
     }
@@ -336,14 +348,15 @@ impl State {
             Some(Failure::Short { code, .. }) => (vec![Effect::Synced(inode)], Some(code)),
             Some(Failure::Lost(code)) => (vec![Effect::Dropped(inode)], Some(code)),
         };
-        self.record(Op { kind, name: name.to_owned(), bytes: 0, failed: code.is_some() }, effects);
+        let op = Op { kind, name: name.to_owned(), bytes: 0, failed: code.is_some(), file: Some(inode) };
+        self.record(op, effects);
         code.map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
     }
 
     /// A new inode under a name that is free.
     fn make(&mut self, kind: Kind, name: &str, node: Node) -> io::Result<()> {
         let full = self.space == Some(0);
-        self.run(kind, name, 0, |now| {
+        self.run(kind, name, (0, None), |now| {
             let (folder, last) = now.seen.place(name)?;
             if now.seen.find(name)?.is_some() {
                 return Err(io::ErrorKind::AlreadyExists.into());

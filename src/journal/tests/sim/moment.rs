@@ -1,6 +1,6 @@
 //! What a disk holds at one moment, and what a power cut may leave of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -30,13 +30,18 @@ pub(in super::super) enum Loss {
     Zeros(usize),
 }
 
-/// At which bytes of the last pending append [`Replay::images`] cuts.
+/// At which bytes of the last pending append images are cut: the first, the last, and every so many between. 0 for none.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) enum Cuts {
-    None,
-    Every,
-    /// The first and the last byte, and every so many between.
-    Step(usize),
+pub(in super::super) struct Cuts {
+    /// Of those where it ends there.
+    pub(in super::super) tails: usize,
+    /// Of those where it is zeros from there.
+    pub(in super::super) zeros: usize,
+}
+
+impl Cuts {
+    pub(in super::super) const NONE: Self = Self { tails: 0, zeros: 0 };
+    pub(in super::super) const EVERY: Self = Self { tails: 1, zeros: 1 };
 }
 
 /// A disk found after a power cut: all that is on it is durable.
@@ -57,7 +62,7 @@ pub(super) enum Node {
 
 /// Inodes, those without a name included.
 #[derive(Debug, Clone)]
-pub(super) struct Tree(pub(super) BTreeMap<Inode, Node>);
+pub(super) struct Tree(pub(super) Arc<BTreeMap<Inode, Node>>);
 
 /// A change that is durable only after a sync.
 #[derive(Debug, Clone)]
@@ -150,7 +155,7 @@ impl Tree {
     }
 
     fn apply(&mut self, change: &Change, tick: u64) {
-        match (change, self.0.get_mut(&change.inode())) {
+        match (change, Arc::make_mut(&mut self.0).get_mut(&change.inode())) {
             (Change::Write { offset, bytes, .. }, Some(Node::File(there, at))) => {
                 let there = Arc::make_mut(there);
                 let end = offset + bytes.len();
@@ -173,8 +178,32 @@ impl Tree {
                     };
                 }
             }
+            // Of a file that has no name any more, and none to come.
+            (_, None) => {}
             (change, node) => unreachable!("{change:?} of {node:?}"),
         }
+    }
+
+    /// The present name of an inode, if it has one.
+    pub(super) fn path(&self, inode: Inode) -> Option<String> {
+        if inode == ROOT {
+            return Some(String::new());
+        }
+        let (folder, name) = self.0.iter().find_map(|(folder, node)| match node {
+            Node::Folder(names) => names.iter().find(|(_, there)| **there == inode).map(|(name, _)| (*folder, name)),
+            Node::File(..) => None,
+        })?;
+        let parent = self.path(folder)?;
+        Some(if parent.is_empty() { name.clone() } else { format!("{parent}/{name}") })
+    }
+
+    /// Adds the inodes that have a name.
+    fn named(&self, named: &mut BTreeSet<Inode>) {
+        let folders = self.0.values().filter_map(|node| match node {
+            Node::Folder(names) => Some(names),
+            Node::File(..) => None,
+        });
+        named.extend(folders.flat_map(|names| names.values()));
     }
 
     /// All files with a name, in order of name, as paths.
@@ -204,8 +233,8 @@ impl Moment {
         match effect {
             // An inode without a name is out of reach, so it may be there at once.
             Effect::New(inode, node) => {
-                self.seen.0.insert(*inode, node.clone());
-                self.durable.0.insert(*inode, node.clone());
+                Arc::make_mut(&mut self.seen.0).insert(*inode, node.clone());
+                Arc::make_mut(&mut self.durable.0).insert(*inode, node.clone());
                 self.next = self.next.max(inode + 1);
             }
             Effect::Change(change) => {
@@ -218,9 +247,25 @@ impl Moment {
                 let synced: Vec<Change> = synced;
                 self.pending = rest;
                 synced.iter().for_each(|change| self.durable.apply(change, self.ticks));
+                if self.durable.folder(*inode).is_some() {
+                    self.let_go();
+                }
             }
             Effect::Dropped(inode) => self.pending.retain(|change| change.inode() != *inode),
         }
+    }
+
+    /// Takes out of what is durable the files that have no name anywhere, and so never will.
+    fn let_go(&mut self) {
+        let mut named = BTreeSet::from([ROOT]);
+        self.seen.named(&mut named);
+        self.durable.named(&mut named);
+        for change in &self.pending {
+            if let Change::Names { names, .. } = change {
+                named.extend(names.iter().filter_map(|(_, inode)| *inode));
+            }
+        }
+        Arc::make_mut(&mut self.durable.0).retain(|inode, _| named.contains(inode));
     }
 
     /// The disk with what is durable, and these of the pending changes.
@@ -262,19 +307,14 @@ impl Moment {
         let Some((last, Change::Write { file, offset, bytes })) = last.map(|last| (last, &self.pending[last])) else {
             return;
         };
-        let step = match cuts {
-            Cuts::None => return,
-            Cuts::Every => 1,
-            Cuts::Step(step) => step,
-        };
-        let at = |cut: usize| cut == 1 || cut + 1 == bytes.len() || cut.is_multiple_of(step);
-        for cut in (0..bytes.len()).filter(|cut| at(*cut)) {
-            let mut zeros = bytes[..cut].to_vec();
-            zeros.resize(bytes.len(), 0);
-            for (loss, left) in [(Loss::Tail(cut), bytes[..cut].into()), (Loss::Zeros(cut), zeros.into())] {
+        for (step, zeros) in [(cuts.tails, false), (cuts.zeros, true)].into_iter().filter(|(step, _)| *step > 0) {
+            let at = |cut: &usize| *cut == 1 || cut + 1 == bytes.len() || cut.is_multiple_of(step);
+            for cut in (0..bytes.len()).filter(at) {
+                let mut left = bytes[..cut].to_vec();
+                left.resize(if zeros { bytes.len() } else { cut }, 0);
                 let mut kept = self.pending.clone();
-                kept[last] = Change::Write { file: *file, offset: *offset, bytes: left };
-                images.push(self.image(loss, kept));
+                kept[last] = Change::Write { file: *file, offset: *offset, bytes: left.into() };
+                images.push(self.image(if zeros { Loss::Zeros(cut) } else { Loss::Tail(cut) }, kept));
             }
         }
     }
