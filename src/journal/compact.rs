@@ -95,14 +95,16 @@ impl Writer {
             }
         };
         if let Err(error) = disk.rename(&new, &segment::path(last)) {
-            remove_if_there(&*disk, &new).ok();
-            return Err(failed("put a compacted segment in place", &error));
+            // It may have taken place all the same: then the name's file is another than the one that is written to.
+            let doing = "put a compacted segment in place";
+            return Err(if disk.remove(&new).is_ok() { failed(doing, &error) } else { self.broken(doing, &error) });
         }
         let named = disk.sync_dir(LOG);
         if last == self.tail.segment {
             let Segment { file, bytes, .. } = &rewritten.segment;
             let file = Arc::clone(file);
             self.tail = Tail { segment: last, file, bytes: *bytes, crc, epoch: self.tail.epoch };
+            self.synced();
         }
         let merged: Vec<u64> = {
             let mut index = self.shared.index_mut();

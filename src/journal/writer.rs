@@ -13,7 +13,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::batch::{Batch, Decided, Planned};
-use super::disk::Disk;
+use super::disk::{Disk, read_exact};
 use super::error::{failed, must_reopen};
 use super::index::{Index, Segment};
 use super::line::{self, EndLine, Fixed, Said};
@@ -76,6 +76,8 @@ pub(super) struct Writer {
     pub(super) run: u64,
     /// Since when there is something that was acknowledged and not synced.
     pub(super) unsynced: Option<Instant>,
+    /// How much of the last segment is durable.
+    durable: u64,
     /// Whether segments may be worth compacting, and those that were since the last rotation.
     untidy: bool,
     tidied: BTreeSet<u64>,
@@ -85,7 +87,17 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, tail: Tail, run: u64) -> Self {
-        Self { shared, tail, run, unsynced: None, untidy: true, tidied: BTreeSet::new(), now: Timestamp::now() }
+        let durable = tail.bytes;
+        Self {
+            shared,
+            tail,
+            run,
+            unsynced: None,
+            durable,
+            untidy: true,
+            tidied: BTreeSet::new(),
+            now: Timestamp::now(),
+        }
     }
 
     /// Works until the queue is closed and empty.
@@ -135,11 +147,30 @@ impl Writer {
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         self.shared.check()?;
         if let Err(error) = self.tail.file.sync() {
+            self.write_again();
             return Err(self.broken("sync what was written", &error));
         }
         self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        self.unsynced = None;
+        self.synced();
         Ok(())
+    }
+
+    /// The log is durable up to its end.
+    pub(super) fn synced(&mut self) {
+        self.unsynced = None;
+        self.durable = self.tail.bytes;
+    }
+
+    /// Writes anew what a sync could not make durable, as far as the disk lets it. The system may take those bytes for written, and a
+    /// later sync, of the next opening, would succeed without them.
+    fn write_again(&self) {
+        let Tail { file, bytes, .. } = &self.tail;
+        let length = usize::try_from(bytes - self.durable).unwrap_or(usize::MAX);
+        let lost = read_exact(&**file, self.durable, length);
+        let written = lost.and_then(|lost| file.set_len(self.durable).and_then(|()| file.append(&lost)));
+        if written.is_err() {
+            tracing::error!("the journal could not write again what it could not sync");
+        }
     }
 
     /// From now on nothing is written.
@@ -161,10 +192,13 @@ impl Writer {
             let cut = self.tail.file.set_len(self.tail.bytes).and_then(|()| self.tail.file.sync());
             return match cut {
                 Ok(()) => {
-                    self.unsynced = None;
+                    self.synced();
                     Err(failed("write to the log", &error))
                 }
-                Err(second) => Err(self.broken("cut off what was half written", &second)),
+                Err(second) => {
+                    self.write_again();
+                    Err(self.broken("cut off what was half written", &second))
+                }
             };
         }
         self.tail.bytes += lines.len() as u64;
@@ -293,6 +327,7 @@ impl Writer {
                 index.segments.insert(next, Segment::new(Arc::clone(&tail.file), next, tail.bytes));
                 drop(index);
                 self.tail = tail;
+                self.synced();
                 self.untidy = true;
                 self.tidied.clear();
                 Ok(())

@@ -1,5 +1,6 @@
 //! The journal on a disk that loses power and that fails.
 
+mod failing_disk;
 mod power_cut;
 mod sim;
 mod support;

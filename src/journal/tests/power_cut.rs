@@ -271,7 +271,7 @@ impl<'r> Cut<'r> {
             _ => found(self.ran, &disk.copy(), bounds, what).1,
         };
         self.seen.insert(hash, found);
-        if distinct % 16 == 0 {
+        if distinct.is_multiple_of(16) {
             self.cut_again(&disk.copy(), (found, found), what);
         }
         found

@@ -116,6 +116,11 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let held = self.disk.state().held.take();
+        if let Some((begun, goes_on)) = held {
+            begun.send(()).ok();
+            goes_on.recv().ok();
+        }
         self.disk.state().sync(Kind::Sync, self.inode, &self.name)
     }
 }

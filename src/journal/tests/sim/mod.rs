@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 mod files;
@@ -91,6 +92,7 @@ struct State {
     counts: BTreeMap<Kind, usize>,
     faults: VecDeque<Fault>,
     space: Option<u64>,
+    held: Option<(Sender<()>, Receiver<()>)>,
 }
 
 impl std::fmt::Debug for SimDisk {
@@ -147,6 +149,7 @@ impl SimDisk {
             counts: BTreeMap::new(),
             faults: VecDeque::new(),
             space: None,
+            held: None,
         })))
     }
 
@@ -202,6 +205,13 @@ impl SimDisk {
     /// How many faults are still to come; those that were not met are forgotten.
     pub(super) fn clear_faults(&self) -> usize {
         std::mem::take(&mut self.state().faults).len()
+    }
+
+    /// Holds the next sync of a file: tells when it has begun, and lets it go on when told to.
+    pub(super) fn hold_sync(&self) -> (Receiver<()>, Sender<()>) {
+        let ((begun, has_begun), (go_on, goes_on)) = (channel(), channel());
+        self.state().held = Some((begun, goes_on));
+        (has_begun, go_on)
     }
 
     /// How many more bytes can be appended, and files and folders made (one byte each): `None` for any number.
