@@ -53,6 +53,9 @@ pub(crate) const TABLES: &[&str] = &[MEMORY, MEDIA, BACKUPS];
 pub(crate) const BLOB_CONTAINERS: &[&str] = &[MEDIA, BACKUPS, CONTENT];
 
 #[cfg(test)]
+mod infra;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -2,6 +2,7 @@
 
 mod credential;
 mod endpoints;
+mod infra;
 mod secrets;
 mod storage;
 
