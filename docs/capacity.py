@@ -212,7 +212,7 @@ def limits_table() -> str:
 def plot() -> str:
     """Share of each limit that is used, against the number of robots, both logarithmic."""
     width, height, left, top, right, bottom = 760, 420, 70, 30, 230, 50
-    xs, ys = (2, 7), (-5, 1)
+    xs, ys = (2, 7), (-6, 1)
     series = [
         ("RU/s of a:<default account>", "#c0392b", robots_per_partition_ru()),
         ("GB of a:<default account>", "#e59866", robots_per_partition_gb()),

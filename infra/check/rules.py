@@ -2,7 +2,6 @@
 
 import pathlib
 
-import syntax
 from evaluate import Files
 from syntax import File, Problem, identifiers, named, properties, text
 
@@ -170,5 +169,3 @@ def all_rules(files: Files, types: dict) -> list[str]:
         found += rule(files)
     return found + versions(files, types)
 
-
-__all__ = ["all_rules", "syntax"]

@@ -110,9 +110,13 @@ def main() -> int:
         found, deployments = check(files, code, types)
         readme = (ROOT / "infra" / "README.md").read_text(encoding="utf-8")
         found += [f"infra/README.md does not list {name}" for name in VARIABLES if f"`{name}`" not in readme]
+        figures = " | ".join(str(len(deployment.resources)) for deployment in deployments.values())
+        if deployments and f"prints them) | {figures} |" not in readme:
+            found.append(f"infra/README.md does not say that the environments have {figures} resources")
         found += compiled()
         parts = {}
         if not found:
+            scan.self_test(files)
             found, parts = scan.run(TARGET / "checkov", files, deployments)
     except syntax.Problem as problem:
         found = [str(problem)]

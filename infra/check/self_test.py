@@ -3,9 +3,6 @@
 import pathlib
 
 import evaluate
-import expectations
-import rules
-import scan
 import syntax
 
 # file, what is there, what is put there, what must be said.
@@ -110,5 +107,3 @@ def main(root: pathlib.Path, check) -> int:
     assert not missed, "\n".join(missed)
     return len(FAULTS)
 
-
-__all__ = ["FAULTS", "expectations", "main", "rules", "scan"]
