@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples emulators clean
+.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -73,6 +73,13 @@ proofs:
 	python3 tests/support/proofs/public_api.py
 	python3 tests/support/proofs/consistency.py
 	python3 tests/support/proofs/sizes.py
+	python3 docs/capacity.py --check
+
+check-infra: ## parse, evaluate and check the Bicep files, checkov included; installs its pinned packages under target/ once
+	python3 infra/check/run.py
+
+capacity: ## compute the tables of docs/capacity.md and draw its plot
+	python3 docs/capacity.py
 
 emulators: ## run Azurite and the Cosmos emulator until Ctrl-C; the line on standard output has the variables to export
 	cargo build $(ALL) --bin openjibo-emulators --example cloud_host
