@@ -71,6 +71,36 @@ async fn the_demo_runs_on_every_service() {
     assert!(calls.iter().any(|call| call["ended"] == "conflict"));
 }
 
+/// What a deployment gives out is what the program reads: the outputs of infra/main.bicep as variables, with the emulators' values, and the
+/// two variables beside them that only emulators need.
+#[cfg(feature = "emulator")]
+#[tokio::test]
+async fn the_demo_runs_on_the_outputs_of_a_deployment() {
+    use openjibo_store::emulator::EmulatorSet;
+    let emulators = EmulatorSet::for_tests().await.unwrap().env();
+    let outputs = include_str!("../../infra/main.bicep").lines().filter_map(|line| line.strip_prefix("output "));
+    let mut env: Vec<(&str, &str)> = Vec::new();
+    for name in outputs.map(|rest| rest.split(' ').next().unwrap()) {
+        // An emulator knows no identity and needs no prefix.
+        let without = match name {
+            "AZURE_TOKEN_CREDENTIALS" => "ManagedIdentityCredential",
+            "AZURE_CLIENT_ID" => "00000000-0000-0000-0000-000000000001",
+            "OPENJIBO_STORE_PREFIX" => "",
+            _ => "an output that no emulator has",
+        };
+        env.push((name, emulators.get(name).map_or(without, String::as_str)));
+    }
+    assert!(env.len() >= 9, "{env:?}");
+    for name in ["AZURE_COSMOS_KEY", "AZURE_STORAGE_CONNECTION_STRING"] {
+        env.push((name, &emulators[name]));
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openjibo-store"));
+    command.args(["demo", "--store", "azure:"]).env_clear().envs(env);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("people in cosmos container "), "{}", text(&output.stdout));
+}
+
 #[test]
 fn the_table_can_be_read_by_programs() {
     let output = demo(&["--json"]);
