@@ -60,14 +60,16 @@ pub(super) fn repair(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), 
     let (mut from, mut chain) = (1, Crc(0));
     for (at, number) in numbers.iter().copied().enumerate() {
         if from < number && !covers(disk, number, from)? {
-            report.damaged.push(DamagedLine { file: path(from), line: 1, why: "the segment is missing".to_owned() });
+            report.damaged.push(missing(from));
         }
         let header = segment::header(number, from, epoch, chain);
         let mut tail = segment::create(disk, &format!("{REPAIRED}/{}", file_name(number)), header).map_err(writing)?;
-        copy(disk, number, &mut tail, &mut seqs, report)?;
+        let ended = copy(disk, number, &mut tail, &mut seqs, report)?;
         chain = tail.crc;
         from = number + 1;
-        if at + 1 < numbers.len() {
+        if at + 1 == numbers.len() && ended {
+            report.damaged.push(missing(from));
+        } else if at + 1 < numbers.len() {
             append(&mut tail, Said::End(EndLine { next: Fixed(from), chain }))?;
         }
         tail.file.sync().map_err(writing)?;
@@ -85,6 +87,10 @@ pub(super) fn repair(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), 
     swap().map_err(|error| failed("put the repaired log in place", &error))?;
     tracing::warn!(lines = report.damaged.len(), kept, "the journal was repaired without its damaged lines");
     Ok(())
+}
+
+fn missing(segment: u64) -> DamagedLine {
+    DamagedLine { file: path(segment), line: 1, why: "the segment is missing".to_owned() }
 }
 
 fn append(tail: &mut segment::Tail, said: Said<'_, Value>) -> Result<(), StoreError> {
@@ -119,22 +125,23 @@ fn covers(disk: &dyn Disk, number: u64, from: u64) -> Result<bool, StoreError> {
     Ok(header_of(disk, number)?.is_some_and(|header| header.from.0 <= from))
 }
 
-/// Copies a segment's good lines behind a new header.
+/// Copies a segment's good lines behind a new header. Whether it says that there is a next one.
 fn copy(
     disk: &dyn Disk,
     number: u64,
     tail: &mut segment::Tail,
     seqs: &mut HashMap<(Area, String), u64>,
     report: &mut OpeningReport,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let reading = |error: io::Error| failed("read a segment", &error);
     let file = disk.open(&path(number)).map_err(reading)?;
     let mut lines = Lines::new(&*file);
+    let mut ended = false;
     while let Some(raw) = lines.next().map_err(reading)? {
         let damaged = |why: &str| DamagedLine { file: path(number), line: raw.number, why: why.to_owned() };
         match line::read::<Value>(raw.bytes, None) {
             Ok((Said::Header(_), _)) if raw.number == 1 => {}
-            Ok((Said::End(_), _)) => {}
+            Ok((Said::End(_), _)) => ended = true,
             Ok((Said::Commit(commit), _)) => {
                 let last = seqs.entry((commit.area, commit.partition.to_string())).or_default();
                 if commit.seq.0 <= *last {
@@ -153,5 +160,5 @@ fn copy(
             Err(why) => report.damaged.push(damaged(why)),
         }
     }
-    Ok(())
+    Ok(ended)
 }

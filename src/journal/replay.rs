@@ -13,7 +13,7 @@ use super::index::{Effect, Facts, Index, Place, Segment};
 use super::line::{self, Crc, EndLine, Header, Said, VERSION};
 use super::report::{OpeningReport, TornWrite};
 use super::segment::{self, LOG, Lines, Tail, damaged, number_of, path};
-use super::{KEPT, OWN, PAYLOADS, REPAIRED, UNBORN};
+use super::{KEPT, LOCK, OWN, PAYLOADS, REPAIRED, UNBORN};
 use crate::contract::{ErrorKind, StoreError};
 
 /// A log that was read.
@@ -72,12 +72,22 @@ pub(super) fn open(disk: &Arc<dyn Disk>, report: &mut OpeningReport) -> Result<R
 pub(super) fn check_directory(disk: &dyn Disk) -> Result<(), StoreError> {
     let reading = |error: io::Error| failed("read the journal's directory", &error);
     let found = disk.list("").map_err(reading)?;
-    let has = |name: &str| found.iter().any(|(found, folder)| found == name && *folder);
-    if has(LOG) || has(REPAIRED) {
+    let has = |name: &str| found.iter().any(|(found, _)| found == name);
+    let others = || StoreError::invalid("path", "the directory holds other things and no journal");
+    // Everything of a journal's is a folder but the lock.
+    if found.iter().any(|(name, folder)| OWN.contains(&name.as_str()) && *folder == (name == LOCK)) {
+        return Err(others());
+    }
+    if has(LOG) {
+        let log = disk.list(LOG).map_err(reading)?;
+        let own = |(name, _): &(String, bool)| number_of(name).is_some() || is_half_made(name);
+        return if log.is_empty() || log.iter().any(own) { Ok(()) } else { Err(others()) };
+    }
+    if has(REPAIRED) {
         return Ok(());
     }
     if found.iter().any(|(name, _)| !OWN.contains(&name.as_str())) {
-        return Err(StoreError::invalid("path", "the directory holds other things and no journal"));
+        return Err(others());
     }
     // A new journal has its log before anything else.
     let used = |folder: &str| Ok::<bool, StoreError>(has(folder) && !disk.list(folder).map_err(reading)?.is_empty());
@@ -111,31 +121,26 @@ fn begin(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), StoreError> 
 
 type Segments = BTreeMap<u64, (Arc<dyn DiskFile>, Header)>;
 
-/// The segments of the log with their first lines. Files that an earlier process left half made are removed.
+/// The segments of the log with their first lines. Files that an earlier process left half made are removed, when every segment is
+/// of a format that this release reads.
 fn segments(disk: &dyn Disk, report: &mut OpeningReport) -> Result<Segments, StoreError> {
     let listing = |error: io::Error| failed("read the log's folder", &error);
     let names: Vec<String> = disk.list(LOG).map_err(listing)?.into_iter().map(|(name, _)| name).collect();
-    for name in
-        names.iter().filter(|name| name.strip_suffix(segment::NEW).is_some_and(|name| number_of(name).is_some()))
-    {
-        remove(disk, &format!("{LOG}/{name}"), report)?;
-    }
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
     numbers.sort_unstable();
-    if numbers.is_empty() && names.iter().any(|name| !name.ends_with(segment::NEW)) {
-        return Err(StoreError::invalid("path", "the directory holds other things and no journal"));
-    }
     let last = numbers.last().copied();
     let mut segments = Segments::new();
+    let mut left: Vec<String> = names.into_iter().filter(|name| is_half_made(name)).collect();
     for number in numbers {
         let file = disk.open(&path(number)).map_err(|error| failed("open a segment", &error))?;
         match first_line(number, &*file)? {
             Some(header) => drop(segments.insert(number, (file, header))),
             // Cut off while it was made: nothing has been written behind a header that is not whole.
-            None if Some(number) == last && !segments.is_empty() => remove(disk, &path(number), report)?,
+            None if Some(number) == last && !segments.is_empty() => left.push(segment::file_name(number)),
             None => return Err(damaged(number, 1, "the header is cut off")),
         }
     }
+    left.iter().try_for_each(|name| remove(disk, &format!("{LOG}/{name}"), report))?;
     // A merged segment holds those from its first on; they are what the merge did not come to delete.
     let merged: Vec<_> = segments.iter().map(|(number, (_, header))| header.from.0..*number).collect();
     let left: Vec<u64> = segments.keys().copied().filter(|n| merged.iter().any(|merged| merged.contains(n))).collect();
@@ -144,6 +149,11 @@ fn segments(disk: &dyn Disk, report: &mut OpeningReport) -> Result<Segments, Sto
         remove(disk, &path(number), report)?;
     }
     Ok(segments)
+}
+
+/// Whether this is the name of a segment that compaction did not come to put in place.
+fn is_half_made(name: &str) -> bool {
+    name.strip_suffix(segment::NEW).is_some_and(|name| number_of(name).is_some())
 }
 
 fn remove(disk: &dyn Disk, name: &str, report: &mut OpeningReport) -> Result<(), StoreError> {

@@ -15,6 +15,8 @@ mod emulators;
 #[cfg(feature = "conformance")]
 mod faults;
 #[cfg(feature = "journal")]
+mod journal;
+#[cfg(feature = "journal")]
 mod journal_format;
 mod legacy_memory;
 #[cfg(target_os = "linux")]
