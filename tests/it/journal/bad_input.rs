@@ -11,9 +11,10 @@ use std::time::Duration;
 use openjibo_store::backend::RecordLimits;
 use openjibo_store::journal::{Durability, Journal, JournalOptions};
 use openjibo_store::{
-    Account, AccountId, AccountScope, AccountStore as _, DeviceId, DeviceRegistration, DeviceScope, DeviceStore as _, ErrorKind,
-    Expect, Household, LoopId, LoopMember, LoopMemberStore as _, LoopScope, LoopStore as _, MediaBody, MediaStore as _,
-    MemberId, NewMedia, Outcome, Person, PersonId, PersonStore as _, PersonalMemoryStore as _, StoreError, Stores,
+    Account, AccountId, AccountScope, AccountStore as _, DeviceId, DeviceRegistration, DeviceScope, DeviceStore as _,
+    ErrorKind, Expect, Household, LoopId, LoopMember, LoopMemberStore as _, LoopScope, LoopStore as _, MediaBody,
+    MediaStore as _, MemberId, NewMedia, Outcome, Person, PersonId, PersonStore as _, PersonalMemoryStore as _,
+    StoreError, Stores,
 };
 use tempfile::TempDir;
 
@@ -62,9 +63,13 @@ fn directory() -> (TempDir, PathBuf) {
 async fn written(path: &Path) {
     let journal = Journal::open(path, small()).await.unwrap();
     for n in 0..80 {
-        commit(&memory(&journal), &format!("{MARK}:{}", n % 3), vec![put(&format!("m:{MARK}{n}"), format!("{MARK} {n:0>200}"))])
-            .await
-            .unwrap();
+        commit(
+            &memory(&journal),
+            &format!("{MARK}:{}", n % 3),
+            vec![put(&format!("m:{MARK}{n}"), format!("{MARK} {n:0>200}"))],
+        )
+        .await
+        .unwrap();
     }
     assert!(segments(path).len() >= 5);
 }
@@ -259,7 +264,8 @@ async fn the_lock_of_a_process_that_was_killed_is_taken_over() {
 async fn settings_out_of_range_touch_nothing() {
     let (_parent, path) = directory();
     let interval = |time| JournalOptions::new().with_durability(Durability::Interval(time));
-    let limits = |operations_per_commit, bytes_per_commit, page| RecordLimits { operations_per_commit, bytes_per_commit, page };
+    let limits =
+        |operations_per_commit, bytes_per_commit, page| RecordLimits { operations_per_commit, bytes_per_commit, page };
     for (options, field) in [
         (JournalOptions::new().with_segment_bytes(0), "segment_bytes"),
         (JournalOptions::new().with_segment_bytes(u64::MAX), "segment_bytes"),
@@ -317,9 +323,49 @@ async fn a_directory_that_may_not_be_written_is_denied() {
 /// Ids that lead elsewhere, or that file systems take for one another or for something else.
 fn hostile() -> Vec<String> {
     let mut texts: Vec<String> = [
-        "../../etc", "..", ".", "/etc/passwd", "..\\..\\windows", "C:\\x", "CON", "con.txt", "NUL", "aux", "COM1", "LPT1.",
-        "a/b", "a\\b", "a:b", "a:stream", "a b", "a.", "~", "~root", "$HOME", "%2e%2e%2f", "-rf", "*", "?", "|", "é", "e\u{301}",
-        "K", "\u{212a}", "ﬁ", "fi", "ß", "ss", "\u{202e}txt", "log", "lock", "payloads", "damaged", "tmp", ".new", "jsonl", "{\"a\":1}",
+        "../../etc",
+        "..",
+        ".",
+        "/etc/passwd",
+        "..\\..\\windows",
+        "C:\\x",
+        "CON",
+        "con.txt",
+        "NUL",
+        "aux",
+        "COM1",
+        "LPT1.",
+        "a/b",
+        "a\\b",
+        "a:b",
+        "a:stream",
+        "a b",
+        "a.",
+        "~",
+        "~root",
+        "$HOME",
+        "%2e%2e%2f",
+        "-rf",
+        "*",
+        "?",
+        "|",
+        "é",
+        "e\u{301}",
+        "K",
+        "\u{212a}",
+        "ﬁ",
+        "fi",
+        "ß",
+        "ss",
+        "\u{202e}txt",
+        "log",
+        "lock",
+        "payloads",
+        "damaged",
+        "tmp",
+        ".new",
+        "jsonl",
+        "{\"a\":1}",
         "\",\"crc\":\"00000000\"}",
     ]
     .map(str::to_owned)
@@ -341,14 +387,24 @@ async fn every_kind(stores: &Stores, write: bool) {
         let member = MemberId::new(id).unwrap();
         let person = PersonId::new(id).unwrap();
         let own = LoopScope::new(account.clone(), LoopId::new(id).unwrap());
-        let scopes = [plain.household(device.clone()), plain.person(robot.clone(), person.clone()), own.household(robot.clone())];
+        let scopes = [
+            plain.household(device.clone()),
+            plain.person(robot.clone(), person.clone()),
+            own.household(robot.clone()),
+        ];
         // Media paths are exact; every other text here is one as well.
         let path = id.as_str();
         if write {
-            stores.put_account(Account::new(account.clone(), format!("{n}@example.org")), Expect::Absent).await.unwrap();
+            stores
+                .put_account(Account::new(account.clone(), format!("{n}@example.org")), Expect::Absent)
+                .await
+                .unwrap();
             stores.put_household(Household::new(own.clone(), &told), Expect::Absent).await.unwrap();
             stores.add_member(&plain, LoopMember::new(member.clone(), format!("type {n}"))).await.unwrap();
-            stores.put_person(&plain, Person::new(person.clone()).with_display_name(&told), Expect::Absent).await.unwrap();
+            stores
+                .put_person(&plain, Person::new(person.clone()).with_display_name(&told), Expect::Absent)
+                .await
+                .unwrap();
             stores.register_device(DeviceRegistration::new(device.clone()).with_firmware(&told)).await.unwrap();
             stores.link_device(&AccountScope::new(account.clone()), &device).await.unwrap();
             for scope in &scopes {
@@ -357,7 +413,10 @@ async fn every_kind(stores: &Stores, write: bool) {
                 stores.add_list_item(scope, id, &told).await.unwrap();
             }
             for scope in [&plain, &own] {
-                stores.put_media(scope, NewMedia::new(path), MediaBody::bytes(told.clone()), Expect::Absent).await.unwrap();
+                stores
+                    .put_media(scope, NewMedia::new(path), MediaBody::from(told.clone().into_bytes()), Expect::Absent)
+                    .await
+                    .unwrap();
             }
             continue;
         }

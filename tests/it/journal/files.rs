@@ -1,34 +1,58 @@
 //! Looking at a directory, and damaging what is in it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
 
 use openjibo_store::ErrorKind;
 
+/// The bytes of a file; none for a folder.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Bytes(pub(super) Option<Vec<u8>>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(bytes) => write!(f, "{} bytes", bytes.len()),
+            None => f.write_str("a folder"),
+        }
+    }
+}
+
 /// Every file and folder below a directory, with each file's bytes. The lock's are left out: they name the last holder.
-pub(super) fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+pub(super) fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Bytes> {
+    // An open journal merges segments at any time: then everything is looked at again.
+    loop {
+        match try_snapshot(directory) {
+            Ok(found) => return found,
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound),
+        }
+    }
+}
+
+fn try_snapshot(directory: &Path) -> io::Result<BTreeMap<PathBuf, Bytes>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![directory.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let path = entry.path();
             let name = path.strip_prefix(directory).unwrap().to_path_buf();
-            if path.is_dir() {
-                found.insert(name, None);
+            if entry.file_type()?.is_dir() {
+                found.insert(name, Bytes(None));
                 folders.push(path);
             } else if !path.ends_with("lock") {
-                found.insert(name, Some(fs::read(&path).unwrap()));
+                found.insert(name, Bytes(Some(fs::read(&path)?)));
             }
         }
     }
-    found
+    Ok(found)
 }
 
 /// The files below a directory that hold this text, the lock among them.
 pub(super) fn holding(directory: &Path, text: &str) -> Vec<PathBuf> {
     let holds = |bytes: &[u8]| bytes.windows(text.len()).any(|found| found == text.as_bytes());
-    let files = snapshot(directory).into_iter().filter(|(_, bytes)| bytes.as_ref().is_some_and(|bytes| holds(bytes)));
+    let files = snapshot(directory).into_iter().filter(|(_, bytes)| bytes.0.as_deref().is_some_and(holds));
     let mut files: Vec<PathBuf> = files.map(|(name, _)| name).collect();
     if fs::read(directory.join("lock")).is_ok_and(|bytes| holds(&bytes)) {
         files.push("lock".into());
