@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::sim::{Kind, SimDisk};
 use crate::backend::{
-    CallContext, ChangeEntry, Commit, Draft, KeyRange, Operation, Owner, Precondition, Record, RecordBackend, Written,
+    CHANGE_RETENTION, CallContext, ChangeEntry, Commit, Draft, KeyRange, Operation, Owner, Precondition, Record,
+    RecordBackend, Written,
 };
 use crate::contract::{Clock, Freshness, Result, StoreError, Timestamp};
 use crate::journal::line::Area;
@@ -25,6 +26,9 @@ impl Clock for SetClock {
         Timestamp::from_micros(self.0.load(Ordering::SeqCst))
     }
 }
+
+/// When each clock begins: behind the system's, so that it decides alone what is too old to be told.
+const START: Duration = Duration::from_secs(4_102_444_800);
 
 /// Area and name of a partition.
 pub(super) type Place = (Area, &'static str);
@@ -121,8 +125,7 @@ impl Run {
     ) -> Result<Self> {
         replay::check_directory(disk)?;
         let journal = Journal::over(Arc::new(disk.clone()), options, None)?;
-        // Behind the system's clock, so that this decides alone what is too old to be told.
-        let clock = Arc::new(SetClock(AtomicI64::new(4_102_444_800_000_000)));
+        let clock = Arc::new(SetClock(AtomicI64::new(START.as_micros() as i64)));
         Ok(Self { journal, runtime: Arc::clone(runtime), clock, calls: 0 })
     }
 
@@ -203,8 +206,8 @@ pub(super) struct Ran {
     pub(super) disk: SimDisk,
     pub(super) runtime: Arc<tokio::runtime::Runtime>,
     pub(super) options: JournalOptions,
-    /// How long the history took.
-    time: Duration,
+    /// How long after the one before each call was made.
+    every: Duration,
     history: Vec<Call>,
     /// Whether changes are among what is compared.
     tells: bool,
@@ -248,12 +251,11 @@ impl Ran {
             states.push(state);
         }
         drop(run);
-        let time = every * calls.len() as u32;
         let durable = match tells {
             true => moments.iter().map(|(_, acknowledged)| *acknowledged).collect(),
             false => synced(&disk, &moments),
         };
-        Self { disk, runtime, options, time, history: calls.to_vec(), tells, states, told, calls: moments, durable }
+        Self { disk, runtime, options, every, history: calls.to_vec(), tells, states, told, calls: moments, durable }
     }
 
     /// How many calls must be found after a power cut when this many operations were done, and how many may be.
@@ -287,7 +289,7 @@ impl Ran {
     /// Opens the journal on this disk. Its clock goes on behind the history's.
     pub(super) fn open(&self, disk: &SimDisk) -> Result<Run> {
         let mut run = Run::open(&self.runtime, disk, self.options.clone())?;
-        run.context(self.time);
+        run.context(self.every * self.len() as u32);
         Ok(run)
     }
 
@@ -320,13 +322,13 @@ impl Ran {
 
     fn is(&self, calls: usize, found: &State) -> bool {
         let expected = &self.states[calls];
+        // What is too old to be told at the next call may be told still, and may be not.
+        let oldest = (START + self.every * (calls as u32 + 1)).saturating_sub(CHANGE_RETENTION).as_micros() as u64;
         let alike = |(place, found): (&(Area, String), &Seen)| {
             let Some(expected) = expected.get(place) else { return false };
             let told = self.told[calls].get(place).map(Vec::as_slice).unwrap_or_default();
-            // What is too old to be told goes at the next write or compaction, so that more may be told after an opening.
-            found.records == expected.records
-                && found.changes.ends_with(&expected.changes)
-                && told.ends_with(&found.changes)
+            let due = told.iter().filter(|change| change.number >= Some(oldest)).count();
+            found.records == expected.records && found.changes.len() >= due && told.ends_with(&found.changes)
         };
         expected.len() == found.len() && found.iter().all(alike)
     }
