@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean
+.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,6 +29,9 @@ demo-local: ## the same in a local directory, twice: the second run finds what t
 test: ## build once, start one set of emulators, run all tests and the examples in the documentation
 	python3 tests/support/run_tests.py
 
+test-containers: ## the behaviour suite on Azurite in a container, COSMOS=1: on the Cosmos emulator too; needs a Docker engine
+	python3 tests/containers/run.py $(if $(filter 1,$(COSMOS)),--cosmos)
+
 soak: ## 100,000 writes under lost answers, judged from the store's content; prints the figures
 	OPENJIBO_CAMPAIGN_WRITES=100000 python3 tests/support/run_tests.py campaign --nocapture
 
@@ -47,7 +50,7 @@ mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger; n
 check: fmt clippy examples docs proofs ## format, lints of six feature sets, examples, documentation, proofs; needs no emulator
 
 fmt:
-	cargo fmt --check
+	cargo fmt --all --check
 
 # Small feature sets first. All targets: the tests of a feature set are linted with it.
 clippy:
