@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers
+.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers lint-containers
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,6 +31,9 @@ test: ## build once, start one set of emulators, run all tests and the examples 
 
 test-containers: ## the behaviour suite on Azurite in a container, COSMOS=1: on the Cosmos emulator too; needs a Docker engine
 	python3 tests/containers/run.py $(if $(filter 1,$(COSMOS)),--cosmos)
+
+lint-containers: ## clippy of the crate of the container lane: apart from `check`, because it builds the SDK with another set of features
+	cargo clippy --locked -p openjibo-store-containers --all-targets --all-features -- -D warnings
 
 soak: ## 100,000 writes under lost answers, judged from the store's content; prints the figures
 	OPENJIBO_CAMPAIGN_WRITES=100000 python3 tests/support/run_tests.py campaign --nocapture
