@@ -55,7 +55,8 @@ impl Policy for FaultPolicy {
             Service::Tables => table_request(request),
             _ => blob_request(request),
         };
-        let action = self.plan.decide(&faults::Request { service: self.service, kind, scope: scope.as_deref() });
+        let action =
+            self.plan.decide(&faults::Request { service: self.service, kind, scopes: scope.as_deref().as_slice() });
         let lost = || Err(Error::with_message(ErrorKind::Io, "the answer was lost"));
         match action {
             Action::Forward => self.forward(ctx, request, next).await,

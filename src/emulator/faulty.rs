@@ -180,7 +180,8 @@ async fn answer(State(faulty): State<Arc<Faulty>>, request: Request) -> Response
     let describes_account = request.uri().path() == "/";
     let kind = kind_of(request.method(), request.uri().path(), request.headers());
     let scope = partition_of(request.headers());
-    let action = faulty.plan.decide(&faults::Request { service: Service::Cosmos, kind, scope: scope.as_deref() });
+    let action =
+        faulty.plan.decide(&faults::Request { service: Service::Cosmos, kind, scopes: scope.as_deref().as_slice() });
     let forward = async |request| forwarded(&faulty.region, request).await;
     match action {
         Action::Forward if describes_account => described(forward(request).await, &faulty.twins).await,

@@ -288,8 +288,8 @@ impl State {
 
     fn count(&mut self, fault: String, request: &Request<'_>) {
         *self.injected.entry((fault, request.service, request.kind)).or_default() += 1;
-        if let Some(scope) = request.scope {
-            *self.scopes.entry(scope.to_owned()).or_default() += 1;
+        for scope in request.scopes {
+            *self.scopes.entry((*scope).to_owned()).or_default() += 1;
         }
     }
 }
@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     fn request(kind: RequestKind) -> Request<'static> {
-        Request { service: Service::Tables, kind, scope: Some("home") }
+        Request { service: Service::Tables, kind, scopes: &["home"] }
     }
 
     fn struck(plan: &FaultPlan, kind: RequestKind) -> bool {
@@ -323,7 +323,7 @@ mod tests {
     fn a_rule_strikes_where_and_when_it_says() {
         let rule = FaultRule::new(Fault::AnswerLost, RequestKind::RECORD_WRITES, When::Nth(2)).at(Service::Tables);
         let plan = FaultPlan::new(1).with(rule);
-        let elsewhere = Request { service: Service::Blobs, kind: RequestKind::Create, scope: None };
+        let elsewhere = Request { service: Service::Blobs, kind: RequestKind::Create, scopes: &[] };
         assert!(matches!(plan.decide(&elsewhere), Action::Forward));
         let kinds = [RequestKind::Create, RequestKind::Get, RequestKind::Replace, RequestKind::Delete];
         assert_eq!(kinds.map(|kind| struck(&plan, kind)), [false, false, true, false]);
@@ -331,6 +331,14 @@ mod tests {
             Injected { fault: "answer lost".into(), service: Service::Tables, kind: RequestKind::Replace, count: 1 };
         assert_eq!(plan.injected(), [only]);
         assert_eq!((plan.total(), plan.struck("home"), plan.requests_to(Service::Tables)), (1, 1, 4));
+    }
+
+    #[test]
+    fn a_fault_counts_for_everything_that_a_request_carries() {
+        let plan = FaultPlan::new(1).with(FaultRule::new(Fault::AnswerLost, [RequestKind::Transaction], When::Always));
+        let group = ["home", "house", "garden"];
+        plan.decide(&Request { service: Service::Journal, kind: RequestKind::Transaction, scopes: &group });
+        assert_eq!((plan.total(), plan.struck("ho"), plan.struck("garden"), plan.struck("hut")), (1, 2, 1, 0));
     }
 
     #[test]
@@ -356,7 +364,7 @@ mod tests {
         let switches = plan.refusals(Service::Cosmos, RequestKind::Create);
         plan.add(FaultRule::new(Fault::Refused, [RequestKind::Create], When::Nth(1)));
         assert!(switches.once.load(Ordering::SeqCst) && !switches.always.load(Ordering::SeqCst));
-        let request = Request { service: Service::Cosmos, kind: RequestKind::Create, scope: None };
+        let request = Request { service: Service::Cosmos, kind: RequestKind::Create, scopes: &[] };
         assert!(matches!(plan.decide(&request), Action::Forward), "the client has let it through");
         switches.hits.store(1, Ordering::SeqCst);
         assert_eq!(plan.total(), 1);

@@ -109,7 +109,7 @@ async fn write<T>(
 
 impl<B: ?Sized> Faulty<B> {
     fn decide(&self, service: Service, kind: RequestKind, scope: &str) -> Action {
-        self.plan.decide(&Request { service, kind, scope: Some(scope) })
+        self.plan.decide(&Request { service, kind, scopes: &[scope] })
     }
 }
 

@@ -68,8 +68,9 @@ pub struct Request<'a> {
     pub service: Service,
     /// Its class.
     pub kind: RequestKind,
-    /// The partition or the payload's name, where the wire can tell: faults are counted by it too.
-    pub scope: Option<&'a str>,
+    /// The partitions or the payload's name, where the wire can tell: faults are counted by them too. More than one where a request
+    /// carries writes of several, which share its fate.
+    pub scopes: &'a [&'a str],
 }
 
 /// An answer that the service did not give.
