@@ -9,6 +9,8 @@ mod batch;
 mod compact;
 mod disk;
 mod error;
+#[cfg(feature = "conformance")]
+mod faults;
 mod index;
 mod line;
 mod lock;
@@ -28,6 +30,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub use faults::FaultyJournal;
 pub use options::{Durability, JournalOptions};
 pub use report::{DamagedLine, JournalFigures, OpeningReport, TornWrite};
 

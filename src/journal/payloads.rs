@@ -29,6 +29,8 @@ use crate::backend::{
     BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, Cost, PendingWrite,
 };
 use crate::contract::{MediaBody, Outcome, Service, StoreError, Timestamp};
+#[cfg(feature = "conformance")]
+pub(super) use names::payload_of;
 use names::{AREAS, Place, area_folder};
 
 /// Folders remembered as durable, at most.

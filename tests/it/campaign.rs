@@ -58,6 +58,23 @@ fn memory_loses_nothing() {
     });
 }
 
+#[cfg(feature = "journal")]
+#[test]
+fn a_journal_loses_nothing() {
+    /// Of one journal: it is read whole each time it is opened again.
+    const WRITES: usize = 1_000;
+    run(async {
+        for (area, share) in [(Area::Identity, 5), (Area::Memory, 5), (Area::Media, 10)] {
+            for done in (0..writes() / share).step_by(WRITES) {
+                let harness = crate::support::journal::FaultyFolder::new(seed());
+                judged(&harness, a_fifth_lost(area, WRITES.min(writes() / share - done))).await;
+                println!("opened {} times", harness.journal.openings());
+                assert!(harness.journal.openings() > 5, "no sync failed");
+            }
+        }
+    });
+}
+
 /// What a backend must not do, done now and then.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Sin {

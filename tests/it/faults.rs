@@ -1,4 +1,4 @@
-//! Every fault in every way to write, on memory and on Azure's emulators; and what an operator does to a Cosmos account.
+//! Every fault in every way to write, on memory, on a journal and on Azure's emulators; and what an operator does to a Cosmos account.
 
 use openjibo_store::conformance::faults::{Area, FaultyMemory, Row, must_be_right, table};
 
@@ -25,6 +25,31 @@ mod properties {
     use openjibo_store::conformance::faults::FaultyMemory;
 
     openjibo_store::conformance_fault_tests!(FaultyMemory::new(7));
+}
+
+#[cfg(feature = "journal")]
+mod journal {
+    use openjibo_store::conformance::faults::FaultHarness as _;
+
+    use super::*;
+    use crate::support::journal::FaultyFolder;
+
+    #[test]
+    fn every_fault_in_every_way_to_write_in_a_journal() {
+        openjibo_store::conformance::run(async {
+            for area in [Area::Identity, Area::Memory, Area::Media] {
+                let harness = FaultyFolder::new(1);
+                print("journal", &table(&harness, area).await);
+                println!("injected: {:?}; {} openings", harness.plan().injected(), harness.journal.openings());
+            }
+        });
+    }
+
+    mod properties {
+        use crate::support::journal::FaultyFolder;
+
+        openjibo_store::conformance_fault_tests!(FaultyFolder::new(7));
+    }
 }
 
 #[cfg(feature = "emulator")]

@@ -32,6 +32,11 @@ struct Size {
 const IN_MEMORY: Size = Size { clients: 4, calls: 5 };
 /// To refute a history takes longer than to explain one.
 const PLANTED: Size = Size { clients: 4, calls: 4 };
+#[cfg(feature = "journal")]
+const IN_A_JOURNAL: Size = Size { clients: 3, calls: 4 };
+/// Histories of one journal: it is read whole each time it is opened again.
+#[cfg(feature = "journal")]
+const IN_ONE_JOURNAL: usize = 250;
 /// A request to an emulator takes some milliseconds of processor time.
 #[cfg(feature = "emulator")]
 const ON_EMULATORS: Size = Size { clients: 3, calls: 3 };
@@ -138,6 +143,26 @@ fn memory_is_linearizable_under_faults() {
             let replicas = replicas(&FaultyMemory::new(seed)).await;
             let began = Instant::now();
             let recorded = histories(&replicas, cell, IN_MEMORY, count(), seed).await;
+            must_be_linearizable(&judge(name, recorded, seed, began));
+        }
+    });
+}
+
+#[cfg(feature = "journal")]
+#[test]
+fn a_journal_is_linearizable_under_faults() {
+    run(async {
+        let seed = seed();
+        for (name, cell) in [("journal, people", person as fn(_, _) -> _), ("journal, preferences", preference)] {
+            let (began, mut recorded, mut openings) = (Instant::now(), Vec::new(), 0);
+            for done in (0..count()).step_by(IN_ONE_JOURNAL) {
+                let seed = seed ^ (done as u64) << 32;
+                let harness = crate::support::journal::FaultyFolder::new(seed);
+                let (replicas, count) = (replicas(&harness).await, IN_ONE_JOURNAL.min(count() - done));
+                recorded.extend(histories(&replicas, cell, IN_A_JOURNAL, count, seed).await);
+                openings += harness.journal.openings();
+            }
+            println!("{name}: opened {openings} times");
             must_be_linearizable(&judge(name, recorded, seed, began));
         }
     });

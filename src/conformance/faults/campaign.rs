@@ -332,6 +332,7 @@ pub async fn campaign(h: &dyn FaultHarness, campaign: Campaign) -> Figures {
         services: services(&w, campaign.area),
         ..Figures::default()
     };
+    h.reopen().await;
     for (key, told) in &told {
         judge(&mut figures, key, told, &w.b).await;
     }

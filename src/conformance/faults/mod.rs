@@ -20,6 +20,9 @@ mod properties;
 mod request;
 mod table;
 
+#[cfg(feature = "journal")]
+#[doc(inline)]
+pub use crate::journal::FaultyJournal;
 pub use campaign::{Campaign, Figures, campaign, lost_answers_lose_nothing};
 pub use paths::Area;
 pub use plan::{FaultPlan, FaultRule, Injected, When};
@@ -37,6 +40,7 @@ use crate::Stores;
 use crate::backend::Backends;
 
 /// A harness whose first replica's requests run through a plan. The second replica's don't.
+#[async_trait]
 pub trait FaultHarness: Harness {
     /// The plan; without rules until a property adds some.
     fn plan(&self) -> &FaultPlan;
@@ -51,6 +55,10 @@ pub trait FaultHarness: Harness {
     fn reads_back(&self) -> bool {
         true
     }
+
+    /// Called when no call is under way and before the content is judged: a backend that answers from its own memory what it
+    /// has written elsewhere reads it anew, as its next process would.
+    async fn reopen(&self) {}
 }
 
 /// The backends in memory under a plan, at their ports.

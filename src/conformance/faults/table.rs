@@ -164,7 +164,7 @@ async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault, unharme
     let row = |result: String, content: String| timed(result, content, Duration::ZERO);
     let plan = h.plan();
     if !h.supports(&fault) {
-        return row("n/a".into(), "n/a: the wire can't".into());
+        return row("n/a".into(), "n/a: nothing here fails so".into());
     }
     if let Some(error) = &unharmed.failed {
         return row(said(&Err(error.clone())), "WRONG: without a fault".into());
@@ -188,6 +188,7 @@ async fn cell(h: &dyn FaultHarness, w: &World, path: Path, fault: Fault, unharme
     if plan.total() == injected {
         return row(said(&result), "WRONG: the fault struck nothing".into());
     }
+    h.reopen().await;
     let content = call.content().await;
     let content = match () {
         () if content == *once => "once".to_owned(),

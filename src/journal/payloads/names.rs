@@ -41,6 +41,14 @@ pub(super) fn segment_of(name: &str) -> Option<String> {
     (folder(&segment).as_deref() == Some(name)).then_some(segment)
 }
 
+/// The name inside its area of the payload in this file, if it is one's.
+#[cfg(feature = "conformance")]
+pub(in super::super) fn payload_of(file: &str) -> Option<String> {
+    let mut parts = file.strip_prefix(PAYLOADS)?.strip_prefix('/')?.splitn(4, '/').skip(1);
+    let (account, household) = (segment_of(parts.next()?)?, segment_of(parts.next()?)?);
+    Some(format!("{account}/{household}/{}", parts.next()?))
+}
+
 /// Where a payload is.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -95,6 +103,18 @@ mod tests {
         }
         for name in ["", "id-", "con", "id-A", "id-+", "id-a+", "id-++", "id-+A", "id-+1", "id-a.b", "id-é", "ID-a"] {
             assert_eq!(segment_of(name), None, "{name}");
+        }
+    }
+
+    #[cfg(feature = "conformance")]
+    #[test]
+    fn a_file_says_whose_payload_it_is() {
+        for path in ["A/b", "_2e_2e/-_", "con/NUL"] {
+            let name = BlobName::listed(BlobArea::Backups, &format!("{path}/{:032x}", 9)).unwrap();
+            assert_eq!(payload_of(&Place::of(&name).unwrap().file).as_deref(), Some(name.path()));
+        }
+        for other in ["tmp/payload-1", "payloads/media", "payloads/media/id-a/id-b", "payloadsx/media/id-a/id-b/c"] {
+            assert_eq!(payload_of(other), None, "{other}");
         }
     }
 
