@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers lint-containers
+.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers lint-containers journal-figures
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,6 +37,9 @@ lint-containers: ## clippy of the crate of the container lane: apart from `check
 
 soak: ## 100,000 writes under lost answers, judged from the store's content; prints the figures
 	OPENJIBO_CAMPAIGN_WRITES=100000 python3 tests/support/run_tests.py campaign --nocapture
+
+journal-figures: ## measure the journal in a release build, as in docs/performance.md
+	cargo run --locked --release --features journal --example journal_figures
 
 # Three runs, each with the fewest features that its tests need: none of them starts an emulator. The report is in target/mutants.
 MUTANTS := cargo mutants --no-shuffle --baseline run -o target/mutants
