@@ -52,7 +52,7 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
-pub use properties::properties;
+pub use properties::{Property, properties};
 
 use crate::Stores;
 use crate::backend::Backends;

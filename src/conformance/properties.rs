@@ -1,4 +1,8 @@
-//! The list of all properties: one line each, from which tests and names are made.
+//! The list of all properties: one line each, from which tests and values are made.
+
+use futures::future::LocalBoxFuture;
+
+use super::Harness;
 
 /// Hands the families and their properties to another macro of this crate, behind its own arguments.
 #[doc(hidden)]
@@ -226,14 +230,6 @@ macro_rules! __conformance_properties {
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __conformance_names {
-    (() $($family:ident { $($name:ident,)* })*) => {
-        &[$($((stringify!($family), stringify!($name)),)*)*]
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
 macro_rules! __conformance_tests {
     (($harness:expr) $($family:ident { $($name:ident,)* })*) => {
         $(
@@ -265,9 +261,41 @@ macro_rules! conformance_tests {
     };
 }
 
-/// All properties as (family, name).
-pub fn properties() -> &'static [(&'static str, &'static str)] {
-    crate::__conformance_properties!(__conformance_names)
+/// One property as a value, for a runner of one's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Property {
+    /// The family's name.
+    pub family: &'static str,
+    /// The property's name in its family.
+    pub name: &'static str,
+    check: for<'a> fn(&'a dyn Harness) -> LocalBoxFuture<'a, ()>,
+}
+
+impl Property {
+    /// Checks the property; some listen to the logs of their thread, so give each [a runtime of one thread](super::run).
+    ///
+    /// # Panics
+    /// When its rule does not hold.
+    pub async fn check(&self, harness: &dyn Harness) {
+        (self.check)(harness).await;
+    }
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_values {
+    (() $($family:ident { $($name:ident,)* })*) => {
+        &[$($($crate::conformance::Property {
+            family: stringify!($family),
+            name: stringify!($name),
+            check: |harness| Box::pin($crate::conformance::$family::$name(harness)),
+        },)*)*]
+    };
+}
+
+/// All properties.
+pub fn properties() -> &'static [Property] {
+    crate::__conformance_properties!(__conformance_values)
 }
 
 #[cfg(test)]
@@ -288,11 +316,10 @@ mod tests {
 
     #[test]
     fn every_property_is_listed() {
-        let listed: BTreeSet<_> = super::properties().iter().copied().collect();
-        let families: BTreeSet<_> = listed.iter().map(|(family, _)| *family).collect();
+        let families: BTreeSet<_> = super::properties().iter().map(|property| property.family).collect();
         let defined: BTreeSet<_> = families.into_iter().flat_map(defined).collect();
-        let listed: BTreeSet<_> =
-            listed.into_iter().map(|(family, name)| (family.to_owned(), name.to_owned())).collect();
+        let listed = super::properties().iter().map(|property| (property.family.to_owned(), property.name.to_owned()));
+        let listed: BTreeSet<_> = listed.collect();
         assert_eq!(defined, listed);
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{EmulatorError, install};
+use super::{EmulatorError, EmulatorOptions, TlsFiles, install};
 
 /// The account and key that every Azurite has: published in its documentation, not a secret.
 pub(crate) const ACCOUNT: &str = "devstoreaccount1";
@@ -32,20 +32,21 @@ pub(crate) struct Azurite {
 impl Azurite {
     /// Installs Azurite where needed, starts it and waits for the ports of all its services.
     ///
-    /// `ready_within` bounds the start, not the install. `memory_mib` bounds the blobs kept in memory; beyond it uploads fail.
-    pub(crate) async fn start(ready_within: Duration, memory_mib: u32) -> Result<Self, EmulatorError> {
+    /// `ready_within` bounds the start, not the install. Beyond `blob_memory_mib` uploads fail.
+    pub(crate) async fn start(options: &EmulatorOptions) -> Result<Self, EmulatorError> {
         let folder = install::folder();
         install::ensure(&folder).await?;
-        Self::launch(&folder, ready_within, memory_mib).await
+        Self::launch(&folder, options).await
     }
 
-    async fn launch(folder: &Path, ready_within: Duration, memory_mib: u32) -> Result<Self, EmulatorError> {
+    async fn launch(folder: &Path, options: &EmulatorOptions) -> Result<Self, EmulatorError> {
         let mut child = Command::new("node")
             .arg("launch.js")
             .args(["--inMemoryPersistence", "--disableTelemetry", "--silent"])
-            .args(["--extentMemoryLimit", &memory_mib.to_string()])
+            .args(["--extentMemoryLimit", &options.blob_memory_mib.to_string()])
             .args(["--blobHost", "127.0.0.1", "--queueHost", "127.0.0.1", "--tableHost", "127.0.0.1"])
             .args(["--blobPort", "0", "--queuePort", "0", "--tablePort", "0"])
+            .args(options.tls.iter().flat_map(tls_arguments))
             .current_dir(folder)
             .env_remove("AZURITE_ACCOUNTS")
             .env_remove("AZURITE_DB")
@@ -77,7 +78,7 @@ impl Azurite {
                 output.keep(line);
             })?;
         }
-        match tokio::time::timeout(ready_within, ports).await {
+        match tokio::time::timeout(options.ready_within, ports).await {
             Ok(Ok((blob, table))) => {
                 (azurite.blob, azurite.table) = (blob, table);
                 Ok(azurite)
@@ -87,16 +88,16 @@ impl Azurite {
                 // The reason may be on the other stream.
                 Err(azurite.ended().await)
             }
-            Err(_) => Err(EmulatorError::NotReady { waited: ready_within, last_lines: azurite.output.lines() }),
+            Err(_) => Err(EmulatorError::NotReady { waited: options.ready_within, last_lines: azurite.output.lines() }),
         }
     }
 
-    /// `http://127.0.0.1:<port>` of the Blob service.
+    /// `http://127.0.0.1:<port>`, or `https://…`, of the Blob service.
     pub(crate) fn blob(&self) -> &str {
         &self.blob
     }
 
-    /// `http://127.0.0.1:<port>` of the Table service.
+    /// The same of the Table service.
     pub(crate) fn table(&self) -> &str {
         &self.table
     }
@@ -120,6 +121,13 @@ impl Drop for Azurite {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// HTTPS, and tokens beside keys. *Basic* checks a token's times, issuer and audience, neither its signature nor any role.
+fn tls_arguments(tls: &TlsFiles) -> [&OsStr; 6] {
+    let (certificate, key) = (tls.certificate.as_os_str(), tls.key.as_os_str());
+    let name = OsStr::new;
+    [name("--oauth"), name("basic"), name("--cert"), certificate, name("--key"), key]
 }
 
 /// The last lines of both streams, for error texts.
@@ -195,7 +203,13 @@ fn drain(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn ready_within(limit: Duration) -> EmulatorOptions {
+        EmulatorOptions::default().with_ready_within(limit)
+    }
 
     fn launcher(script: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -226,7 +240,7 @@ mod tests {
     #[tokio::test]
     async fn an_early_end_is_reported_with_the_last_lines() {
         let folder = launcher("console.error('no such port'); process.exitCode = 3");
-        match Azurite::launch(folder.path(), Duration::from_secs(60), 64).await {
+        match Azurite::launch(folder.path(), &ready_within(Duration::from_secs(60))).await {
             Err(EmulatorError::Exited { last_lines }) => assert_eq!(last_lines, ["no such port"]),
             other => panic!("{other:?}"),
         }
@@ -235,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn a_start_that_takes_too_long_is_ended_and_reported() {
         let folder = launcher("process.stdin.resume()");
-        let started = Azurite::launch(folder.path(), Duration::from_millis(50), 64).await;
+        let started = Azurite::launch(folder.path(), &ready_within(Duration::from_millis(50))).await;
         assert!(matches!(started, Err(EmulatorError::NotReady { .. })), "{started:?}");
     }
 
@@ -245,7 +259,7 @@ mod tests {
             "for (const s of ['Blob', 'Queue', 'Table']) console.log(`Azurite ${s} service is successfully listening at http://127.0.0.1:1`);
              process.stdin.once('end', () => process.exit(0)).resume()",
         );
-        let mut azurite = Azurite::launch(folder.path(), Duration::from_secs(60), 64).await.unwrap();
+        let mut azurite = Azurite::launch(folder.path(), &ready_within(Duration::from_secs(60))).await.unwrap();
         drop(azurite.child.stdin.take());
         assert!(matches!(azurite.ended().await, EmulatorError::Exited { .. }));
     }

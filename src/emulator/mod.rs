@@ -25,6 +25,7 @@ mod set;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::EmulatorError;
@@ -52,6 +53,18 @@ pub struct EmulatorOptions {
     pub ready_within: Duration,
     /// How many MiB of blobs Azurite keeps before it refuses uploads; 2,048. It frees deleted blobs every ten minutes only.
     pub blob_memory_mib: u32,
+    /// With what Azurite answers over HTTPS, where it takes Entra ID tokens beside keys; none: over HTTP, keys only. Cosmos DB
+    /// is over HTTP with a key either way.
+    pub tls: Option<TlsFiles>,
+}
+
+/// A server certificate for 127.0.0.1 with its private key, as PEM files that Azurite reads when it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate. Clients trust it where `SSL_CERT_FILE` names it.
+    pub certificate: PathBuf,
+    /// Its private key, PKCS #8.
+    pub key: PathBuf,
 }
 
 impl Default for EmulatorOptions {
@@ -60,6 +73,7 @@ impl Default for EmulatorOptions {
             replication_delay: Duration::from_millis(500),
             ready_within: Duration::from_secs(60),
             blob_memory_mib: 2048,
+            tls: None,
         }
     }
 }
@@ -83,6 +97,13 @@ impl EmulatorOptions {
     #[must_use]
     pub fn with_blob_memory_mib(mut self, limit: u32) -> Self {
         self.blob_memory_mib = limit;
+        self
+    }
+
+    /// Sets [`tls`](Self::tls).
+    #[must_use]
+    pub fn with_tls(mut self, files: TlsFiles) -> Self {
+        self.tls = Some(files);
         self
     }
 }
@@ -115,7 +136,7 @@ impl Emulators {
         let [single, replicated] = cosmos.endpoints() else {
             return Err(EmulatorError::Cosmos { detail: "another number of accounts than asked for".to_owned() });
         };
-        let azurite = Azurite::start(options.ready_within, options.blob_memory_mib).await?;
+        let azurite = Azurite::start(&options).await?;
         let set = EmulatorSet::new(single, replicated, azurite.blob(), azurite.table());
         Ok(Self { set, azurite, cosmos })
     }

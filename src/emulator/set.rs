@@ -156,10 +156,11 @@ async fn start_apart() -> Result<Emulators, EmulatorError> {
 
 fn storage_and_cosmos(cosmos: &str, regions: &str, blob: &str, table: &str) -> BTreeMap<String, String> {
     let account = azurite::ACCOUNT;
+    let scheme = if blob.starts_with("https:") { "https" } else { "http" };
     let blob = format!("{blob}/{account}");
     let table = format!("{table}/{account}");
     let connection = format!(
-        "DefaultEndpointsProtocol=http;AccountName={account};AccountKey={};BlobEndpoint={blob};TableEndpoint={table};",
+        "DefaultEndpointsProtocol={scheme};AccountName={account};AccountKey={};BlobEndpoint={blob};TableEndpoint={table};",
         azurite::KEY
     );
     [

@@ -12,6 +12,8 @@ mod conformance;
 mod demo;
 #[cfg(feature = "emulator")]
 mod emulators;
+#[cfg(all(feature = "emulator", feature = "conformance", target_os = "linux"))]
+mod entra;
 #[cfg(feature = "conformance")]
 mod faults;
 #[cfg(feature = "journal")]

@@ -3,8 +3,12 @@
 pub(crate) mod azure;
 #[cfg(target_os = "linux")]
 pub(crate) mod child;
+#[cfg(all(feature = "emulator", feature = "conformance", target_os = "linux"))]
+pub(crate) mod entra;
 #[cfg(all(feature = "emulator", feature = "conformance"))]
 pub(crate) mod faults;
+#[cfg(all(feature = "emulator", feature = "conformance", target_os = "linux"))]
+pub(crate) mod identity;
 #[cfg(all(feature = "journal", feature = "conformance"))]
 pub(crate) mod journal;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,120 @@
+//! Azurite over HTTPS, where it takes tokens, and an identity endpoint that issues them: what a store needs to run as in production,
+//! with a managed identity. Trust in the certificate and the endpoint's address come from the environment, so each test runs
+//! alone in a child process.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::OnceLock;
+
+use openjibo_store::AzureConfig;
+use openjibo_store::emulator::{EMULATORS, EmulatorOptions, EmulatorSet, Emulators, TlsFiles};
+
+use super::azure::{config, fresh};
+use super::child::Child;
+use super::identity::{Client, HEADER, IdentityEndpoint};
+
+/// Set in a child.
+const CHILD: &str = "OPENJIBO_TEST_ENTRA";
+const IDENTITY_ENDPOINT: &str = "IDENTITY_ENDPOINT";
+
+/// What a child's environment says, where it is not as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// All is well.
+    Well,
+    /// The certificate of the storage account is not trusted.
+    UntrustedCertificate,
+    /// Nothing listens where the identity endpoint should be.
+    NoIdentityEndpoint,
+}
+
+/// What runs in this process, for its children.
+struct Running {
+    emulators: Emulators,
+    certificate: String,
+    identity: IdentityEndpoint,
+}
+
+fn self_signed() -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    rcgen::generate_simple_self_signed([String::from("127.0.0.1")]).unwrap()
+}
+
+fn running() -> &'static Running {
+    static RUNNING: OnceLock<Running> = OnceLock::new();
+    RUNNING.get_or_init(|| {
+        let (made, folder) = (self_signed(), tempfile::tempdir().unwrap());
+        let certificate = made.cert.pem();
+        let tls = TlsFiles { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem") };
+        std::fs::write(&tls.certificate, &certificate).unwrap();
+        std::fs::write(&tls.key, made.signing_key.serialize_pem()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let emulators = runtime.block_on(Emulators::start(EmulatorOptions::default().with_tls(tls))).unwrap();
+        Running { emulators, certificate, identity: IdentityEndpoint::start() }
+    })
+}
+
+/// Runs `body` in a child process that runs this very test, `module::test`, and nothing else. Answers the child's output; in the
+/// child, nothing.
+pub(crate) fn in_child<F>(module: &str, test: &str, setting: Setting, body: impl FnOnce(Lane) -> F) -> Option<Child>
+where
+    F: Future<Output = ()>,
+{
+    if std::env::var_os(CHILD).is_some() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async { body(Lane::enter(setting).await).await });
+        return None;
+    }
+    let running = running();
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = folder.path().join("trusted.pem");
+    let certificate = match setting {
+        Setting::UntrustedCertificate => self_signed().cert.pem(),
+        _ => running.certificate.clone(),
+    };
+    std::fs::write(&trusted, certificate).unwrap();
+    let identity = match setting {
+        // The port of the first service that Unix systems stopped having.
+        Setting::NoIdentityEndpoint => "http://127.0.0.1:1/msi/token".to_owned(),
+        _ => running.identity.url(),
+    };
+    let variables = [
+        (CHILD, "1"),
+        (EMULATORS, &running.emulators.ready_line()),
+        (IDENTITY_ENDPOINT, &identity),
+        ("IDENTITY_HEADER", HEADER),
+        ("SSL_CERT_FILE", trusted.to_str().unwrap()),
+        // Nothing in it has the name of a certificate: the host's own are not trusted.
+        ("SSL_CERT_DIR", folder.path().to_str().unwrap()),
+    ];
+    Some(Child::run(module, test, &variables))
+}
+
+/// The services, as a child sees them.
+pub(crate) struct Lane {
+    env: BTreeMap<String, String>,
+}
+
+impl Lane {
+    async fn enter(setting: Setting) -> Self {
+        let set = EmulatorSet::for_tests().await.unwrap();
+        let mut env = set.env().clone();
+        if setting != Setting::UntrustedCertificate {
+            // By the account's key: only Bicep creates anything with a token.
+            set.provision().await.unwrap();
+        }
+        env.remove("AZURE_STORAGE_CONNECTION_STRING").unwrap();
+        Self { env }
+    }
+
+    /// A user-assigned identity of its own, for which the endpoint answers this.
+    pub(crate) fn identity(&self, answers: &str) -> Client {
+        Client::new(std::env::var(IDENTITY_ENDPOINT).unwrap(), fresh("identity")).answers(answers)
+    }
+
+    /// As in production, but for Cosmos DB's endpoint and key: storage by a token of this identity.
+    pub(crate) fn config(&self, client_id: &str) -> AzureConfig {
+        let mut env = self.env.clone();
+        env.insert("AZURE_CLIENT_ID".to_owned(), client_id.to_owned());
+        config(&env)
+    }
+}
