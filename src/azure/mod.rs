@@ -17,6 +17,7 @@ mod privacy;
 #[cfg(feature = "emulator")]
 mod provision;
 mod tables;
+mod token;
 
 pub use config::{AzureConfig, AzureConfigBuilder, ConfigError, ConfigProblem};
 #[cfg(feature = "emulator")]

@@ -12,7 +12,7 @@ use super::names;
 use super::tables::FencedTable;
 use super::tables::client::{TablesClient, TablesClientOptions, TablesCredential};
 use crate::backend::{Backends, BlobArea, BlobBackend as _, CallContext, RecordBackend as _};
-use crate::contract::{Freshness, IdSource as _, RandomIds, Result, StoreError, SystemClock, WRITE_DEADLINE};
+use crate::contract::{Freshness, IdSource as _, RandomIds, Result, StoreError, SystemClock};
 use crate::stores::Stores;
 
 impl From<ConfigError> for StoreError {
@@ -31,7 +31,7 @@ impl Stores {
     ///
     /// # Errors
     /// `Invalid` naming the setting when a container, table or database is missing or has other settings than the code
-    /// expects; `Denied` naming the role that is missing; `Unavailable` or `Timeout` (30 s) when a service can't be
+    /// expects; `Denied` naming the role that is missing; `Unavailable` or `Timeout` (after [30 s](crate::azure::AzureConfigBuilder::with_open_deadline)) when a service can't be
     /// reached.
     pub async fn azure(config: AzureConfig) -> Result<Self> {
         open(&config).await.map_err(|error| error.in_operation("open"))
@@ -49,7 +49,7 @@ async fn open(config: &AzureConfig) -> Result<Stores> {
     let (memory, media, backups) = (table(names::MEMORY)?, table(names::MEDIA)?, table(names::BACKUPS)?);
     let blobs = Arc::new(blob_backend(config)?);
     let clock = Arc::new(SystemClock);
-    let cx = CallContext::new("open", RandomIds.next_id(), WRITE_DEADLINE, Freshness::Session, clock);
+    let cx = CallContext::new("open", RandomIds.next_id(), config.open_deadline(), Freshness::Session, clock);
     let identity = async {
         let cosmos = cosmos(config).await?;
         cosmos.probe(&cx).await?;

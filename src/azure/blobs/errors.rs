@@ -13,6 +13,7 @@ use std::time::Duration;
 use azure_core::error::ErrorKind as SdkErrorKind;
 use azure_core::http::headers::{HeaderName, Headers};
 
+use crate::azure::token;
 use crate::contract::{ErrorKind, StoreError};
 
 /// The most blocks of a blob ("Put Block List").
@@ -58,10 +59,7 @@ impl Failure {
                 Self { verdict, error: StoreError::new(kind).with_cause(cause.trim_end().to_owned()) }
             }
             SdkErrorKind::Connection => Self::new(Verdict::Refused, StoreError::unavailable(), "no connection"),
-            SdkErrorKind::Credential => {
-                let kind = ErrorKind::Denied { needs: "a credential that yields a token".into() };
-                Self::new(Verdict::Refused, StoreError::new(kind), "no token")
-            }
+            SdkErrorKind::Credential => Self::new(Verdict::Refused, token::missing(token::may_come(error)), "no token"),
             SdkErrorKind::Io => Self::new(Verdict::Open, StoreError::unavailable(), "the connection broke"),
             _ => Self::unreadable(),
         }
@@ -134,9 +132,10 @@ pub(super) fn classify(
         "ResourceNotFound" | "AccountNotFound" => denied("a storage account that exists".into()),
 
         "AuthorizationPermissionMismatch" => denied("Storage Blob Data Contributor on the account".into()),
-        "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation" => {
-            denied("a valid credential".into())
-        }
+        "AuthenticationFailed"
+        | "InvalidAuthenticationInfo"
+        | "NoAuthenticationInformation"
+        | "PublicAccessNotPermitted" => denied("a valid credential".into()),
         "KeyBasedAuthenticationNotPermitted" => denied("Entra ID: the account takes no keys".into()),
         "AuthorizationFailure" | "AuthorizationSourceIPMismatch" => {
             denied("a network rule of the account that lets this host in".into())
@@ -230,6 +229,9 @@ mod tests {
             (403, "AuthorizationFailure", "denied", Refused),
             (403, "AuthorizationResourceTypeMismatch", "denied", Refused),
             (409, "KeyBasedAuthenticationNotPermitted", "denied", Refused),
+            (403, "KeyBasedAuthenticationNotPermitted", "denied", Refused),
+            (403, "AuthorizationSourceIPMismatch", "denied", Refused),
+            (409, "PublicAccessNotPermitted", "denied", Refused),
             (401, "NoAuthenticationInformation", "denied", Refused),
             (401, "", "denied", Refused),
             (403, "", "denied", Refused),
@@ -279,6 +281,10 @@ mod tests {
     fn denied_says_which_role_or_container_is_missing() {
         let (kind, _) = classify(403, "AuthorizationPermissionMismatch", None, "media");
         assert_eq!(kind, ErrorKind::Denied { needs: "Storage Blob Data Contributor on the account".into() });
+        for code in ["AuthorizationFailure", "AuthorizationSourceIPMismatch"] {
+            let (kind, _) = classify(403, code, None, "media");
+            assert!(matches!(kind, ErrorKind::Denied { needs } if needs.contains("network rule")), "{code}");
+        }
         let (kind, _) = classify(404, "ContainerNotFound", None, "kitchenmedia");
         assert!(matches!(kind, ErrorKind::Invalid { field, .. } if field.contains("kitchenmedia")));
     }

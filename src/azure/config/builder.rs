@@ -1,6 +1,6 @@
 //! Building a configuration: all settings are taken as they come and checked together at the end.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     AzureConfig, ConfigError, Cosmos, CosmosAuth, check_entra, check_secret,
@@ -9,10 +9,12 @@ use super::{
     rules, storage,
     vars::{self, Raw},
 };
+use crate::contract::{MAX_DEADLINE, WRITE_DEADLINE};
 
 const MIB: usize = 1024 * 1024;
 const BLOCK_SIZE: &str = "blob_block_size";
 const PARALLELISM: &str = "blob_parallelism";
+const OPEN_DEADLINE: &str = "open_deadline";
 
 /// Collects the settings of an [`AzureConfig`]; the [table](AzureConfig#settings) says what each means.
 ///
@@ -22,11 +24,12 @@ pub struct AzureConfigBuilder {
     pub(super) raw: Raw,
     blob_block_size: usize,
     blob_parallelism: usize,
+    open_deadline: Duration,
 }
 
 impl Default for AzureConfigBuilder {
     fn default() -> Self {
-        Self { raw: Raw::default(), blob_block_size: 8 * MIB, blob_parallelism: 4 }
+        Self { raw: Raw::default(), blob_block_size: 8 * MIB, blob_parallelism: 4, open_deadline: WRITE_DEADLINE }
     }
 }
 
@@ -101,6 +104,13 @@ impl AzureConfigBuilder {
         self
     }
 
+    /// How long [`Stores::azure`](crate::Stores::azure) tries to reach every service: 1 s to [`MAX_DEADLINE`], 30 s if unset.
+    #[must_use]
+    pub fn with_open_deadline(mut self, time: Duration) -> Self {
+        self.open_deadline = time;
+        self
+    }
+
     /// Checks all settings, offline: nothing is resolved, connected to or asked for.
     ///
     /// # Errors
@@ -127,6 +137,9 @@ impl AzureConfigBuilder {
         if !(1..=16).contains(&self.blob_parallelism) {
             problems.add(PARALLELISM, "must be 1 to 16");
         }
+        if !(Duration::from_secs(1)..=MAX_DEADLINE).contains(&self.open_deadline) {
+            problems.add(OPEN_DEADLINE, "must be 1 s to 300 s");
+        }
         match (cosmos, storage) {
             (Some(cosmos), Some(storage)) if problems.len() == 0 => Ok(AzureConfig {
                 cosmos,
@@ -135,6 +148,7 @@ impl AzureConfigBuilder {
                 prefix,
                 blob_block_size: self.blob_block_size,
                 blob_parallelism: self.blob_parallelism,
+                open_deadline: self.open_deadline,
                 credential: Arc::default(),
                 #[cfg(all(feature = "emulator", feature = "conformance"))]
                 faults: None,
@@ -152,6 +166,7 @@ impl fmt::Debug for AzureConfigBuilder {
             .field("set", &set)
             .field(BLOCK_SIZE, &self.blob_block_size)
             .field(PARALLELISM, &self.blob_parallelism)
+            .field(OPEN_DEADLINE, &self.open_deadline)
             .finish()
     }
 }

@@ -6,10 +6,13 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use azure_core::credentials::{Secret, TokenCredential};
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions};
+use azure_core::time::Duration;
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions,
-    ClientSecretCredential, DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions, DeveloperToolsCredential,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 
 use super::{
@@ -99,7 +102,7 @@ impl EntraCredential {
             Self::ManagedIdentity { client_id } => {
                 ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                     user_assigned_id: client_id.map(UserAssignedId::ClientId),
-                    ..Default::default()
+                    client_options: token_requests(),
                 }))
                 .map(|c| c as _)
             }
@@ -108,12 +111,13 @@ impl EntraCredential {
                     tenant_id: Some(tenant_id),
                     client_id: Some(client_id),
                     token_file_path: Some(token_file),
-                    ..Default::default()
+                    credential_options: ClientAssertionCredentialOptions { client_options: token_requests() },
                 }))
                 .map(|c| c as _)
             }
             Self::ClientSecret { tenant_id, client_id, secret } => {
-                ClientSecretCredential::new(&tenant_id, client_id, secret, None).map(|c| c as _)
+                let options = ClientSecretCredentialOptions { client_options: token_requests() };
+                ClientSecretCredential::new(&tenant_id, client_id, secret, Some(options)).map(|c| c as _)
             }
             Self::AzureCli { tenant_id } => {
                 AzureCliCredential::new(Some(AzureCliCredentialOptions { tenant_id, ..Default::default() }))
@@ -145,6 +149,18 @@ impl EntraCredential {
             ),
         })
     }
+}
+
+/// A token is asked for at most three times, within about a second. The SDK's own minute would keep every call waiting, although
+/// calls that find no token are tried again until their deadline, and those with a token in its last five minutes could go on. For
+/// machines `azure_identity` puts 72 s in its place.
+fn token_requests() -> ClientOptions {
+    let retry = ExponentialRetryOptions {
+        initial_delay: Duration::milliseconds(50),
+        max_retries: 2,
+        ..ExponentialRetryOptions::default()
+    };
+    ClientOptions { retry: RetryOptions::exponential(retry), ..ClientOptions::default() }
 }
 
 impl fmt::Debug for EntraCredential {

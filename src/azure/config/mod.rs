@@ -14,6 +14,7 @@ mod vars;
 use std::{
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use azure_core::{
@@ -73,6 +74,7 @@ pub struct AzureConfig {
     prefix: String,
     blob_block_size: usize,
     blob_parallelism: usize,
+    open_deadline: Duration,
     /// Built on first use and shared by clones.
     credential: Arc<OnceLock<Arc<dyn TokenCredential>>>,
     #[cfg(all(feature = "emulator", feature = "conformance"))]
@@ -183,6 +185,11 @@ impl AzureConfig {
         self.blob_parallelism
     }
 
+    /// How long opening may take, 1 s to [`MAX_DEADLINE`](crate::MAX_DEADLINE).
+    pub(crate) fn open_deadline(&self) -> Duration {
+        self.open_deadline
+    }
+
     /// Whether every service is on this machine: the condition for creating resources.
     #[cfg(any(test, feature = "emulator"))]
     pub(crate) fn is_loopback(&self) -> bool {
@@ -259,6 +266,7 @@ impl fmt::Debug for AzureConfig {
             .field("prefix", &self.prefix)
             .field("blob_block_size", &self.blob_block_size)
             .field("blob_parallelism", &self.blob_parallelism)
+            .field("open_deadline", &self.open_deadline)
             .finish()
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::client::{Error, Rule, Violation, code, limit};
+use crate::azure::token;
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
 const ROLE: &str = "Storage Table Data Contributor on the account";
@@ -16,7 +17,7 @@ pub(super) fn store_error(error: &Error, table: &str) -> StoreError {
     let mapped = match error {
         Error::Invalid(violation) => return refused(violation),
         Error::Service { status, .. } | Error::Transaction { status, .. } => answered(error, *status, table),
-        Error::Credential { .. } => denied("a credential that yields a token"),
+        Error::Credential { may_come, .. } => token::missing(*may_come),
         Error::Transport { .. } | Error::Protocol { .. } => StoreError::unavailable(),
     };
     let read = match error {
@@ -39,10 +40,19 @@ fn answered(error: &Error, status: u16, table: &str) -> StoreError {
             StoreError::invalid(format!("table {table}"), "it does not exist in the storage account")
         }
         (Some("AuthorizationPermissionMismatch"), _) => denied(ROLE),
-        (Some("AuthorizationFailure"), _) => denied(NETWORK),
-        (Some("AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation"), _) | (_, 401) => {
-            denied(CREDENTIAL)
-        }
+        (Some("AuthorizationFailure" | "AuthorizationSourceIPMismatch"), _) => denied(NETWORK),
+        (Some("KeyBasedAuthenticationNotPermitted"), _) => denied("Entra ID: the account takes no keys"),
+        (Some("AccountIsDisabled"), _) => denied("an enabled storage account"),
+        (
+            Some(
+                "AuthenticationFailed"
+                | "InvalidAuthenticationInfo"
+                | "NoAuthenticationInformation"
+                | "PublicAccessNotPermitted",
+            ),
+            _,
+        )
+        | (_, 401) => denied(CREDENTIAL),
         (_, 403) => denied(ROLE),
         (Some(code::SERVER_BUSY), _) | (_, 429) => {
             StoreError::new(ErrorKind::Throttled { retry_after: error.retry_after() })
@@ -124,6 +134,10 @@ mod tests {
             (412, "", "unavailable", NotApplied),
             (403, "AuthorizationPermissionMismatch", "denied", NotApplied),
             (403, "AuthorizationFailure", "denied", NotApplied),
+            (403, "AuthorizationSourceIPMismatch", "denied", NotApplied),
+            (403, "KeyBasedAuthenticationNotPermitted", "denied", NotApplied),
+            (403, "AccountIsDisabled", "denied", NotApplied),
+            (409, "PublicAccessNotPermitted", "denied", NotApplied),
             (403, "AuthenticationFailed", "denied", NotApplied),
             (403, "", "denied", NotApplied),
             (401, "InvalidAuthenticationInfo", "denied", NotApplied),
@@ -158,8 +172,18 @@ mod tests {
     fn errors_say_what_to_do() {
         let error = store_error(&service(Operation::Get, 404, "TableNotFound"), "memory");
         assert_eq!(error.to_string(), "table memory is not valid: it does not exist in the storage account");
-        let error = store_error(&service(Operation::Get, 403, "AuthorizationPermissionMismatch"), "memory");
-        assert!(error.to_string().ends_with("it needs Storage Table Data Contributor on the account"), "{error}");
+        for (status, code, needs) in [
+            (403, "AuthorizationPermissionMismatch", "Storage Table Data Contributor on the account"),
+            (403, "", "Storage Table Data Contributor on the account"),
+            (403, "AuthorizationFailure", "its network rules to let this host in"),
+            (403, "AuthorizationSourceIPMismatch", "its network rules to let this host in"),
+            (403, "KeyBasedAuthenticationNotPermitted", "Entra ID: the account takes no keys"),
+            (403, "AuthenticationFailed", "a valid credential"),
+            (409, "PublicAccessNotPermitted", "a valid credential"),
+        ] {
+            let error = store_error(&service(Operation::Get, status, code), "memory");
+            assert!(error.to_string().ends_with(needs), "{error}");
+        }
         let error = store_error(&service(Operation::Insert, 503, "ServerBusy"), "memory");
         assert_eq!(*error.kind(), ErrorKind::Throttled { retry_after: Some(Duration::from_secs(3)) });
     }
@@ -167,11 +191,13 @@ mod tests {
     #[test]
     fn without_an_answer_only_a_write_that_left_is_unknown() {
         let transport = |operation, never_sent| Error::Transport { operation, never_sent, attempts: 1, io: None };
+        let credential = |may_come| Error::Credential { operation: Operation::Transaction, attempts: 0, may_come };
         for (error, kind, outcome) in [
             (transport(Operation::Transaction, false), "unavailable", Outcome::Unknown),
             (transport(Operation::Transaction, true), "unavailable", Outcome::NotApplied),
             (transport(Operation::Query, false), "unavailable", Outcome::NotApplied),
-            (Error::Credential { operation: Operation::Transaction, attempts: 0 }, "denied", Outcome::NotApplied),
+            (credential(false), "denied", Outcome::NotApplied),
+            (credential(true), "unavailable", Outcome::NotApplied),
         ] {
             let mapped = store_error(&error, "memory");
             assert_eq!((mapped.kind().name(), mapped.outcome()), (kind, outcome), "{error}");

@@ -263,6 +263,20 @@ async fn a_resend_refused_before_execution_leaves_the_first_send_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_identity_without_its_role_is_told_which() {
+    let script = Script::always(Answer::code(403, "AuthorizationPermissionMismatch"));
+    let service = blobs(&script);
+    let written = service.put(&call(), &name(), MediaBody::from(b"abcd".as_slice())).await.map(drop);
+    let read = service.open(&call(), &name(), None).await.map(drop);
+    for refused in [written, read, service.delete(&call(), &name()).await.map(drop), service.probe(&call()).await] {
+        let error = refused.unwrap_err();
+        let needs = "Storage Blob Data Contributor on the account".into();
+        assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Denied { needs }, Outcome::NotApplied));
+    }
+    assert_eq!(script.seen().len(), 4, "nothing is sent twice");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_definite_refusal_is_not_read_back() {
     for (answer, kind) in [
         (Answer::code(403, "AuthorizationPermissionMismatch"), "denied"),

@@ -203,7 +203,7 @@ fn names_fit_both_services_under_every_prefix() {
 }
 
 #[test]
-fn blob_tuning_keeps_its_ranges() {
+fn tuning_keeps_its_ranges() {
     let builder = || {
         let vars = hosted();
         AzureConfig::builder().with_vars(move |name| vars.get(name).cloned())
@@ -216,6 +216,13 @@ fn blob_tuning_keeps_its_ranges() {
         let error = builder().with_blob_block_size(bytes).with_blob_parallelism(requests).build().unwrap_err();
         let named: Vec<_> = error.problems().iter().map(|p| p.variable).collect();
         assert_eq!(named, ["blob_block_size", "blob_parallelism"]);
+    }
+    for time in [1, 300].map(Duration::from_secs) {
+        assert_eq!(builder().with_open_deadline(time).build().unwrap().open_deadline(), time);
+    }
+    for time in [Duration::from_millis(999), Duration::from_millis(300_001)] {
+        let error = builder().with_open_deadline(time).build().unwrap_err();
+        assert_eq!(error.problems()[0].variable, "open_deadline");
     }
 }
 

@@ -191,6 +191,8 @@ pub(crate) enum Error {
         operation: Operation,
         /// How often the request was sent before (0: never).
         attempts: u32,
+        /// Whether another try may get one.
+        may_come: bool,
     },
     /// The answer can't be understood. For a write its outcome is open.
     Protocol {
@@ -310,7 +312,7 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
-            Self::Credential { operation, attempts } => {
+            Self::Credential { operation, attempts, .. } => {
                 write!(f, "{operation}: the credential yielded no token, attempts {attempts}")
             }
             Self::Protocol { operation, what, status, request_id, attempts } => write!(

@@ -33,6 +33,8 @@ use std::{
 };
 use tracing::{Dispatch, instrument::WithSubscriber as _};
 
+use crate::azure::token::may_come;
+
 /// The first version of the service that takes Entra tokens on tables.
 const API_VERSION: &str = "2020-12-06";
 pub(super) const ACCEPT_JSON: &str = "application/json;odata=minimalmetadata";
@@ -240,7 +242,7 @@ impl Wire {
 
 fn failure(operation: Operation, attempts: u32, error: &CoreError) -> Error {
     match error.kind() {
-        ErrorKind::Credential => Error::Credential { operation, attempts },
+        ErrorKind::Credential => Error::Credential { operation, attempts, may_come: may_come(error) },
         kind => Error::Transport {
             operation,
             never_sent: attempts == 0 || (attempts == 1 && *kind == ErrorKind::Connection),

@@ -238,6 +238,26 @@ async fn a_server_error_after_sending_is_investigated_and_a_refusal_is_not() {
     }
 }
 
+#[tokio::test]
+async fn an_identity_without_its_role_is_told_which() {
+    let fake = Fake::default();
+    let table = on(&fake);
+    write(&table, "m:a", 1, Absent).await;
+    let refusal = Reply::Error(403, "AuthorizationPermissionMismatch");
+    fake.state().faults.push_back(Fault { applied: false, meanwhile: None, answer: refusal });
+    let written = commit(&table, vec![put("m:a", 2, Any)]).await.0.map(drop);
+    fake.state().read_faults.push_back(refusal);
+    let read = table.get(&call(), "p", "m:a").await.map(drop);
+    fake.state().read_faults.push_back(refusal);
+    let opened = table.probe(&call()).await;
+    for refused in [written, read, opened] {
+        let error = refused.unwrap_err();
+        let needs = "Storage Table Data Contributor on the account".into();
+        assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Denied { needs }, Outcome::NotApplied));
+    }
+    assert_eq!(values(&table).await["m:a"], 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn silence_until_the_deadline_is_unknown() {
     let fake = Fake::default();

@@ -123,7 +123,7 @@ async fn a_failed_credential_is_never_sent() {
     let client = token_client(&script, "https://h/", Arc::new(NoToken)).unwrap();
     let row = Entity::new("p", "r");
     let error = client.table("things").unwrap().insert(&Context::new(), &row).await.unwrap_err();
-    assert_eq!(error, Error::Credential { operation: Operation::Insert, attempts: 0 });
+    assert_eq!(error, Error::Credential { operation: Operation::Insert, attempts: 0, may_come: false });
     assert!(!error.outcome_is_open());
     assert!(!chain(&error).contains(MARK));
     assert!(script.seen().is_empty());
