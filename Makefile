@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers lint-containers journal-figures
+.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers lint-containers journal-figures test-entra
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,6 +34,8 @@ test-containers: ## the behaviour suite on Azurite in a container, COSMOS=1: on 
 
 lint-containers: ## clippy of the crate of the container lane: apart from `check`, because it builds the SDK with another set of features
 	cargo clippy --locked -p openjibo-store-containers --all-targets --all-features -- -D warnings
+test-entra: ## storage with tokens over HTTPS alone, of what make test runs; prints how many tests and properties ran
+	cargo test $(ALL) --test it -- entra:: --nocapture
 
 soak: ## 100,000 writes under lost answers, judged from the store's content; prints the figures
 	OPENJIBO_CAMPAIGN_WRITES=100000 python3 tests/support/run_tests.py campaign --nocapture

@@ -35,6 +35,11 @@ impl AzureHarness {
         Self { a: config(set.env()), b: config(set.env()) }
     }
 
+    /// Both replicas by this configuration.
+    pub(crate) fn of(config: AzureConfig) -> Self {
+        Self { a: config.clone(), b: config }
+    }
+
     /// The second replica reads identity from a region that lags behind the write region.
     pub(crate) async fn two_regions() -> Self {
         let set = EmulatorSet::for_tests().await.expect("the emulators start");

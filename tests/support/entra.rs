@@ -5,17 +5,22 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use openjibo_store::AzureConfig;
+use openjibo_store::azure::AzureConfigBuilder;
 use openjibo_store::emulator::{EMULATORS, EmulatorOptions, EmulatorSet, Emulators, TlsFiles};
+use openjibo_store::{AzureConfig, Stores};
 
-use super::azure::{config, fresh};
+use super::azure::fresh;
 use super::child::Child;
 use super::identity::{Client, HEADER, IdentityEndpoint};
 
 /// Set in a child.
 const CHILD: &str = "OPENJIBO_TEST_ENTRA";
 const IDENTITY_ENDPOINT: &str = "IDENTITY_ENDPOINT";
+
+/// How long a test waits for a service that can't answer.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a child's environment says, where it is not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,24 +102,43 @@ pub(crate) struct Lane {
 impl Lane {
     async fn enter(setting: Setting) -> Self {
         let set = EmulatorSet::for_tests().await.unwrap();
+        // By the account's key: nothing is created with a token.
+        let provisioned = set.provision().await;
+        // Cosmos DB comes first there, and has no certificate.
+        assert_eq!(provisioned.is_err(), setting == Setting::UntrustedCertificate, "{provisioned:?}");
         let mut env = set.env().clone();
-        if setting != Setting::UntrustedCertificate {
-            // By the account's key: only Bicep creates anything with a token.
-            set.provision().await.unwrap();
-        }
         env.remove("AZURE_STORAGE_CONNECTION_STRING").unwrap();
         Self { env }
     }
 
     /// A user-assigned identity of its own, for which the endpoint answers this.
     pub(crate) fn identity(&self, answers: &str) -> Client {
-        Client::new(std::env::var(IDENTITY_ENDPOINT).unwrap(), fresh("identity")).answers(answers)
+        let client = self.unknown_identity();
+        client.answers(answers);
+        client
+    }
+
+    /// One of which the endpoint has not been told.
+    pub(crate) fn unknown_identity(&self) -> Client {
+        Client::new(std::env::var(IDENTITY_ENDPOINT).unwrap(), fresh("identity"))
     }
 
     /// As in production, but for Cosmos DB's endpoint and key: storage by a token of this identity.
-    pub(crate) fn config(&self, client_id: &str) -> AzureConfig {
-        let mut env = self.env.clone();
-        env.insert("AZURE_CLIENT_ID".to_owned(), client_id.to_owned());
-        config(&env)
+    pub(crate) fn config(&self, identity: &Client) -> AzureConfig {
+        self.builder(identity).build().expect("the lane's variables are a configuration")
+    }
+
+    /// The same, for a service that can't answer.
+    pub(crate) fn impatient(&self, identity: &Client) -> AzureConfig {
+        self.builder(identity).with_open_deadline(PATIENCE).build().expect("the lane's variables are a configuration")
+    }
+
+    fn builder(&self, identity: &Client) -> AzureConfigBuilder {
+        AzureConfig::builder().with_vars(|name| self.env.get(name).cloned()).with_client_id(&identity.id)
+    }
+
+    /// Stores that work by tokens of this identity.
+    pub(crate) async fn open(&self, identity: &Client) -> Stores {
+        Stores::azure(self.config(identity)).await.expect("the identity has a token")
     }
 }

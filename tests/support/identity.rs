@@ -64,18 +64,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Answers this from now on: `valid`, `soon` (valid, about to expire), `expired`, `early`, `audience`, `issuer`, `garbage`,
-    /// `silent`, or a status.
-    pub(crate) fn answers(self, what: &str) -> Self {
-        self.set(what);
-        self
-    }
-
     pub(crate) fn new(url: String, id: String) -> Self {
         Self { id, url }
     }
 
-    pub(crate) fn set(&self, what: &str) {
+    /// Answers these from now on, one after the other, separated by dots, the last one for good: `valid`, `soon` (valid, about to
+    /// expire), `expired`, `early`, `audience`, `issuer`, `garbage`, `silent`, or a status.
+    pub(crate) fn answers(&self, what: &str) {
         self.control(&format!("/set?client_id={}&answers={what}", self.id));
     }
 
@@ -133,7 +128,10 @@ fn answer(target: &str, secret: Option<&str>, identities: &mut BTreeMap<String, 
         "/msi/token" => {
             let Some(resource) = asked("resource") else { return refused(400) };
             *identity.requests.entry(resource.to_owned()).or_default() += 1;
-            return token(&identity.answers, resource);
+            let answers = identity.answers.clone();
+            let (this, later) = answers.split_once('.').unwrap_or((&answers, &answers));
+            identity.answers = later.to_owned();
+            return token(this, resource);
         }
         _ => return refused(404),
     }

@@ -13,4 +13,6 @@ pub(crate) mod identity;
 pub(crate) mod journal;
 #[cfg(target_os = "linux")]
 pub(crate) mod legacy_file;
+#[cfg(all(feature = "emulator", feature = "conformance", target_os = "linux"))]
+pub(crate) mod logs;
 pub(crate) mod wrapped;
