@@ -34,6 +34,7 @@ test-containers: ## the behaviour suite on Azurite in a container, COSMOS=1: on 
 
 lint-containers: ## clippy of the crate of the container lane: apart from `check`, because it builds the SDK with another set of features
 	cargo clippy --locked -p openjibo-store-containers --all-targets --all-features -- -D warnings
+
 test-entra: ## storage with tokens over HTTPS alone, of what make test runs; prints how many tests and properties ran
 	cargo test $(ALL) --test it -- entra:: --nocapture
 
