@@ -104,7 +104,8 @@ async fn nothing_is_written_where_other_things_are() {
             fs::write(path.join(&name), MARK).unwrap();
         }
     };
-    let others: [(&str, Box<dyn Fn(&Path)>); 8] = [
+    type Plant = Box<dyn Fn(&Path)>;
+    let others: [(&str, Plant); 8] = [
         ("a file", Box::new(put_file("notes.txt"))),
         ("a hidden file", Box::new(put_file(".profile"))),
         ("a folder", Box::new(|path| fs::create_dir(path.join(MARK)).unwrap())),

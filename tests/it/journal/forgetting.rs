@@ -86,7 +86,7 @@ impl Home {
             self.stores.set_name(scope, &value, Expect::Any).await.unwrap();
             self.stores.set_birthday(scope, &value, Expect::Any).await.unwrap();
         }
-        if n % 8 == 0 {
+        if n.is_multiple_of(8) {
             let list = self::key(mark, 900 + usize::from(round == "second"));
             self.stores.add_list_item(scope, &list, &value).await.unwrap();
         }
