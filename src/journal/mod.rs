@@ -96,6 +96,11 @@ impl Drop for Handle {
     }
 }
 
+/// 64 random bits.
+fn random() -> u64 {
+    RandomIds.next_id().iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+}
+
 /// Runs work that blocks where it may.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
@@ -146,8 +151,7 @@ impl Journal {
         report.leftovers += left as u64;
         let epoch = replayed.tail.epoch;
         let shared = Arc::new(Shared::new(disk, options, replayed.index, epoch));
-        let run = RandomIds.next_id().iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
-        let mut writer = Writer::new(Arc::clone(&shared), replayed.tail, run);
+        let mut writer = Writer::new(Arc::clone(&shared), replayed.tail, random());
         let unended: Vec<(Area, String)> = {
             let index = shared.index();
             let erasing = index.partitions().filter(|(.., partition)| partition.erasing);

@@ -68,7 +68,13 @@ impl JournalBlobs {
                 removed += 1;
             }
         }
-        let files = Files { disk, naming: Mutex::default(), durable: Mutex::default(), temporaries: AtomicU64::new(0) };
+        let files = Files {
+            disk,
+            naming: Mutex::default(),
+            durable: Mutex::default(),
+            temporaries: AtomicU64::new(0),
+            opening: super::random(),
+        };
         Ok((Self(Arc::new(files)), removed))
     }
 }
@@ -87,8 +93,9 @@ struct Files {
     naming: Mutex<()>,
     /// Folders of households that are durable in the folders above them.
     durable: Mutex<HashSet<String>>,
-    /// Names given out in `tmp`.
+    /// Names given out in `tmp`, and what begins them: work of an earlier opening may go on for a moment.
     temporaries: AtomicU64,
+    opening: u64,
 }
 
 impl Files {
@@ -102,7 +109,8 @@ impl Files {
 
     /// Makes a file in `tmp` under a name that this process has not used.
     fn create_temporary(&self) -> io::Result<(String, Arc<dyn DiskFile>)> {
-        let name = format!("{TEMPORARY}/payload-{}", self.temporaries.fetch_add(1, Ordering::Relaxed));
+        let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{TEMPORARY}/payload-{number}-{:016x}", self.opening);
         match self.disk.create(&name) {
             Ok(file) => Ok((name, file)),
             Err(error) => {

@@ -69,7 +69,7 @@ fn a_journal_loses_nothing() {
                 let harness = crate::support::journal::FaultyFolder::new(seed());
                 judged(&harness, a_fifth_lost(area, WRITES.min(writes() / share - done))).await;
                 println!("opened {} times", harness.journal.openings());
-                assert!(harness.journal.openings() > 5, "no sync failed");
+                assert!(harness.journal.openings() > 1, "no sync failed");
             }
         }
     });

@@ -2,7 +2,7 @@
 //!
 //! A [`FaultPlan`] decides, for each request, what goes wrong with it. A backend's author hands the plan to his wire:
 //! before each send, [`FaultPlan::decide`] says what to do with it, as an [`Action`]. A backend without a wire is put
-//! into [`Faulty`], which does the same at the ports.
+//! into [`Faulty`], which does the same at the ports; the journal has its plan in its file layer (`FaultyJournal`).
 //!
 //! ```
 //! # mod doc {
