@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use openjibo_store::backend::RecordLimits;
@@ -236,23 +236,32 @@ async fn child_holds_a_journal() {
     std::future::pending::<()>().await;
 }
 
+/// A process that ends with this, whatever ends the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_lock_of_a_process_that_was_killed_is_taken_over() {
     let (_parent, path) = directory();
     let test = "journal::bad_input::child_holds_a_journal";
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD_PATH, &path)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let said = BufReader::new(child.stdout.take().unwrap()).lines().find(|line| line.as_ref().unwrap() == "holds it");
+    let mut child = Killed(child);
+    let said = BufReader::new(child.0.stdout.take().unwrap()).lines().find(|line| line.as_ref().unwrap() == "holds it");
     assert!(said.is_some(), "the child opens the journal");
     let error = refused(&path, JournalOptions::new()).await;
-    let holder = format!("held by process {} since 2", child.id());
+    let holder = format!("held by process {} since 2", child.0.id());
     assert!(matches!(error.kind(), ErrorKind::Denied { needs } if needs.contains(&holder)), "{error}");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
 
     let journal = Journal::open(&path, JournalOptions::new()).await.unwrap();
     let record = memory(&journal).get(&super::call(), "a", "m:told").await.unwrap().unwrap();
