@@ -169,7 +169,7 @@ async fn all(parent: &Path) -> Done {
     }
     compact(directory.path(), "nothing to drop").await?;
     fill(directory.path()).await?;
-    compact(directory.path(), "every second record replaced").await?;
+    compact(directory.path(), "every record replaced once").await?;
     for (name, durability) in [("EachCommit", Durability::EachCommit), ("Interval of 100 ms", INTERVAL)] {
         writers(parent, name, durability, 1, 2_000).await?;
         writers(parent, name, durability, 64, 500).await?;
