@@ -292,7 +292,7 @@ fn nothing_is_answered_before_its_sync() {
     let (begun, go_on) = disk.hold_sync();
     run.wait(async {
         assert!(matches!(futures::poll!(&mut commit), Poll::Pending));
-        begun.recv().unwrap();
+        begun.recv_timeout(Duration::from_secs(30)).expect("a commit syncs");
         assert!(commit.as_mut().now_or_never().is_none(), "answered before it is durable");
     });
     assert!(run.state(false).unwrap().values().map(|seen| &seen.records).eq(before.values().map(|seen| &seen.records)));

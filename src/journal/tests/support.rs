@@ -210,7 +210,7 @@ pub(super) struct Ran {
     every: Duration,
     history: Vec<Call>,
     /// Whether changes are among what is compared.
-    tells: bool,
+    pub(super) tells: bool,
     /// What could be read before the first call and after each.
     states: Vec<State>,
     /// Every change ever told by then, also those that were too old to be told later.
