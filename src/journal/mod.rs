@@ -215,7 +215,7 @@ fn directory(path: PathBuf) -> Result<Arc<dyn Disk>> {
         Ok(found) if found.is_dir() => {}
         Ok(_) => return Err(StoreError::invalid("path", "it is not a directory")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(&path).map_err(|error| failed(doing, &error))?;
+            make(&path).map_err(|error| failed(doing, &error))?;
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
             return Err(StoreError::invalid("path", "a part of it is not a directory"));
@@ -223,6 +223,18 @@ fn directory(path: PathBuf) -> Result<Arc<dyn Disk>> {
         Err(error) => return Err(failed(doing, &error)),
     }
     Ok(Arc::new(Directory::new(path)))
+}
+
+/// Makes a directory and those above it that are missing, durably.
+fn make(path: &Path) -> std::io::Result<()> {
+    let missing = path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
+    let missing: Vec<&Path> = missing.collect();
+    std::fs::create_dir_all(path)?;
+    let mut holders = missing.iter().filter_map(|made| made.parent());
+    holders.try_for_each(|holder| {
+        let here = if holder.as_os_str().is_empty() { Path::new(".") } else { holder };
+        Directory::new(here).sync_dir("")
+    })
 }
 
 impl Stores {
