@@ -125,13 +125,18 @@ impl Journal {
             options.check()?;
             blocking(move || {
                 let disk = directory(path.clone())?;
-                replay::check_directory(&*disk)?;
-                let lock = Lock::take(&path)?;
-                Self::over(disk, options, Some(lock))
+                Self::locked(disk, &path, options)
             })
             .await
         };
         opening().await.map_err(|error| error.in_operation("open"))
+    }
+
+    /// A journal on the files of this directory, which is locked for it. Nothing is written where something else is. Blocks.
+    fn locked(disk: Arc<dyn Disk>, root: &Path, options: JournalOptions) -> Result<Self> {
+        replay::check_directory(&*disk)?;
+        let lock = Lock::take(root)?;
+        Self::over(disk, options, Some(lock))
     }
 
     /// A journal on these files. Blocks.

@@ -51,6 +51,7 @@ impl Faults {
 fn before(action: Action) -> io::Result<Action> {
     match action {
         Action::Delay(time) => {
+            // The slow disk itself, on a thread that may block: nothing is waited for here.
             std::thread::sleep(time);
             Ok(Action::Forward)
         }

@@ -11,8 +11,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::super::disk::Disk;
-use super::super::lock::Lock;
-use super::super::{Journal, JournalOptions, blocking, replay};
+use super::super::{Journal, JournalOptions, blocking};
 use crate::backend::{
     Backends, BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, ChangeCursor,
     ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Written,
@@ -77,9 +76,7 @@ impl Reopening {
         let opening = move || {
             // Its lock must be free.
             drop(slot.take());
-            replay::check_directory(&*disk)?;
-            let lock = Lock::take(&root)?;
-            *slot = Some(Journal::over(disk, options, Some(lock))?);
+            *slot = Some(Journal::locked(disk, &root, options)?);
             openings.fetch_add(1, Ordering::SeqCst);
             Ok(slot.downgrade())
         };
