@@ -131,7 +131,6 @@ impl Writer {
         let now = self.now;
         self.shared.index_mut().trim(now);
         let index = self.shared.index();
-        let unlike = || StoreError::corrupt("journal", "a segment is not in memory as it is on the disk");
         let inputs: Vec<(u64, &Segment)> =
             index.segments.range(run.clone()).map(|(number, segment)| (*number, segment)).collect();
         let (first, oldest) = *inputs.first().ok_or_else(unlike)?;
@@ -140,12 +139,16 @@ impl Writer {
         remove_if_there(disk, new).map_err(make)?;
         let file = disk.create(new).map_err(make)?;
         let mut out = Output { file, lines: Vec::new(), bytes: 0, crc: Crc(0) };
-        let header = segment::header(last, oldest.from, begin.epoch, begin.previous);
-        out.add(Said::Header(header))?;
-        let mut segment = Segment::new(Arc::clone(&out.file), oldest.from, 0);
-        let mut lines = Vec::new();
-        let mut floors: HashMap<(Area, Box<str>), Floor> = HashMap::new();
-        let mut end: Option<EndLine> = None;
+        out.add(Said::Header(segment::header(last, oldest.from, begin.epoch, begin.previous)))?;
+        let mut rewriting = Rewriting {
+            index: &index,
+            segment: Segment::new(Arc::clone(&out.file), oldest.from, 0),
+            run,
+            out,
+            lines: Vec::new(),
+            floors: HashMap::new(),
+            end: None,
+        };
         for (number, input) in inputs {
             // The last line may be half written where the log goes on; what was acknowledged ends before it.
             let length = if number == self.tail.segment { self.tail.bytes } else { u64::MAX };
@@ -156,55 +159,10 @@ impl Writer {
                 }
                 let line = raw.number;
                 let (said, _) = line::read::<Value>(raw.bytes, None).map_err(|why| damaged(number, line, why))?;
-                match said {
-                    Said::Header(_) => {}
-                    Said::End(said) => end = Some(said),
-                    Said::Floor(said) => {
-                        let floor = Floor { floor: said.floor.0, seq: said.seq.0, number: said.number.0 };
-                        floors.entry((said.area, (&*said.partition).into())).or_default().raise(floor);
-                    }
-                    Said::Commit(commit) => {
-                        let partition = index.partition(commit.area, &commit.partition).ok_or_else(unlike)?;
-                        let older_traces =
-                            || index.segments.range(..first).any(|(_, old)| old.has_traces_of(partition.id));
-                        let (seq, commit_number, at) = (commit.seq.0, commit.number.0, commit.at);
-                        let name: Box<str> = (&*commit.partition).into();
-                        let area = commit.area;
-                        let (commit, dropped) = left_of(commit, partition, older_traces);
-                        if dropped {
-                            let floor = Floor { floor: seq, seq, number: commit_number };
-                            floors.entry((area, name.clone())).or_default().raise(floor);
-                        }
-                        if commit.operations.is_empty() {
-                            continue;
-                        }
-                        let puts = commit.operations.iter().filter(|left| matches!(left, LineOperation::Put(_))).count()
-                            as u32;
-                        let traces = commit.operations.len() as u32 - puts;
-                        segment.wrote(partition.id, puts, traces, at);
-                        let (offset, length) = out.add(Said::Commit(commit))?;
-                        lines.push((area, name, seq, Place { segment: last, offset, length }));
-                    }
-                }
+                rewriting.take(said)?;
             }
         }
-        let mut stated = Vec::new();
-        for ((area, name), floor) in floors {
-            let partition = index.partition(area, &name).ok_or_else(unlike)?;
-            // Another line of the log may say as much already.
-            let elsewhere = partition.marked.is_some_and(|(marked, at)| marked >= floor.floor && !run.contains(&at));
-            if !elsewhere {
-                out.add(Said::Floor(floor_line(area, &name, floor, partition.erasing)))?;
-                stated.push((area, name, floor.floor));
-            }
-        }
-        if last != self.tail.segment {
-            out.add(Said::End(end.ok_or_else(unlike)?))?;
-        }
-        out.write()?;
-        out.file.sync().map_err(|error| failed("sync a compacted segment", &error))?;
-        segment.bytes = out.bytes;
-        Ok((Rewritten { segment, lines, floors: stated }, out.crc))
+        rewriting.finish(last != self.tail.segment)
     }
 
     /// Forgets ranges of a partition: deletes their records, then rewrites every segment that still holds a key of the
@@ -279,6 +237,85 @@ impl Writer {
         self.shared.index_mut().floor(&ended, self.tail.segment);
         Ok(())
     }
+}
+
+/// A run of segments on its way into one file.
+struct Rewriting<'a> {
+    index: &'a Index,
+    run: RangeInclusive<u64>,
+    out: Output,
+    segment: Segment,
+    /// Where the commits are in it.
+    lines: Vec<(Area, Box<str>, u64, Place)>,
+    floors: HashMap<(Area, Box<str>), Floor>,
+    end: Option<EndLine>,
+}
+
+impl Rewriting<'_> {
+    /// Writes what is left of a line, or keeps what it says for the end of the file.
+    fn take(&mut self, said: Said<'_, Value>) -> Result<(), StoreError> {
+        match said {
+            Said::Header(_) => {}
+            Said::End(said) => self.end = Some(said),
+            Said::Floor(said) => {
+                let floor = Floor { floor: said.floor.0, seq: said.seq.0, number: said.number.0 };
+                self.raise(said.area, (&*said.partition).into(), floor);
+            }
+            Said::Commit(commit) => self.commit(commit)?,
+        }
+        Ok(())
+    }
+
+    fn raise(&mut self, area: Area, name: Box<str>, floor: Floor) {
+        self.floors.entry((area, name)).or_default().raise(floor);
+    }
+
+    fn commit(&mut self, commit: CommitLine<'_, Value>) -> Result<(), StoreError> {
+        let (index, first) = (self.index, *self.run.start());
+        let partition = index.partition(commit.area, &commit.partition).ok_or_else(unlike)?;
+        let older_traces = || index.segments.range(..first).any(|(_, old)| old.has_traces_of(partition.id));
+        let (area, name, at) = (commit.area, Box::<str>::from(&*commit.partition), commit.at);
+        let (seq, number) = (commit.seq.0, commit.number.0);
+        let (commit, dropped) = left_of(commit, partition, older_traces);
+        if dropped {
+            self.raise(area, name.clone(), Floor { floor: seq, seq, number });
+        }
+        if commit.operations.is_empty() {
+            return Ok(());
+        }
+        let puts = commit.operations.iter().filter(|left| matches!(left, LineOperation::Put(_))).count() as u32;
+        let traces = commit.operations.len() as u32 - puts;
+        self.segment.wrote(partition.id, puts, traces, at);
+        let (offset, length) = self.out.add(Said::Commit(commit))?;
+        self.lines.push((area, name, seq, Place { segment: *self.run.end(), offset, length }));
+        Ok(())
+    }
+
+    /// Writes floors and, in a closed segment, the end; syncs the file.
+    fn finish(mut self, closed: bool) -> Result<(Rewritten, Crc), StoreError> {
+        let mut stated = Vec::new();
+        for ((area, name), floor) in self.floors {
+            let partition = self.index.partition(area, &name).ok_or_else(unlike)?;
+            // Another line of the log may say as much already.
+            let elsewhere =
+                partition.marked.is_some_and(|(marked, at)| marked >= floor.floor && !self.run.contains(&at));
+            if !elsewhere {
+                self.out.add(Said::Floor(floor_line(area, &name, floor, partition.erasing)))?;
+                stated.push((area, name, floor.floor));
+            }
+        }
+        if closed {
+            self.out.add(Said::End(self.end.ok_or_else(unlike)?))?;
+        }
+        self.out.write()?;
+        self.out.file.sync().map_err(|error| failed("sync a compacted segment", &error))?;
+        self.segment.bytes = self.out.bytes;
+        Ok((Rewritten { segment: self.segment, lines: self.lines, floors: stated }, self.out.crc))
+    }
+}
+
+fn unlike() -> StoreError {
+    StoreError::corrupt("journal", "a segment is not in memory as it is on the disk")
 }
 
 /// A commit without what nobody can read any more; whether something of its history was dropped.

@@ -5,6 +5,8 @@ mod draws;
 mod figures;
 mod files;
 mod forgetting;
+mod holder;
+mod hostile;
 mod model;
 mod repair;
 

@@ -3,26 +3,19 @@
 
 use std::error::Error as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use openjibo_store::backend::RecordLimits;
 use openjibo_store::journal::{Durability, Journal, JournalOptions};
-use openjibo_store::{
-    Account, AccountId, AccountScope, AccountStore as _, DeviceId, DeviceRegistration, DeviceScope, DeviceStore as _,
-    ErrorKind, Expect, Household, LoopId, LoopMember, LoopMemberStore as _, LoopScope, LoopStore as _, MediaBody,
-    MediaStore as _, MemberId, NewMedia, Outcome, Person, PersonId, PersonStore as _, PersonalMemoryStore as _,
-    StoreError, Stores,
-};
+use openjibo_store::{ErrorKind, Outcome, StoreError, Stores};
 use tempfile::TempDir;
 
 use super::files::{corrupt, lines, named, segments, snapshot};
 use super::{commit, folder_in_memory, memory, put, small};
 
 /// In every path, key and value here, and in no error.
-const MARK: &str = "xyzzy";
+pub(super) const MARK: &str = "xyzzy";
 
 /// What opening answers, checked for what no error may say.
 #[track_caller]
@@ -40,7 +33,7 @@ fn clean(error: StoreError) -> StoreError {
     error
 }
 
-async fn refused(path: &Path, options: JournalOptions) -> StoreError {
+pub(super) async fn refused(path: &Path, options: JournalOptions) -> StoreError {
     let error = clean(Journal::open(path, options).await.expect_err("the journal must not open"));
     assert_eq!(error.operation(), "open");
     error
@@ -52,7 +45,7 @@ fn invalid(error: &StoreError, name: &str) {
 }
 
 /// A directory in one of its own.
-fn directory() -> (TempDir, PathBuf) {
+pub(super) fn directory() -> (TempDir, PathBuf) {
     let parent = folder_in_memory();
     let path = parent.path().join(MARK);
     fs::create_dir(&path).unwrap();
@@ -205,72 +198,6 @@ async fn a_missing_segment_is_named() {
 }
 
 #[tokio::test]
-async fn a_second_open_is_denied_and_names_the_holder() {
-    let (_parent, path) = directory();
-    let journal = Journal::open(&path, small()).await.unwrap();
-    let port = memory(&journal);
-    let process = std::process::id();
-    for path in [path.clone(), path.join("..").join(MARK)] {
-        let error = refused(&path, small()).await;
-        let named = |needs: &str| needs.contains(&format!("held by process {process} since 2"));
-        assert!(matches!(error.kind(), ErrorKind::Denied { needs } if named(needs)), "{error}");
-    }
-    // A port alone keeps it open.
-    drop(journal);
-    assert!(matches!(refused(&path, small()).await.kind(), ErrorKind::Denied { .. }));
-    commit(&port, "a", vec![put("m:a", 1)]).await.unwrap();
-    drop(port);
-    Journal::open(&path, small()).await.unwrap();
-}
-
-/// The directory that a child holds; absent in a plain run.
-const CHILD_PATH: &str = "OPENJIBO_TEST_JOURNAL_HELD";
-
-/// Opens a journal, writes to it, and ends only when it is made to.
-#[tokio::test]
-async fn child_holds_a_journal() {
-    let Ok(path) = std::env::var(CHILD_PATH) else { return };
-    let journal = Journal::open(&path, JournalOptions::new()).await.unwrap();
-    commit(&memory(&journal), "a", vec![put("m:told", "by the child")]).await.unwrap();
-    println!("\nholds it");
-    std::future::pending::<()>().await;
-}
-
-/// A process that ends with this, whatever ends the test.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        self.0.kill().and_then(|()| self.0.wait()).unwrap();
-    }
-}
-
-#[tokio::test]
-async fn the_lock_of_a_process_that_was_killed_is_taken_over() {
-    let (_parent, path) = directory();
-    let test = "journal::bad_input::child_holds_a_journal";
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(CHILD_PATH, &path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut child = Killed(child);
-    let said = BufReader::new(child.0.stdout.take().unwrap()).lines().find(|line| line.as_ref().unwrap() == "holds it");
-    assert!(said.is_some(), "the child opens the journal");
-    let error = refused(&path, JournalOptions::new()).await;
-    let holder = format!("held by process {} since 2", child.0.id());
-    assert!(matches!(error.kind(), ErrorKind::Denied { needs } if needs.contains(&holder)), "{error}");
-    drop(child);
-
-    let journal = Journal::open(&path, JournalOptions::new()).await.unwrap();
-    let record = memory(&journal).get(&super::call(), "a", "m:told").await.unwrap().unwrap();
-    assert_eq!(record.envelope.value, "by the child");
-    let error = refused(&path, JournalOptions::new()).await;
-    assert!(error.to_string().contains(&format!("held by process {}", std::process::id())), "{error}");
-}
-
-#[tokio::test]
 async fn settings_out_of_range_touch_nothing() {
     let (_parent, path) = directory();
     let interval = |time| JournalOptions::new().with_durability(Durability::Interval(time));
@@ -327,154 +254,6 @@ async fn a_directory_that_may_not_be_written_is_denied() {
             let typed = matches!(error.kind(), ErrorKind::Denied { .. } | ErrorKind::Unavailable { contended: false });
             assert!(typed && !path.exists(), "{error}");
         }
-    }
-}
-
-/// Ids that lead elsewhere, or that file systems take for one another or for something else.
-fn hostile() -> Vec<String> {
-    let mut texts: Vec<String> = [
-        "../../etc",
-        "..",
-        ".",
-        "/etc/passwd",
-        "..\\..\\windows",
-        "C:\\x",
-        "CON",
-        "con.txt",
-        "NUL",
-        "aux",
-        "COM1",
-        "LPT1.",
-        "a/b",
-        "a\\b",
-        "a:b",
-        "a:stream",
-        "a b",
-        "a.",
-        "~",
-        "~root",
-        "$HOME",
-        "%2e%2e%2f",
-        "-rf",
-        "*",
-        "?",
-        "|",
-        "é",
-        "e\u{301}",
-        "K",
-        "\u{212a}",
-        "ﬁ",
-        "fi",
-        "ß",
-        "ss",
-        "\u{202e}txt",
-        "log",
-        "lock",
-        "payloads",
-        "damaged",
-        "tmp",
-        ".new",
-        "jsonl",
-        "{\"a\":1}",
-        "\",\"crc\":\"00000000\"}",
-    ]
-    .map(str::to_owned)
-    .into();
-    // As long as an id may be, and different at its end alone.
-    texts.extend(["x", "y"].map(|end| format!("{}{end}", "é".repeat(127) + "z")));
-    texts.extend(["../", "a/", "\\"].map(|part| part.repeat(256 / part.len())));
-    texts
-}
-
-/// Writes a record of every kind under every hostile id, or reads them all back.
-async fn every_kind(stores: &Stores, write: bool) {
-    let plain = LoopScope::new(AccountId::new("usr_1").unwrap(), LoopId::new("home").unwrap());
-    let robot = DeviceId::new("BOJW-01").unwrap();
-    for (n, id) in hostile().iter().enumerate() {
-        let told = format!("value {n}");
-        let account = AccountId::new(id).unwrap();
-        let device = DeviceId::new(id).unwrap();
-        let member = MemberId::new(id).unwrap();
-        let person = PersonId::new(id).unwrap();
-        let own = LoopScope::new(account.clone(), LoopId::new(id).unwrap());
-        let scopes = [
-            plain.household(device.clone()),
-            plain.person(robot.clone(), person.clone()),
-            own.household(robot.clone()),
-        ];
-        // Media paths are exact; every other text here is one as well.
-        let path = id.as_str();
-        if write {
-            stores
-                .put_account(Account::new(account.clone(), format!("{n}@example.org")), Expect::Absent)
-                .await
-                .unwrap();
-            stores.put_household(Household::new(own.clone(), &told), Expect::Absent).await.unwrap();
-            stores.add_member(&plain, LoopMember::new(member.clone(), format!("type {n}"))).await.unwrap();
-            stores
-                .put_person(&plain, Person::new(person.clone()).with_display_name(&told), Expect::Absent)
-                .await
-                .unwrap();
-            stores.register_device(DeviceRegistration::new(device.clone()).with_firmware(&told)).await.unwrap();
-            stores.link_device(&AccountScope::new(account.clone()), &device).await.unwrap();
-            for scope in &scopes {
-                stores.set_name(scope, &told, Expect::Absent).await.unwrap();
-                stores.set_preference(scope, id, &told, Expect::Absent).await.unwrap();
-                stores.add_list_item(scope, id, &told).await.unwrap();
-            }
-            for scope in [&plain, &own] {
-                stores
-                    .put_media(scope, NewMedia::new(path), MediaBody::from(told.clone().into_bytes()), Expect::Absent)
-                    .await
-                    .unwrap();
-            }
-            continue;
-        }
-        assert_eq!(stores.account(&account).await.unwrap().unwrap().value().email, format!("{n}@example.org"));
-        assert_eq!(stores.household(&own).await.unwrap().unwrap().value().name, told);
-        assert_eq!(stores.member(&plain, &member).await.unwrap().unwrap().value().member_type, format!("type {n}"));
-        assert_eq!(stores.person(&plain, &person).await.unwrap().unwrap().value().display_name, told);
-        let found = stores.device(&DeviceScope::new(device.clone())).await.unwrap().unwrap();
-        assert_eq!(found.value().firmware_version.as_deref(), Some(&*told));
-        assert!(stores.unlink_device(&AccountScope::new(account.clone()), &device).await.unwrap());
-        assert!(stores.link_device(&AccountScope::new(account), &device).await.unwrap());
-        for scope in &scopes {
-            assert_eq!(*stores.name(scope).await.unwrap().unwrap().value(), told);
-            assert_eq!(stores.preference(scope, id).await.unwrap().unwrap().value().value, told);
-            assert_eq!(stores.list_items(scope, id).await.unwrap().len(), 1);
-        }
-        for scope in [&plain, &own] {
-            assert_eq!(stores.media(scope, path).await.unwrap().unwrap().value().length, told.len() as u64);
-        }
-    }
-}
-
-#[tokio::test]
-async fn hostile_ids_stay_apart_and_inside_the_directory() {
-    let (parent, path) = directory();
-    fs::write(parent.path().join("neighbour"), "as it was").unwrap();
-    let elsewhere = || {
-        let all = snapshot(parent.path()).into_iter();
-        all.filter(|(name, _)| !name.starts_with(MARK)).collect::<Vec<_>>()
-    };
-    let before = elsewhere();
-    let journal = Journal::open(&path, small()).await.unwrap();
-    let stores = Stores::over(journal.backends());
-    every_kind(&stores, true).await;
-    every_kind(&stores, false).await;
-    drop((stores, journal));
-
-    let journal = Journal::open(&path, small()).await.unwrap();
-    every_kind(&Stores::over(journal.backends()), false).await;
-    journal.compact().await.unwrap();
-    every_kind(&Stores::over(journal.backends()), false).await;
-    assert_eq!(elsewhere(), before);
-    let plain = |name: &Path| {
-        let bytes = name.to_str().unwrap().bytes();
-        bytes.into_iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_=+./".contains(&byte))
-    };
-    for name in snapshot(&path).into_keys() {
-        assert!(plain(&name) && !name.to_str().unwrap().contains(".."), "{}", name.display());
     }
 }
 
