@@ -11,7 +11,7 @@ use super::meter::MeterPolicy;
 use super::names;
 use super::tables::FencedTable;
 use super::tables::client::{TablesClient, TablesClientOptions, TablesCredential};
-use crate::backend::{Backends, BlobArea, BlobBackend as _, CallContext, RecordBackend as _};
+use crate::backend::{Backends, BlobArea, BlobBackend as _, CallContext, RecordBackend as _, retried};
 use crate::contract::{Freshness, IdSource as _, RandomIds, Result, StoreError, SystemClock};
 use crate::stores::Stores;
 
@@ -51,7 +51,7 @@ async fn open(config: &AzureConfig) -> Result<Stores> {
     let clock = Arc::new(SystemClock);
     let cx = CallContext::new("open", RandomIds.next_id(), config.open_deadline(), Freshness::Session, clock);
     let identity = async {
-        let cosmos = cosmos(config).await?;
+        let cosmos = retried(&cx, || cosmos(config)).await?;
         cosmos.probe(&cx).await?;
         Ok::<_, StoreError>(Arc::new(cosmos))
     };

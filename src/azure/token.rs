@@ -1,22 +1,27 @@
-//! What it means that no token could be had.
+//! Tokens of Entra ID: one kept for each scope, and what it means that none could be had.
+
+mod kept;
 
 use std::error::Error;
 
 use azure_core::error::ErrorKind as SdkErrorKind;
 
+pub(super) use kept::KeptTokens;
+
 use crate::contract::{ErrorKind, StoreError};
 
-/// Whether another try may get a token: the identity endpoint could not be reached, is asked too often, or failed itself. An
-/// endpoint that refuses, or answers what is no token, goes on to do so.
+/// Whether another try may get a token: the identity endpoint could not be reached, is asked too often, is being updated (404 and 410
+/// of the Instance Metadata Service: "How to use managed identities to acquire an access token", error handling), failed itself, or
+/// something before it answered what can't be read. An endpoint that refuses goes on to do so.
 ///
-/// The SDK calls all of it a failed credential, and keeps the reason as its source.
-pub(super) fn may_come(error: &azure_core::Error) -> bool {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+/// The SDKs call all of it a failed credential, and keep the reason as its source.
+pub(super) fn may_come(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
     while let Some(error) = next {
         match error.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind) {
-            Some(SdkErrorKind::Io | SdkErrorKind::Connection) => return true,
+            Some(SdkErrorKind::Io | SdkErrorKind::Connection | SdkErrorKind::DataConversion) => return true,
             Some(SdkErrorKind::HttpResponse { status, .. }) => {
-                return matches!(u16::from(*status), 408 | 429 | 500..=599);
+                return matches!(u16::from(*status), 404 | 408 | 410 | 429 | 500..=599);
             }
             _ => next = error.source(),
         }
@@ -51,6 +56,9 @@ mod tests {
         for kind in [
             SdkErrorKind::Io,
             SdkErrorKind::Connection,
+            SdkErrorKind::DataConversion,
+            answered(StatusCode::NotFound),
+            answered(StatusCode::Gone),
             answered(StatusCode::RequestTimeout),
             answered(StatusCode::TooManyRequests),
             answered(StatusCode::InternalServerError),
@@ -60,11 +68,9 @@ mod tests {
         }
         for kind in [
             SdkErrorKind::Other,
-            SdkErrorKind::DataConversion,
             answered(StatusCode::BadRequest),
             answered(StatusCode::Unauthorized),
             answered(StatusCode::Forbidden),
-            answered(StatusCode::NotFound),
         ] {
             assert!(!may_come(&failed(kind.clone())), "{kind:?}");
         }

@@ -150,17 +150,15 @@ fn a_token_about_to_expire_is_replaced() {
 fn calls_go_on_while_a_token_is_valid_and_no_other_can_be_had() {
     let test = "calls_go_on_while_a_token_is_valid_and_no_other_can_be_had";
     in_child(module_path!(), test, Setting::Well, async |lane| {
-        let identity = lane.identity("soon");
-        let stores = lane.open(&identity).await;
-        use_everything(&stores).await;
-        let before = identity.requests()[STORAGE];
-        for answers in ["400", "500"] {
+        // Each with a credential of its own: one that was refused is not asked again for a while.
+        for answers in ["400", "500", "silent", "hang"] {
+            let identity = lane.identity("soon");
+            let stores = lane.open(&identity).await;
+            let before = identity.requests()[STORAGE];
             identity.answers(answers);
-            let scope = memory();
-            tell(&stores, &scope, "green").await.unwrap();
-            assert_eq!(stores.preference(&scope, "tea").await.unwrap().unwrap().value.as_str(), "green");
+            use_everything(&stores).await;
+            assert!(identity.requests()[STORAGE] > before, "{answers}: another was asked for");
         }
-        assert!(identity.requests()[STORAGE] > before, "another was asked for");
     });
 }
 
@@ -201,7 +199,7 @@ fn a_call_with_a_refused_token_is_denied_and_changes_nothing() {
 #[test]
 fn an_identity_that_is_refused_a_token_is_denied_at_once() {
     in_child(module_path!(), "an_identity_that_is_refused_a_token_is_denied_at_once", Setting::Well, async |lane| {
-        for answers in ["400", "403", "garbage"] {
+        for answers in ["400", "403"] {
             let identity = lane.identity(answers);
             denied(Stores::azure(lane.config(&identity)).await, "a credential that yields a token");
             // Tables and Blobs at most: nobody asks twice.
@@ -217,7 +215,8 @@ fn an_identity_endpoint_that_is_not_well_is_waited_for() {
         let identity = lane.identity("500.silent.429.503.500.silent.valid");
         use_everything(&lane.open(&identity).await).await;
         assert_eq!(identity.requests()[STORAGE], 7);
-        for answers in ["500", "silent"] {
+        // An answer that can't be read may be that of something before the endpoint.
+        for answers in ["500", "silent", "garbage"] {
             let identity = lane.identity(answers);
             unreached(Stores::azure(lane.impatient(&identity)).await);
             assert!(identity.requests()[STORAGE] > 3, "{answers}: it was tried again");
@@ -259,7 +258,7 @@ fn no_secret_is_logged_or_shown() {
         }
         identity.answers("expired");
         refused(tell(&stores, &memory(), "green").await);
-        // Of everyone, at every level.
+        // Of everyone who traces, at every level.
         let lines = logs.lines();
         for heard in ["openjibo_store::call", "azure_identity", "typespec_client_core"] {
             assert!(lines.iter().any(|line| line.contains(heard)), "{heard} logs something");

@@ -69,7 +69,7 @@ impl Client {
     }
 
     /// Answers these from now on, one after the other, separated by dots, the last one for good: `valid`, `soon` (valid, about to
-    /// expire), `expired`, `early`, `audience`, `issuer`, `garbage`, `silent`, or a status.
+    /// expire), `expired`, `early`, `audience`, `issuer`, `garbage`, `silent` (the connection is closed), `hang` (it is not), or a status.
     pub(crate) fn answers(&self, what: &str) {
         self.control(&format!("/set?client_id={}&answers={what}", self.id));
     }
@@ -102,16 +102,25 @@ fn serve(stream: TcpStream, identities: &Identities) -> std::io::Result<()> {
         }
     }
     let target = line.split(' ').nth(1).unwrap_or_default();
-    // No answer: the connection is closed.
-    let Some((status, body)) = answer(target, secret.as_deref(), &mut identities.lock().unwrap()) else {
-        return Ok(());
+    let answer = answer(target, secret.as_deref(), &mut identities.lock().unwrap());
+    let (status, body) = match answer {
+        Answer::Told(status, body) => (status, body),
+        Answer::Closed => return Ok(()),
+        // Until the client goes away.
+        Answer::Never => return (&stream).read_to_end(&mut Vec::new()).map(drop),
     };
     let head = format!("HTTP/1.1 {status} -\r\ncontent-type: application/json\r\nconnection: close\r\n");
     write!(&stream, "{head}content-length: {}\r\n\r\n{body}", body.len())
 }
 
-fn answer(target: &str, secret: Option<&str>, identities: &mut BTreeMap<String, Identity>) -> Option<(u16, String)> {
-    let refused = |status| Some((status, format!(r#"{{"error":"{TEXT}"}}"#)));
+enum Answer {
+    Told(u16, String),
+    Closed,
+    Never,
+}
+
+fn answer(target: &str, secret: Option<&str>, identities: &mut BTreeMap<String, Identity>) -> Answer {
+    let refused = |status| Answer::Told(status, format!(r#"{{"error":"{TEXT}"}}"#));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query: BTreeMap<&str, String> = query
         .split('&')
@@ -122,8 +131,8 @@ fn answer(target: &str, secret: Option<&str>, identities: &mut BTreeMap<String, 
     let Some(client_id) = asked("client_id") else { return refused(400) };
     let identity = identities.entry(client_id.to_owned()).or_default();
     match path {
-        "/set" => identity.answers = asked("answers")?.to_owned(),
-        "/requests" => return Some((200, serde_json::json!(identity.requests).to_string())),
+        "/set" => identity.answers = asked("answers").unwrap_or_default().to_owned(),
+        "/requests" => return Answer::Told(200, serde_json::json!(identity.requests).to_string()),
         "/msi/token" if secret != Some(HEADER) || asked("api-version") != Some(API_VERSION) => return refused(401),
         "/msi/token" => {
             let Some(resource) = asked("resource") else { return refused(400) };
@@ -135,10 +144,10 @@ fn answer(target: &str, secret: Option<&str>, identities: &mut BTreeMap<String, 
         }
         _ => return refused(404),
     }
-    Some((200, String::new()))
+    Answer::Told(200, String::new())
 }
 
-fn token(answers: &str, resource: &str) -> Option<(u16, String)> {
+fn token(answers: &str, resource: &str) -> Answer {
     const HOUR: i64 = 3600;
     let (from, to, audience, issuer) = match answers {
         "valid" => (-HOUR, HOUR, resource, "windows.net"),
@@ -148,11 +157,15 @@ fn token(answers: &str, resource: &str) -> Option<(u16, String)> {
         "early" => (HOUR, 2 * HOUR, resource, "windows.net"),
         "audience" => (-HOUR, HOUR, "https://vault.azure.net", "windows.net"),
         "issuer" => (-HOUR, HOUR, resource, "example.org"),
-        "garbage" => return Some((200, TEXT.to_owned())),
-        "silent" => return None,
-        status => return Some((status.parse().expect("a word above or a status"), format!(r#"{{"error":"{TEXT}"}}"#))),
+        "garbage" => return Answer::Told(200, TEXT.to_owned()),
+        "silent" => return Answer::Closed,
+        "hang" => return Answer::Never,
+        status => {
+            let status = status.parse().expect("a word above or a status");
+            return Answer::Told(status, format!(r#"{{"error":"{TEXT}"}}"#));
+        }
     };
-    Some((200, issued(from, to, audience, issuer, resource)))
+    Answer::Told(200, issued(from, to, audience, issuer, resource))
 }
 
 /// A token that is valid between these seconds from now, in App Service's answer. The answer itself always says that it lasts:

@@ -138,7 +138,7 @@ pub(super) fn classify(
         | "PublicAccessNotPermitted" => denied("a valid credential".into()),
         "KeyBasedAuthenticationNotPermitted" => denied("Entra ID: the account takes no keys".into()),
         "AuthorizationFailure" | "AuthorizationSourceIPMismatch" => {
-            denied("a network rule of the account that lets this host in".into())
+            denied("Storage Blob Data Contributor on the account, and its network rules to let this host in".into())
         }
         "AuthorizationResourceTypeMismatch" | "AuthorizationServiceMismatch" | "InsufficientAccountPermissions" => {
             denied("a SAS for containers and objects of the Blob service, with all of racwdl".into())

@@ -151,9 +151,8 @@ impl EntraCredential {
     }
 }
 
-/// A token is asked for at most three times, within about a second. The SDK's own minute would keep every call waiting, although
-/// calls that find no token are tried again until their deadline, and those with a token in its last five minutes could go on. For
-/// machines `azure_identity` puts 72 s in its place.
+/// A token is asked for at most three times, within about a second where answers are quick; calls that find no token ask again until
+/// their deadline. For machines `azure_identity` puts 72 s in its place. [`KeptTokens`](crate::azure::token::KeptTokens) bounds all of it.
 fn token_requests() -> ClientOptions {
     let retry = ExponentialRetryOptions {
         initial_delay: Duration::milliseconds(50),

@@ -26,6 +26,7 @@ pub(crate) use blob_auth::SharedKeyPolicy;
 pub use builder::AzureConfigBuilder;
 pub use problems::{ConfigError, ConfigProblem};
 
+use super::token::KeptTokens;
 use credential::EntraCredential;
 use problems::Problems;
 use storage::Storage;
@@ -65,6 +66,8 @@ use storage::Storage;
 ///   `EnvironmentCredential` (client secret), `AzureCliCredential`, `AzureDeveloperCliCredential`; `dev` is the Azure CLI, then the
 ///   Azure Developer CLI, in the tenant they are logged in to; `prod` is the first whose settings are there: client
 ///   secret, federated token file, else managed identity. Case does not matter. `azure_identity` reads `AZURE_AUTHORITY_HOST` itself.
+///   A token is kept per service, replaced in its last five minutes, and used to its end while no other can be had; who hands
+///   them out has 10 s for an answer.
 #[derive(Clone)]
 pub struct AzureConfig {
     cosmos: Cosmos,
@@ -210,7 +213,7 @@ impl AzureConfig {
             return Err(ConfigError::one(vars::TOKEN_CREDENTIALS, "no service uses Entra ID: each has a key or a SAS"));
         };
         let built = entra.build()?;
-        Ok(Arc::clone(self.credential.get_or_init(|| built)))
+        Ok(Arc::clone(self.credential.get_or_init(|| Arc::new(KeptTokens::new(built)))))
     }
 
     /// Runs the Table and Blob requests of stores opened with this through a plan, and lets it refuse connections to Cosmos

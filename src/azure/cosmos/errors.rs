@@ -8,10 +8,17 @@ use std::time::Duration;
 use azure_data_cosmos::CosmosError;
 use azure_data_cosmos::diagnostics::DiagnosticsContext;
 
+use crate::azure::token;
 use crate::contract::{ErrorKind, StoreError};
 
 /// The role that every data request needs.
 const ROLE: &str = "Cosmos DB Built-in Data Contributor on the database";
+const NETWORK: &str =
+    "Cosmos DB Built-in Data Contributor on the database, and the account's network rules to let this host in";
+const CREDENTIAL: &str = "a valid credential";
+const NO_KEYS: &str = "Entra ID: the account takes no keys";
+/// The SDK's own sub-statuses of a 401 for a request that it could not sign, and never sent.
+const NOT_SIGNED: std::ops::RangeInclusive<u16> = 20_401..=20_402;
 /// The longest request body ("Azure Cosmos DB service quotas"), in bytes.
 const MAX_REQUEST_BYTES: u64 = 2 * 1024 * 1024;
 /// The most bytes of one logical partition ("Azure Cosmos DB service quotas").
@@ -33,6 +40,8 @@ pub(super) struct Failure {
     pub(super) executions: Option<u32>,
     /// The body's length in bytes.
     pub(super) bytes: u64,
+    /// There was no token; whether one may come.
+    no_token: Option<bool>,
     activity: String,
 }
 
@@ -66,7 +75,10 @@ impl Failure {
         {
             (status, sub_status) = last;
         }
-        Self { status, sub_status, retry_after: retry_after.map(Duration::from_millis), executions, bytes, activity }
+        let not_signed = status == 401 && NOT_SIGNED.contains(&sub_status);
+        let no_token = not_signed.then(|| token::may_come(error));
+        let retry_after = retry_after.map(Duration::from_millis);
+        Self { status, sub_status, retry_after, executions, bytes, no_token, activity }
     }
 
     /// An answer that can't be read, and so does not say what was done.
@@ -85,12 +97,14 @@ impl Failure {
         // The batch's own answer is 207, which counts as one execution.
         let earlier = executions(diagnostics).map(|count| count.saturating_sub(1));
         let executions = earlier.map(|count| count + u32::from(!refused_before_execution(status, sub_status)));
-        Self { status, sub_status, retry_after, executions, bytes, activity: diagnostics.activity_id().to_string() }
+        let activity = diagnostics.activity_id().to_string();
+        Self { status, sub_status, retry_after, executions, bytes, no_token: None, activity }
     }
 
     /// The deadline struck while the request was under way.
     pub(super) fn deadline(bytes: u64) -> Self {
-        Self { status: 408, sub_status: 0, retry_after: None, executions: None, bytes, activity: String::new() }
+        let activity = String::new();
+        Self { status: 408, sub_status: 0, retry_after: None, executions: None, bytes, no_token: None, activity }
     }
 
     /// The item does not exist; its container does.
@@ -122,7 +136,8 @@ impl Failure {
             "" => format!("Cosmos DB status {}/{}", self.status, self.sub_status),
             activity => format!("Cosmos DB status {}/{}, activity {activity}", self.status, self.sub_status),
         };
-        StoreError::new(self.kind()).with_cause(cause)
+        let error = self.no_token.map_or_else(|| StoreError::new(self.kind()), token::missing);
+        error.with_cause(cause)
     }
 
     fn kind(&self) -> ErrorKind {
@@ -137,7 +152,11 @@ impl Failure {
             },
             // Not the write region (yet), or an account that is moving.
             (403, 3 | 1008) => unavailable,
-            (401 | 403, _) => ErrorKind::Denied { needs: ROLE.into() },
+            (401 | 403, 5202 | 5203) => denied(NO_KEYS),
+            (403, 5300..=5306) => denied(ROLE),
+            (401, _) => denied(CREDENTIAL),
+            // The firewall's refusal has no sub-status.
+            (403, _) => denied(NETWORK),
             // The owner, that is the database or the container, does not exist.
             (404, 1003) => ErrorKind::Invalid {
                 field: "AZURE_COSMOS_CONTAINER_NAME".into(),
@@ -160,6 +179,10 @@ impl Failure {
             _ => unavailable,
         }
     }
+}
+
+fn denied(needs: &'static str) -> ErrorKind {
+    ErrorKind::Denied { needs: needs.into() }
 }
 
 /// Refused before anything is executed. A 404 with a sub-status is about the container or the session, not the item.
@@ -205,7 +228,15 @@ mod tests {
 
     fn failure(status: u16, sub_status: u16, executions: Option<u32>) -> Failure {
         let retry_after = Some(Duration::from_millis(70));
-        Failure { status, sub_status, retry_after, executions, bytes: 3_000_000, activity: "act".into() }
+        Failure {
+            status,
+            sub_status,
+            retry_after,
+            executions,
+            bytes: 3_000_000,
+            no_token: None,
+            activity: "act".into(),
+        }
     }
 
     #[test]
@@ -238,6 +269,31 @@ mod tests {
         ];
         for (status, sub_status, name) in rows {
             assert_eq!(failure(status, sub_status, Some(1)).error().kind().name(), name, "{status}/{sub_status}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_what_is_missing() {
+        for (status, sub_status, needs) in [
+            (401, 0, "a valid credential"),
+            (401, 5006, "a valid credential"),
+            (403, 5202, "Entra ID: the account takes no keys"),
+            (401, 5203, "Entra ID: the account takes no keys"),
+            (403, 5300, "Cosmos DB Built-in Data Contributor on the database"),
+            (403, 5302, "Cosmos DB Built-in Data Contributor on the database"),
+            (403, 0, "the account's network rules to let this host in"),
+            (403, 5307, "the account's network rules to let this host in"),
+        ] {
+            let error = failure(status, sub_status, Some(0)).error();
+            assert!(error.to_string().ends_with(needs), "{status}/{sub_status}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_token_is_no_missing_role() {
+        for (may_come, name) in [(true, "unavailable"), (false, "denied")] {
+            let failure = Failure { no_token: Some(may_come), ..failure(401, 20401, Some(0)) };
+            assert_eq!((failure.error().kind().name(), failure.ending()), (name, Ending::NotExecuted));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The SDK's in-process emulator over loopback HTTP, with answers that can be lost after the write took place.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use azure_core::credentials::Secret;
+use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::http::headers::{HeaderName, HeaderValue};
 use azure_core::http::{Request, Url};
 use azure_data_cosmos::options::Region;
@@ -43,12 +43,15 @@ pub(super) enum Fault {
 }
 
 type Faults = Arc<Mutex<VecDeque<Fault>>>;
+/// What the `authorization` headers of all requests began with.
+type Signed = Arc<Mutex<BTreeMap<String, u32>>>;
 
 struct Host {
     base: Url,
     emulator: Arc<InMemoryEmulatorHttpClient>,
     faults: Faults,
     sends: Arc<AtomicU32>,
+    signed: Signed,
 }
 
 async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) -> Response {
@@ -61,6 +64,8 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
         let value = HeaderValue::from(value.to_str().unwrap().to_owned());
         forwarded.insert_header(HeaderName::from(name.as_str().to_owned()), value);
     }
+    let signature = head.headers.get("authorization").map_or("", |value| value.to_str().unwrap());
+    *host.signed.lock().unwrap().entry(signature.chars().take(40).collect()).or_default() += 1;
     forwarded.set_body(to_bytes(body, usize::MAX).await.unwrap());
     let query = ["x-ms-documentdb-isquery", "x-ms-documentdb-query", "x-ms-cosmos-is-query-plan-request"]
         .iter()
@@ -97,6 +102,7 @@ pub(super) struct Account {
     endpoint: String,
     faults: Faults,
     sends: Arc<AtomicU32>,
+    signed: Signed,
 }
 
 pub(super) const DATABASE: &str = "openjibo";
@@ -126,14 +132,15 @@ impl Account {
             .with_replication_config(replication);
         let emulator = Arc::new(InMemoryEmulatorHttpClient::try_new(config).unwrap());
         let endpoint = bound[0].1.to_string();
-        let (faults, sends) = (Faults::default(), Arc::default());
+        let (faults, sends, signed) = (Faults::default(), Arc::default(), Signed::default());
         for (listener, base) in bound {
-            let (emulator, faults, sends) = (Arc::clone(&emulator), Arc::clone(&faults), Arc::clone(&sends));
-            let host = Host { base, emulator, faults, sends };
+            let emulator = Arc::clone(&emulator);
+            let host =
+                Host { base, emulator, faults: faults.clone(), sends: Arc::clone(&sends), signed: signed.clone() };
             let app = axum::Router::new().fallback(answer).with_state(Arc::new(host));
             tokio::spawn(async move { axum::serve(listener, app).await });
         }
-        let account = Self { endpoint, faults, sends };
+        let account = Self { endpoint, faults, sends, signed };
         let client = account.client(names[0]).await;
         client.create_database(DATABASE, None).await.unwrap();
         account.container(CONTAINER, "/pk", true).await;
@@ -174,6 +181,17 @@ impl Account {
         let regions: Vec<String> = regions.iter().map(|name| (*name).to_owned()).collect();
         let credential = CosmosCredential::Key(Secret::from(KEY));
         CosmosBackend::connect(&self.endpoint, credential, database, container, &regions).await
+    }
+
+    /// A backend that is authorized by tokens.
+    pub(super) async fn connect_as(&self, tokens: Arc<dyn TokenCredential>) -> Result<CosmosBackend> {
+        let (credential, regions) = (CosmosCredential::Token(tokens), [EAST.to_owned()]);
+        CosmosBackend::connect(&self.endpoint, credential, DATABASE, CONTAINER, &regions).await
+    }
+
+    /// What signed the requests since the last time that this was asked.
+    pub(super) fn signatures(&self) -> BTreeMap<String, u32> {
+        std::mem::take(&mut self.signed.lock().unwrap())
     }
 
     /// What happens to the next writes, one each.

@@ -7,3 +7,4 @@ mod outcomes;
 mod reads;
 mod rules;
 mod throttling;
+mod tokens;
