@@ -14,6 +14,9 @@ param network = {
     readEnvironmentVariable('OPENJIBO_DEV_ADDRESS')
   ]
 }
+param appPrincipalIds = [
+  readEnvironmentVariable('OPENJIBO_DEVELOPER_ID')
+]
 param logs = {
   retentionDays: 30
   dailyCapGb: 1

@@ -48,6 +48,9 @@ type privateNetworkType = {
   @description('Resource id of the subnet that takes the private endpoints. Its virtual network is linked to the private DNS zones.')
   @minLength(1)
   subnetId: string
+
+  @description('Resource id of the resource group that has the four zones already, linked to the network. Without it they are made here.')
+  dnsResourceGroupId: string?
 }
 
 @sealed()
@@ -144,6 +147,10 @@ param extraTags object = {}
 @maxLength(16)
 param storePrefix string = ''
 
+@description('Another Cosmos DB account than the one named here: after a restore, which makes a new one.')
+@maxLength(44)
+param cosmosAccountName string = ''
+
 @description('Name of the Cosmos DB database.')
 param databaseName string = 'openjibo'
 
@@ -166,6 +173,9 @@ param blobRecoveryDays int
 
 @description('Who reaches the services.')
 param network networkType
+
+@description('False: the wrapping key is there and is not looked at. For when Azure refuses to, because the key was rotated.')
+param createWrappingKey bool = true
 
 @description('Object ids of principals, beside the identity that is made here, that read and write the data.')
 param appPrincipalIds string[] = []
@@ -196,6 +206,16 @@ var shortNames = {
 var short = shortNames[environmentName]
 var unique = uniqueString(resourceGroup().id)
 var locked = environmentName == 'prod'
+// Known before anything is deployed, so that what-if can look into every module.
+var cosmosName = empty(cosmosAccountName) ? 'cosmos-${workload}-${short}-${unique}' : cosmosAccountName
+var storageName = 'st${workload}${short}${unique}'
+var vaultName = 'kv-${workload}-${short}-${take(unique, 10)}'
+var keyName = 'openjibo-wrapping'
+var workspaceName = 'log-${workload}-${short}'
+var cosmosId = resourceId('Microsoft.DocumentDB/databaseAccounts', cosmosName)
+var storageId = resourceId('Microsoft.Storage/storageAccounts', storageName)
+var vaultId = resourceId('Microsoft.KeyVault/vaults', vaultName)
+var workspaceId = resourceId('Microsoft.OperationalInsights/workspaces', workspaceName)
 var tags = union(extraTags, {
   environment: environmentName
   workload: 'openjibo-store'
@@ -214,7 +234,7 @@ module identity 'modules/identity.bicep' = {
 module workspace 'modules/logs.bicep' = {
   name: 'logs'
   params: {
-    name: 'log-${workload}-${short}'
+    name: workspaceName
     location: location
     tags: tags
     retentionDays: logs.retentionDays
@@ -225,7 +245,7 @@ module workspace 'modules/logs.bicep' = {
 module cosmos 'modules/cosmos.bicep' = {
   name: 'cosmos'
   params: {
-    name: 'cosmos-${workload}-${short}-${unique}'
+    name: cosmosName
     location: location
     tags: tags
     databaseName: databaseName
@@ -233,38 +253,49 @@ module cosmos 'modules/cosmos.bicep' = {
     capacity: capacity
     backupTier: cosmosBackup
     network: network
-    workspaceId: workspace.outputs.id
+    workspaceId: workspaceId
     requestLogs: logs.requestLogs
     locked: locked
   }
+  dependsOn: [
+    workspace
+  ]
 }
 
 module storage 'modules/storage.bicep' = {
   name: 'storage'
   params: {
-    name: 'st${workload}${short}${unique}'
+    name: storageName
     location: location
     tags: tags
     sku: storageSku
     prefix: storePrefix
     recoveryDays: blobRecoveryDays
     network: network
-    workspaceId: workspace.outputs.id
+    workspaceId: workspaceId
     requestLogs: logs.requestLogs
     locked: locked
   }
+  dependsOn: [
+    workspace
+  ]
 }
 
 module vault 'modules/keyvault.bicep' = {
   name: 'keyvault'
   params: {
-    name: 'kv-${workload}-${short}-${take(unique, 10)}'
+    name: vaultName
+    keyName: keyName
+    createKey: createWrappingKey
     location: location
     tags: tags
     network: network
-    workspaceId: workspace.outputs.id
+    workspaceId: workspaceId
     locked: locked
   }
+  dependsOn: [
+    workspace
+  ]
 }
 
 module endpoints 'modules/network.bicep' = if (network.mode == 'private') {
@@ -274,12 +305,18 @@ module endpoints 'modules/network.bicep' = if (network.mode == 'private') {
     location: location
     tags: tags
     network: network
-    cosmosId: cosmos.outputs.id
-    storageId: storage.outputs.id
-    vaultId: vault.outputs.id
+    cosmosId: cosmosId
+    storageId: storageId
+    vaultId: vaultId
   }
+  dependsOn: [
+    cosmos
+    storage
+    vault
+  ]
 }
 
+// One after the other, and after the private endpoints: a Cosmos DB account takes one change at a time.
 module identityRoles 'modules/roles.bicep' = {
   name: 'roles-identity'
   params: {
@@ -288,25 +325,30 @@ module identityRoles 'modules/roles.bicep' = {
       identity.outputs.principalId
     ]
     principalType: 'ServicePrincipal'
-    cosmosAccountName: cosmos.outputs.name
-    databaseName: cosmos.outputs.databaseName
-    storageAccountName: storage.outputs.name
-    vaultName: vault.outputs.name
-    keyName: vault.outputs.keyName
+    cosmosAccountName: cosmosName
+    databaseName: databaseName
+    storageAccountName: storageName
+    vaultName: vaultName
+    keyName: keyName
   }
+  dependsOn: [
+    cosmos
+    storage
+    vault
+    endpoints
+  ]
 }
 
-// One after the other: a Cosmos DB account takes one change of its roles at a time.
 module appRoles 'modules/roles.bicep' = {
   name: 'roles-apps'
   params: {
     access: 'write'
     principalIds: appPrincipalIds
-    cosmosAccountName: cosmos.outputs.name
-    databaseName: cosmos.outputs.databaseName
-    storageAccountName: storage.outputs.name
-    vaultName: vault.outputs.name
-    keyName: vault.outputs.keyName
+    cosmosAccountName: cosmosName
+    databaseName: databaseName
+    storageAccountName: storageName
+    vaultName: vaultName
+    keyName: keyName
   }
   dependsOn: [
     identityRoles
@@ -318,11 +360,11 @@ module operatorRoles 'modules/roles.bicep' = {
   params: {
     access: 'read'
     principalIds: operatorPrincipalIds
-    cosmosAccountName: cosmos.outputs.name
-    databaseName: cosmos.outputs.databaseName
-    storageAccountName: storage.outputs.name
-    vaultName: vault.outputs.name
-    keyName: vault.outputs.keyName
+    cosmosAccountName: cosmosName
+    databaseName: databaseName
+    storageAccountName: storageName
+    vaultName: vaultName
+    keyName: keyName
   }
   dependsOn: [
     appRoles
@@ -336,14 +378,19 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     tags: tags
     emails: alertEmails
-    capacityMode: capacity.mode
-    hasReadRegion: cosmos.outputs.hasReadRegion
-    cosmosId: cosmos.outputs.id
-    storageId: storage.outputs.id
-    vaultId: vault.outputs.id
-    workspaceId: workspace.outputs.id
+    capacity: capacity
+    cosmosId: cosmosId
+    storageId: storageId
+    vaultId: vaultId
+    workspaceId: workspaceId
     thresholds: thresholds
   }
+  dependsOn: [
+    cosmos
+    storage
+    vault
+    workspace
+  ]
 }
 
 module spending 'modules/budget.bicep' = {
@@ -363,11 +410,17 @@ module overview 'modules/workbook.bicep' = {
     displayName: 'openjibo-store ${environmentName}'
     location: location
     tags: tags
-    cosmosId: cosmos.outputs.id
-    storageId: storage.outputs.id
-    vaultId: vault.outputs.id
-    workspaceId: workspace.outputs.id
+    cosmosId: cosmosId
+    storageId: storageId
+    vaultId: vaultId
+    workspaceId: workspaceId
   }
+  dependsOn: [
+    cosmos
+    storage
+    vault
+    workspace
+  ]
 }
 
 // Outputs are the variables that `AzureConfig` reads, and nothing else. On emulators only AZURE_COSMOS_KEY and

@@ -5,10 +5,9 @@ param location string
 param tags object
 param emails array
 
-@description('`mode` of `capacityType` of main.bicep.')
-param capacityMode string
+@description('`capacityType` of main.bicep.')
+param capacity object
 
-param hasReadRegion bool
 param cosmosId string
 param storageId string
 param vaultId string
@@ -17,6 +16,7 @@ param workspaceId string
 @description('`thresholdsType` of main.bicep.')
 param thresholds object
 
+var hasReadRegion = capacity.?readRegion != null
 var gigabyte = 1024 * 1024 * 1024
 var cosmosSpace = 'Microsoft.DocumentDB/databaseAccounts'
 var storageSpace = 'Microsoft.Storage/storageAccounts'
@@ -53,7 +53,7 @@ var metricRules = [
   }
   {
     name: 'cosmos-request-units'
-    applies: capacityMode == 'autoscale'
+    applies: capacity.mode == 'autoscale'
     description: 'A physical partition of Cosmos DB uses more than 80 % of its request units.'
     severity: 2
     scope: cosmosId
@@ -108,7 +108,7 @@ var metricRules = [
     name: 'cosmos-denied'
     applies: true
     description: 'Cosmos DB refuses requests with 401 or 403: a role, the network rules, or a stranger.'
-    severity: 1
+    severity: 2
     scope: cosmosId
     space: cosmosSpace
     metric: 'TotalRequests'
@@ -141,6 +141,30 @@ var metricRules = [
     threshold: thresholds.cosmosDataGb * gigabyte
     window: 'PT5M'
     frequency: 'PT5M'
+    // Each region holds all of it.
+    dimensions: [
+      {
+        name: 'Region'
+        operator: 'Include'
+        values: [
+          '*'
+        ]
+      }
+    ]
+  }
+  {
+    name: 'cosmos-region-failover'
+    applies: hasReadRegion
+    description: 'Cosmos DB writes in the other region now. Nothing is deployed until it is back.'
+    severity: 1
+    scope: cosmosId
+    space: cosmosSpace
+    metric: 'RegionFailover'
+    aggregation: 'Count'
+    operator: 'GreaterThan'
+    threshold: 0
+    window: 'PT5M'
+    frequency: 'PT1M'
     dimensions: []
   }
   {
@@ -203,7 +227,7 @@ var metricRules = [
     name: 'storage-denied'
     applies: true
     description: 'Storage refuses requests with 403: a role, the network rules, or a stranger.'
-    severity: 1
+    severity: 2
     scope: storageId
     space: storageSpace
     metric: 'Transactions'
@@ -234,7 +258,7 @@ var metricRules = [
     aggregation: 'Average'
     operator: 'GreaterThan'
     threshold: thresholds.storageGb * gigabyte
-    window: 'PT1H'
+    window: 'P1D'
     frequency: 'PT1H'
     dimensions: []
   }
@@ -287,7 +311,7 @@ var metricRules = [
     name: 'vault-denied'
     applies: true
     description: 'Key Vault refuses requests with 403: a role, the network rules, or a stranger.'
-    severity: 1
+    severity: 2
     scope: vaultId
     space: vaultSpace
     metric: 'ServiceApiResult'
@@ -384,6 +408,47 @@ resource metricAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [for rule i
     ]
   }
 }]
+
+// What Azure itself says of a resource here. Hourly metrics say it later.
+resource healthAlert 'Microsoft.Insights/activityLogAlerts@2020-10-01' = {
+  name: 'resource-health-${nameSuffix}'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: 'Azure calls a resource of this resource group unavailable or degraded.'
+    enabled: true
+    scopes: [
+      resourceGroup().id
+    ]
+    condition: {
+      allOf: [
+        {
+          field: 'category'
+          equals: 'ResourceHealth'
+        }
+        {
+          anyOf: [
+            {
+              field: 'properties.currentHealthStatus'
+              equals: 'Unavailable'
+            }
+            {
+              field: 'properties.currentHealthStatus'
+              equals: 'Degraded'
+            }
+          ]
+        }
+      ]
+    }
+    actions: {
+      actionGroups: [
+        {
+          actionGroupId: onCall.id
+        }
+      ]
+    }
+  }
+}
 
 // The tables come into being with the first entry, so the queries can not be validated before.
 resource queryAlerts 'Microsoft.Insights/scheduledQueryRules@2022-06-15' = [for rule in queryRules: {

@@ -131,7 +131,7 @@ resource container 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/container
   }
 }
 
-// Never the text of a query; DataPlaneRequests has the ids of items, so it is off unless asked for.
+// Never the text of a query; DataPlaneRequests has the ids of items, so it is off unless asked for. Metrics are there without a setting.
 resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: account
   name: 'to-logs'
@@ -156,12 +156,6 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
         enabled: requestLogs
       }
     ]
-    metrics: [
-      {
-        category: 'Requests'
-        enabled: true
-      }
-    ]
   }
 }
 
@@ -174,10 +168,7 @@ resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (locked) {
   }
 }
 
-output id string = account.id
-output name string = account.name
 output endpoint string = account.properties.documentEndpoint
 output databaseName string = database.name
 output containerName string = container.name
-output hasReadRegion bool = hasSecond
 output regions string = hasSecond ? '${location},${readRegion.name}' : location

@@ -1,6 +1,11 @@
 // Key Vault: the key that wraps the keys of stored secrets. Nothing reads a secret from it, and no secret is put into it here.
 
 param name string
+param keyName string
+
+@description('False: the key is there and is not looked at.')
+param createKey bool
+
 param location string
 param tags object
 
@@ -45,12 +50,12 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   }
 }
 
-// A new version each year; the old ones stay, for what they have wrapped. Deploying again makes no new version.
-resource wrappingKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' = {
-  // checkov:skip=CKV_AZURE_40:The rotation policy sets the expiry of every version. A date here would be another one on each deployment
+// A new version each year; the old ones stay, for what they have wrapped. Deploying again makes no new version and changes nothing of a
+// key that is there; so it carries no tags, which may change. Rotated versions expire, the first one never does.
+resource wrappingKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' = if (createKey) {
+  // checkov:skip=CKV_AZURE_40:The rotation policy sets the expiry of rotated versions. A date here would be another one on each deployment
   parent: vault
-  name: 'openjibo-wrapping'
-  tags: tags
+  name: keyName
   properties: {
     kty: 'RSA-HSM'
     keySize: 3072
@@ -73,14 +78,6 @@ resource wrappingKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' = {
           }
           trigger: {
             timeAfterCreate: 'P1Y'
-          }
-        }
-        {
-          action: {
-            type: 'notify'
-          }
-          trigger: {
-            timeBeforeExpiry: 'P30D'
           }
         }
       ]
@@ -120,7 +117,3 @@ resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (locked) {
     notes: 'Without the wrapping key, stored secrets can not be read.'
   }
 }
-
-output id string = vault.id
-output name string = vault.name
-output keyName string = wrappingKey.name

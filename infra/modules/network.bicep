@@ -4,7 +4,7 @@ param nameSuffix string
 param location string
 param tags object
 
-@description('`privateNetworkType` of main.bicep.')
+@description('`privateNetworkType` of main.bicep: `subnetId`, and `dnsResourceGroupId` where the zones are there already.')
 param network object
 
 param cosmosId string
@@ -38,15 +38,17 @@ var services = [
     zone: 'privatelink.vaultcore.azure.net'
   }
 ]
+var dnsResourceGroupId = network.?dnsResourceGroupId ?? ''
+var makesZones = empty(dnsResourceGroupId)
 var virtualNetworkId = split(network.subnetId, '/subnets/')[0]
 
-resource zones 'Microsoft.Network/privateDnsZones@2020-06-01' = [for service in services: {
+resource zones 'Microsoft.Network/privateDnsZones@2020-06-01' = [for service in services: if (makesZones) {
   name: service.zone
   location: 'global'
   tags: tags
 }]
 
-resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = [for (service, i) in services: {
+resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = [for (service, i) in services: if (makesZones) {
   parent: zones[i]
   name: 'link-${service.name}-${nameSuffix}'
   location: 'global'
@@ -59,6 +61,8 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01
   }
 }]
 
+// One after the other: an account takes one change of its connections at a time.
+@batchSize(1)
 resource endpoints 'Microsoft.Network/privateEndpoints@2024-05-01' = [for service in services: {
   name: 'pe-${service.name}-${nameSuffix}'
   location: location
@@ -89,7 +93,7 @@ resource zoneGroups 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@202
       {
         name: service.name
         properties: {
-          privateDnsZoneId: zones[i].id
+          privateDnsZoneId: makesZones ? zones[i].id : '${dnsResourceGroupId}/providers/Microsoft.Network/privateDnsZones/${service.zone}'
         }
       }
     ]
