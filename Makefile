@@ -51,7 +51,7 @@ mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger; n
 	-$(MUTANTS)/outcomes -f 'src/backend/outcome/*.rs' -f src/backend/delivery.rs -f src/backend/pace.rs \
 		--cargo-test-arg=--lib -- -- backend::
 	-$(MUTANTS)/ledger -f src/stores/media_publish.rs -f src/stores/once.rs --features conformance \
-		-- --test it -- conformance::memory::media conformance::memory::torn conformance::memory::idempotency
+		-- --lib --test it -- stores:: conformance::memory::media conformance::memory::torn conformance::memory::idempotency
 	-$(MUTANTS)/partition -f 'src/azure/tables/committer/*.rs' -f src/azure/tables/fence.rs -f src/azure/tables/decide.rs -f src/azure/tables/head.rs \
 		--features azure --cargo-test-arg=--lib -- -- azure::tables::tests:: azure::tables::committer azure::tables::decide azure::tables::lane azure::tables::head
 	python3 tests/support/mutants.py target/mutants

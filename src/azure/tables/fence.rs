@@ -284,3 +284,27 @@ impl FencedTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_head_that_moved_explains_a_row_behind_it() {
+        let head = |tag: &str| Head { seq: 6, number: 40, floor: 2, commit: String::new(), tag: tag.to_owned() };
+        let (here, moved) = (head("1"), head("2"));
+        for (row, tag, found, corrupt) in [
+            (0, Some("1"), Some(&here), false),
+            (0, Some("1"), Some(&moved), false),
+            (0, None, None, false),
+            (1, Some("1"), Some(&moved), false),
+            (1, Some("1"), None, false),
+            (1, None, Some(&here), false),
+            (1, Some("1"), Some(&here), true),
+            (2, None, None, true),
+        ] {
+            let answer = Moved { row, tag: tag.map(str::to_owned) }.check(found);
+            assert_eq!(answer.is_err(), corrupt, "row {row}, sent under {tag:?}, found {found:?}");
+        }
+    }
+}

@@ -120,6 +120,8 @@ mod tests {
             ("Number", Some(Value::Int64(-1))),
             ("Floor", Some(Value::Int64(8))),
             ("Commit", Some(Value::from("zz"))),
+            ("Commit", Some(Value::from("z".repeat(32)))),
+            ("Commit", Some(Value::from("0".repeat(31)))),
         ] {
             let mut entity = stored();
             match value {

@@ -226,3 +226,26 @@ async fn an_erasure_takes_its_turn_between_groups() {
     futures::join!(before, after).1.unwrap();
     assert_eq!(values(&table).await.into_keys().collect::<Vec<_>>(), ["m:x", "m:x:after"]);
 }
+
+#[test]
+fn a_queue_whose_task_ended_with_its_runtime_is_worked_at_again() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let fake = Fake::default();
+    let table = on(&fake);
+    // The first is under way and the second waits behind it when their runtime ends.
+    let (first, second) = (call(), call());
+    let gate = fake.hold();
+    runtime().block_on(async {
+        let sent = commit_call(&table, &first, vec![put("m:a", 1, Absent)]);
+        let waits = commit_call(&table, &second, vec![put("m:b", 1, Absent)]);
+        futures::pin_mut!(sent, waits);
+        while first.outcome_if_abandoned() == Outcome::NotApplied {
+            assert!(futures::poll!(sent.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+    });
+    gate.add_permits(1_000);
+    assert_eq!(second.outcome_if_abandoned(), Outcome::NotApplied);
+    runtime().block_on(commit(&table, vec![put("m:c", 1, Absent)])).0.unwrap();
+}
