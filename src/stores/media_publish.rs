@@ -365,3 +365,7 @@ fn answer(scope: &LoopScope, media: Media, written: Vec<Written>) -> Result<Stor
     let place = place(scope, &media.path);
     record::stored(&place, media, written.into_iter().next())
 }
+
+#[cfg(test)]
+#[path = "media_publish_tests.rs"]
+mod tests;

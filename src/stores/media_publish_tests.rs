@@ -1,0 +1,46 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::backend::Commit;
+use crate::contract::{AccountId, Freshness, LoopId, MediaStore, system_clock};
+
+fn home() -> LoopScope {
+    LoopScope::new(AccountId::new("usr_1").unwrap(), LoopId::new("home").unwrap())
+}
+
+fn media() -> (NewMedia, MediaBody) {
+    (NewMedia::new("door.jpg"), MediaBody::from(b"picture".to_vec()))
+}
+
+fn call() -> CallContext {
+    CallContext::new("test", [7; 16], std::time::Duration::from_secs(60), Freshness::Latest, system_clock())
+}
+
+#[tokio::test]
+async fn rows_that_do_not_agree_are_corrupt_and_nothing_is_written() {
+    let time = |stored: &Media| keys::media_time_key(stored.put_ms, &stored.path);
+    let ledger = |stored: &Media| keys::media_blob_key(&stored.blob);
+    for lost in [time, ledger] as [fn(&Media) -> String; 2] {
+        let backends = crate::memory::backends();
+        let rows = Arc::clone(&backends.media);
+        let stores = Stores::over(backends);
+        let (new, body) = media();
+        let stored = stores.put_media(&home(), new, body, Expect::Absent).await.unwrap();
+        let (cx, partition, key) = (call(), keys::household_partition(&home()), lost(&stored));
+        let row = rows.get(&cx, &partition, &key).await.unwrap().unwrap();
+        let loss = Operation::Delete { key, expect: Precondition::Exact(Box::new(row.witness())), schema_version: 1 };
+        rows.commit(&cx, Commit::new(partition, cx.next_op(), vec![loss])).await.unwrap();
+
+        for expect in [Expect::Any, stored.revision().into()] {
+            let (new, body) = media();
+            let replaced = stores.put_media(&home(), new, body, expect.clone()).await.unwrap_err();
+            let removed = stores.remove_media(&home(), "door.jpg", expect).await.unwrap_err();
+            for error in [replaced, removed] {
+                assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}");
+                assert_eq!(error.outcome(), Outcome::NotApplied);
+            }
+        }
+        let found = stores.media(&home(), "door.jpg").await.unwrap().unwrap();
+        assert_eq!(found.revision(), stored.revision());
+    }
+}
