@@ -24,7 +24,7 @@ DAY, MONTH = 86_400, 365 / 12
 
 # Thresholds of infra/modules/alerts.bicep.
 ALERT_PHYSICAL = 0.8  # cosmos-request-units: of the units of a physical partition
-ALERT_LOGICAL = 8_000  # cosmos-partition-heat: RU/s of a logical partition
+ALERT_LOGICAL = 5_000  # cosmos-partition-heat: RU/s of a logical partition
 
 # Assumptions: a robot's day.
 TURNS = 100  # conversations
