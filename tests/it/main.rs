@@ -29,6 +29,7 @@ mod linearizable;
 mod media_memory;
 #[cfg(feature = "emulator")]
 mod opening;
+mod overtaken;
 mod protocol;
 #[cfg(feature = "emulator")]
 mod replicas;
