@@ -10,21 +10,19 @@ import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 AZURITE = "mcr.microsoft.com/azure-storage/azurite"
-COSMOS = "mcr.microsoft.com/cosmosdb/linux/azure-cosmos-emulator:vnext-preview"
-
-NO_ENGINE = """no Docker engine answers: {why}
-
-The container lane needs the command `docker` and an engine on this machine:
-  Debian, Ubuntu   sudo apt-get install docker.io, and your user in the group docker
-  others           https://docs.docker.com/engine/install/
-An engine at another socket is named by DOCKER_HOST, such as unix:///run/user/1000/docker.sock. `make test` needs no engine."""
+COSMOS = "mcr.microsoft.com/cosmosdb/linux/azure-cosmos-emulator:vnext-latest"
 
 
 def fail(text: str) -> None:
     sys.exit(f"test-containers: {text}")
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess:
@@ -43,7 +41,7 @@ def check_engine() -> None:
     # The exit code of `docker info` is 0 without an engine, too.
     answer = docker("version", "--format", "{{.Server.Version}}")
     if answer.returncode != 0:
-        fail(NO_ENGINE.format(why=answer.stderr.strip()))
+        fail(f"no Docker engine answers: {one_line(answer.stderr)} (docs/containers.md says how to get one)")
     print(f"Docker engine {answer.stdout.strip()}", flush=True)
 
 
@@ -52,7 +50,9 @@ def lacks(image: str) -> str:
     if docker("image", "inspect", image).returncode == 0:
         return ""
     pulled = docker("pull", "--quiet", image)
-    return pulled.stderr.strip() if pulled.returncode != 0 else ""
+    if pulled.returncode == 0:
+        return ""
+    return one_line(pulled.stderr) or "docker pull says nothing"
 
 
 def azurite_image() -> str:
@@ -68,18 +68,24 @@ def azurite_image() -> str:
     return made.stdout.strip()
 
 
+def use(variable: str, default: Callable[[], str]) -> None:
+    """Lets the tests have the image that a variable names, else the default, and prints which build of it the engine has."""
+    named = os.environ.get(variable)
+    image = named or default()
+    if why := lacks(image):
+        fail(f"not run: {image}, {f'named by {variable}' if named else f'the default of {variable}'}, can't be had: {why}")
+    os.environ[variable] = image
+    build = docker("image", "inspect", "--format", "{{.Id}} {{.RepoDigests}}", image).stdout.strip()
+    print(f"{variable}={image} {build}", flush=True)
+
+
 def main() -> int:
     arguments = [argument for argument in sys.argv[1:] if argument != "--cosmos"]
     cosmos = len(arguments) < len(sys.argv) - 1
     check_engine()
-    if not os.environ.get("OPENJIBO_AZURITE_IMAGE"):
-        os.environ["OPENJIBO_AZURITE_IMAGE"] = azurite_image()
-    print(f"Azurite: {os.environ['OPENJIBO_AZURITE_IMAGE']}", flush=True)
     if cosmos:
-        image = os.environ.setdefault("OPENJIBO_COSMOS_IMAGE", COSMOS)
-        if why := lacks(image):
-            fail(f"not run: the lane on the Cosmos emulator was asked for, and its image {image} can't be had: {why}")
-        print(f"Cosmos emulator: {image}", flush=True)
+        use("OPENJIBO_COSMOS_IMAGE", lambda: COSMOS)
+    use("OPENJIBO_AZURITE_IMAGE", azurite_image)
 
     build = ["cargo", "test", "--locked", "-p", "openjibo-store-containers", *(["--features", "cosmos"] if cosmos else [])]
     began = time.monotonic()

@@ -8,8 +8,8 @@ use testcontainers::core::{ContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{GenericImage, ImageExt as _};
 
-/// How long a container may take to say that it is ready, the pull of its image excluded.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+/// How long a container may take until it is ready, the pull of its image excluded.
+const READY_WITHIN: Duration = Duration::from_secs(180);
 
 /// Removes the container that `$0` names when standard input ends. Signals of a terminal reach this shell too, and must not end it.
 const GUARDIAN: &str = r#"trap '' INT TERM HUP; cat >/dev/null; docker rm --force --volumes "$0" >/dev/null"#;
@@ -22,7 +22,7 @@ pub(crate) struct Spec {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// Port of the host, 0 for any, and port of the container.
     pub(crate) ports: Vec<(u16, u16)>,
-    pub(crate) ready: Option<WaitFor>,
+    pub(crate) ready: WaitFor,
 }
 
 /// A running container. Nothing of it depends on the runtime that started it.
@@ -44,7 +44,7 @@ impl Container {
         let guardian = Guardian::of(&name);
         let (image, tag) = name_and_tag(&spec.image);
         let mut request = GenericImage::new(image, tag)
-            .with_wait_for(spec.ready.unwrap_or(WaitFor::Nothing))
+            .with_wait_for(spec.ready)
             .with_container_name(&name)
             .with_cmd(spec.command)
             .with_startup_timeout(READY_WITHIN)

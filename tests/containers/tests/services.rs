@@ -54,7 +54,7 @@ pub(crate) fn azurite() -> Spec {
         environment: Vec::new(),
         ports: vec![(0, 10000), (0, 10002)],
         // The last of the three services to start.
-        ready: Some(WaitFor::message_on_stdout("Azurite Table service is successfully listening")),
+        ready: WaitFor::message_on_stdout("Azurite Table service is successfully listening"),
     }
 }
 
