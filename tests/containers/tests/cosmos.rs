@@ -21,7 +21,7 @@ const HEALTH: u16 = 8080;
 
 static SERVICES: LazyLock<(AzureConfig, Container)> = LazyLock::new(|| {
     apart(async || {
-        let container = Container::start(emulator(free_port())).await;
+        let container = Container::start(emulator(free_ports())).await;
         let config = config(&variables(&format!("http://127.0.0.1:{}", container.ports[0])));
         if let Err(error) = openjibo_store::azure::provision(&config).await {
             panic!("the Cosmos emulator can't be provisioned: {error}: {:?}", error.source().map(ToString::to_string));
@@ -31,7 +31,7 @@ static SERVICES: LazyLock<(AzureConfig, Container)> = LazyLock::new(|| {
 });
 
 /// The account's description repeats the port of the container, and clients go there: it is the port of the host too.
-fn emulator(port: u16) -> Spec {
+fn emulator([port, health]: [u16; 2]) -> Spec {
     Spec {
         image: image("OPENJIBO_COSMOS_IMAGE", || IMAGE.to_owned()),
         command: ["--protocol", "http", "--port", &port.to_string()].map(str::to_owned).into(),
@@ -41,17 +41,20 @@ fn emulator(port: u16) -> Spec {
             ("ENABLE_EXPLORER", "false".to_owned()),
             ("ENABLE_TELEMETRY", "false".to_owned()),
         ],
-        ports: vec![(port, port), (0, HEALTH)],
+        ports: vec![(port, port), (health, HEALTH)],
+        // The whole address: of its own, testcontainers asks the bridge's gateway when this process is in a container too.
         ready: WaitFor::http(
-            HttpWaitStrategy::new("/ready").with_port(ContainerPort::Tcp(HEALTH)).with_expected_status_code(200_u16),
+            HttpWaitStrategy::new(format!("http://127.0.0.1:{health}/ready"))
+                .with_port(ContainerPort::Tcp(HEALTH))
+                .with_expected_status_code(200_u16),
         ),
     }
 }
 
-/// Another process may take it before the engine does; the start fails then.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    listener.expect("a loopback port can be bound").port()
+/// Two different ports. Another process may take one before the engine does; the start fails then.
+fn free_ports() -> [u16; 2] {
+    let bound = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port can be bound"));
+    bound.map(|listener| listener.local_addr().expect("a bound socket has an address").port())
 }
 
 openjibo_store::conformance_tests!(Containers(SERVICES.0.clone()));
