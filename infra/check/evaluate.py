@@ -5,16 +5,13 @@ form that Azure gives it.
 """
 
 import dataclasses
-import hashlib
-import json
 import pathlib
 import uuid
 
 import syntax
-from syntax import Problem, has_token, literal, named, properties, text
-
-GROUP = "/subscriptions/00000000-0000-0000-0000-00000000beef/resourceGroups/rg-openjibo"
-REGION = "westeurope"
+from conform import conform
+from functions import Functions, Place
+from syntax import Problem, has_token, named, properties, text
 
 
 @dataclasses.dataclass
@@ -26,6 +23,7 @@ class Resource:
     body: dict
     declared: str  # file:line
     existing: bool = False
+    part: str = ""  # the module or resource of the template that it comes from
 
     def get(self, name: str):
         if name == "properties":
@@ -59,6 +57,9 @@ class Runtime:
 
 @dataclasses.dataclass
 class Deployment:
+    template: syntax.File
+    place: Place
+    parameters: dict
     resources: list
     outputs: dict
 
@@ -78,10 +79,28 @@ class Module:
 class Files:
     """All files, parsed once."""
 
-    def __init__(self, folder: pathlib.Path, replaced: dict[str, str] | None = None):
+    def __init__(self, folder: pathlib.Path):
         self.folder = folder
-        self.replaced = replaced or {}
+        self.replaced: dict[str, str] = {}
         self.parsed: dict[pathlib.Path, syntax.File] = {}
+
+    def changed(self, name: str, source: str) -> "Files":
+        """The same files with another text in one."""
+        copy = Files(self.folder)
+        copy.replaced = {name: source}
+        copy.parsed = {path: file for path, file in self.parsed.items() if self.relative(path) != name}
+        return copy
+
+    def templates(self) -> list[syntax.File]:
+        """What can be deployed: the templates beside the parameter files."""
+        return [file for file in self.all() if file.path.parent == self.folder and not file.using]
+
+    def parameter_files(self, template: syntax.File) -> list[syntax.File]:
+        return [file for file in self.all() if file.using and (file.path.parent / file.using).resolve() == template.path.resolve()]
+
+    def text(self, path: pathlib.Path) -> str:
+        name = self.relative(pathlib.Path(path))
+        return self.replaced[name] if name in self.replaced else path.read_text(encoding="utf-8")
 
     def paths(self) -> list[pathlib.Path]:
         found = [*self.folder.glob("*.bicep"), *self.folder.glob("*.bicepparam"), *self.folder.glob("modules/**/*.bicep")]
@@ -93,88 +112,18 @@ class Files:
     def get(self, path: pathlib.Path) -> syntax.File:
         path = pathlib.Path(path)
         if path not in self.parsed:
-            self.parsed[path] = syntax.parse(path, self.replaced.get(self.relative(path)))
+            self.parsed[path] = syntax.parse(path, self.text(path))
         return self.parsed[path]
 
     def all(self) -> list[syntax.File]:
         return [self.get(path) for path in self.paths()]
 
 
-def conform(value, node, types: dict, decorators: dict, path: str) -> list[str]:
-    """How a value breaks its type: what Azure Resource Manager refuses before it deploys anything."""
-    kind = node.type
-    inner = named(node)
-    if kind in ("type", "parenthesized_type", "parenthesized_expression") and len(inner) == 1 and inner[0].type != "primitive_type":
-        return conform(value, inner[0], types, decorators, path)
-    if kind == "nullable_type":
-        return [] if value is None else conform(value, inner[0], types, decorators, path)
-    if kind == "identifier":
-        declared = types[text(node)]
-        return conform(value, declared.value, types, {**declared.decorators, **decorators}, path)
-    found = []
-    if kind == "string":
-        return [] if value == literal(node) else [f"{path}: {value!r} is not {literal(node)!r}"]
-    if kind == "array_type":
-        if not isinstance(value, list):
-            return [f"{path}: not an array"]
-        for i, item in enumerate(value):
-            found += conform(item, inner[0], types, {}, f"{path}[{i}]")
-    elif kind == "union_type":
-        if "discriminator" in decorators:
-            key = literal(decorators["discriminator"][0])
-            for member in inner:
-                declared = types[text(member)]
-                tag = literal(properties(declared.value)[key])
-                if isinstance(value, dict) and value.get(key) == tag:
-                    return conform(value, declared.value, types, declared.decorators, path)
-            return [f"{path}.{key}: none of the types of the union"]
-        if all(conform(value, member, types, {}, path) for member in inner):
-            return [f"{path}: {value!r} is not one of {text(node)}"]
-    elif kind == "object":
-        if not isinstance(value, dict):
-            return [f"{path}: not an object"]
-        expected, notes = {}, {}
-        pending: dict = {}
-        for child in named(node):
-            if child.type == "decorators":
-                pending = syntax.decorators_of(child)
-            else:
-                key, of = named(child)
-                expected[text(key)], notes[text(key)] = of, pending
-                pending = {}
-        for key, of in expected.items():
-            if key in value:
-                found += conform(value[key], of, types, notes[key], f"{path}.{key}")
-            elif of.type != "nullable_type":
-                found.append(f"{path}.{key}: is missing")
-        if "sealed" in decorators:
-            found += [f"{path}.{key}: is not known" for key in value if key not in expected]
-    else:
-        word = text(node)
-        kinds = {"string": str, "int": int, "bool": bool, "object": dict, "array": list}
-        if word not in kinds:
-            raise Problem(f"{path}: the type {word} is not known to these checks")
-        if not isinstance(value, kinds[word]) or (word == "int" and isinstance(value, bool)):
-            return [f"{path}: {value!r} is not of type {word}"]
-    limits = {"minLength": (len, 1), "maxLength": (len, -1), "minValue": (int, 1), "maxValue": (int, -1)}
-    for name, (measure, sign) in limits.items():
-        if name in decorators:
-            bound = int(text(decorators[name][0]))
-            if sign * (measure(value) - bound) < 0:
-                found.append(f"{path}: {measure(value)} is against {name} {bound}")
-    if "allowed" in decorators:
-        allowed = [literal(item) for item in named(decorators["allowed"][0])]
-        if value not in allowed:
-            found.append(f"{path}: {value!r} is not one of {allowed}")
-    return found
-
-
-class Scope:
+class Scope(Functions):
     """One template with its parameters."""
 
-    def __init__(self, files: Files, file: syntax.File, given: dict, variables: dict | None = None):
-        self.files, self.file = files, file
-        self.variables = variables if variables is not None else {}
+    def __init__(self, files: Files, file: syntax.File, given: dict, place: Place):
+        self.files, self.file, self.place = files, file, place
         self.values: dict = {}
         self.resources: list[Resource] = []
         self.params: dict = {}
@@ -198,7 +147,7 @@ class Scope:
     def deploy(self) -> Deployment:
         for name in [*self.file.resources, *self.file.modules]:
             self.look_up(name)
-        return Deployment(self.resources, {name: self.value(out.value) for name, out in self.file.outputs.items()})
+        return Deployment(self.file, self.place, self.params, self.resources, {name: self.value(out.value) for name, out in self.file.outputs.items()})
 
     # Names
 
@@ -266,9 +215,9 @@ class Scope:
         elif len(segments) != 2:
             raise Problem(f"{self.file.at(node)}: {kind} without a parent")
         else:
-            scope = self.value(nodes["scope"]).id if "scope" in nodes else GROUP
+            scope = self.value(nodes["scope"]).id if "scope" in nodes else self.place.group
             identity = f"{scope}/providers/{kind}/{body['name']}"
-        made = Resource(kind, version, body["name"], identity, body, self.file.at(declared.node), declared.existing)
+        made = Resource(kind, version, body["name"], identity, body, self.file.at(declared.node), declared.existing, declared.name)
         if not declared.existing:
             self.resources.append(made)
         return made
@@ -282,7 +231,9 @@ class Scope:
         if unknown:
             raise Problem(f"{self.file.at(node)}: a module has no {sorted(unknown)}")
         file = self.files.get(self.file.path.parent / declared.target)
-        deployment = Scope(self.files, file, body.get("params", {}), self.variables).deploy()
+        deployment = Scope(self.files, file, body.get("params", {}), self.place).deploy()
+        for resource in deployment.resources:
+            resource.part = declared.name
         self.resources.extend(deployment.resources)
         return Module(deployment)
 
@@ -330,12 +281,19 @@ class Scope:
         while i < len(items):
             # The grammar takes a call that is the first item for a name and something in parentheses.
             if i + 1 < len(items) and items[i].type == "identifier" and items[i].end_byte == items[i + 1].start_byte:
-                found.append(self.call(node, text(items[i]), named(items[i + 1])))
+                found.append(self.split_call(text(items[i]), items[i + 1]))
                 i += 1
             else:
                 found.append(self.value(items[i]))
             i += 1
         return found
+
+    def split_call(self, function: str, rest):
+        """A call whose name was read apart; members may follow the parentheses."""
+        if rest.type == "member_expression":
+            of, name = named(rest)
+            return self.member(rest, self.split_call(function, of), text(name), has_token(rest, ".?"))
+        return self.call(rest, function, named(rest))
 
     def on_object(self, node, skip: tuple = ()):
         return {key: self.value(value) for key, value in properties(node).items() if key not in skip}
@@ -403,68 +361,14 @@ class Scope:
         parameter, body = named(node)
         return self.inside({text(parameter): item}, lambda inner: inner.value(body))
 
-    def call_map(self, items, function):
-        return [self.applied(function, item) for item in self.value(items)]
 
-    def call_filter(self, items, function):
-        return [item for item in self.value(items) if self.applied(function, item)]
-
-    def call_toObject(self, items, key, value):
-        return {self.applied(key, item): self.applied(value, item) for item in self.value(items)}
-
-    def call_empty(self, node):
-        value = self.value(node)
-        return value is None or len(value) == 0
-
-    def call_union(self, *nodes):
-        return {key: value for node in nodes for key, value in self.value(node).items()}
-
-    def call_json(self, node):
-        return json.loads(self.value(node))
-
-    def call_take(self, node, count):
-        return self.value(node)[: self.value(count)]
-
-    def call_split(self, node, separator):
-        return self.value(node).split(self.value(separator))
-
-    def call_replace(self, node, old, new):
-        return self.value(node).replace(self.value(old), self.value(new))
-
-    def call_loadTextContent(self, node):
-        return (self.file.path.parent / self.value(node)).read_text(encoding="utf-8")
-
-    def call_uniqueString(self, *nodes):
-        seed = "/".join(self.value(node) for node in nodes)
-        number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
-        return "".join("abcdefghijklmnopqrstuvwxyz234567"[(number >> (5 * i)) & 31] for i in range(13))
-
-    def call_guid(self, *nodes):
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, "/".join(self.value(node) for node in nodes)))
-
-    def call_resourceGroup(self):
-        return {"id": GROUP, "location": REGION, "name": "rg-openjibo"}
-
-    def call_subscription(self):
-        return {"id": GROUP.split("/resourceGroups")[0], "tenantId": "00000000-0000-0000-0000-00000000cafe"}
-
-    def call_subscriptionResourceId(self, kind, name):
-        return f"{GROUP.split('/resourceGroups')[0]}/providers/{self.value(kind)}/{self.value(name)}"
-
-    def call_environment(self):
-        return {"suffixes": {"storage": "core.windows.net"}}
-
-    def call_readEnvironmentVariable(self, node):
-        name = self.value(node)
-        if name not in self.variables:
-            raise Problem(f"{self.file.name}: {name} is not among the variables of infra/README.md")
-        return self.variables[name]
+def given(files: Files, parameters: syntax.File, place: Place) -> dict:
+    """The values of a parameter file."""
+    scope = Scope(files, parameters, {}, place)
+    return {name: scope.value(declared.value) for name, declared in parameters.variables.items()}
 
 
-def deploy(files: Files, parameters: pathlib.Path, variables: dict, changes: dict | None = None) -> Deployment:
+def deploy(files: Files, parameters: syntax.File, place: Place, changes: dict | None = None) -> Deployment:
     """What a parameter file deploys, with some of its values changed."""
-    given = files.get(parameters)
-    scope = Scope(files, given, {}, variables)
-    values = {name: scope.value(declared.value) for name, declared in given.variables.items()}
-    template = files.get((parameters.parent / given.using).resolve())
-    return Scope(files, template, {**values, **(changes or {})}, variables).deploy()
+    template = files.get((parameters.path.parent / parameters.using).resolve())
+    return Scope(files, template, {**given(files, parameters, place), **(changes or {})}, place).deploy()

@@ -41,7 +41,7 @@ def members(node) -> list[tuple]:
 
 
 def unused_outputs(files: Files) -> list[str]:
-    """Outputs of modules that no template takes; those of main.bicep are for its user."""
+    """Outputs of modules that no template takes; those of what is deployed are for its user."""
     taken = set()
     modules = set()
     for file in files.all():
@@ -59,11 +59,11 @@ def unused_outputs(files: Files) -> list[str]:
 
 
 def orphans(files: Files) -> list[str]:
-    """Templates that nothing uses."""
-    used = {files.folder / "main.bicep"}
-    for file in files.all():
-        used.update((file.path.parent / module.target).resolve() for module in file.modules.values())
-    return [f"{files.relative(path)}: no template uses it" for path in files.paths() if path.suffix == ".bicep" and path.resolve() not in used]
+    """Modules that nothing uses, and templates without a parameter file."""
+    templates = files.templates()
+    used = {(file.path.parent / module.target).resolve() for file in files.all() for module in file.modules.values()}
+    found = [f"{file.name}: no template uses it" for file in files.all() if not file.using and file not in templates and file.path.resolve() not in used]
+    return found + [f"{file.name}: no parameter file is for it" for file in templates if not files.parameter_files(file)]
 
 
 def required(template: File) -> set[str]:

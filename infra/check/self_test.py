@@ -1,7 +1,5 @@
 """Can the checks fail? One planted fault at a time, in a copy of the files in memory; each must be found, by the words it should be."""
 
-import pathlib
-
 import evaluate
 import syntax
 
@@ -90,20 +88,17 @@ FAULTS = [
 ]
 
 
-def main(root: pathlib.Path, check) -> int:
+def main(files: evaluate.Files, check) -> int:
     """Every fault is found; `check(files)` answers the problems of a set of files."""
-    infra = root / "infra"
     missed = []
     for path, old, new, words in FAULTS:
-        source = (infra / path).read_text(encoding="utf-8")
+        source = (files.folder / path).read_text(encoding="utf-8")
         assert old in source, f"{path} has no {old!r} to plant a fault in"
-        files = evaluate.Files(infra, {path: source.replace(old, new, 1)})
         try:
-            found = check(files)
+            found = check(files.changed(path, source.replace(old, new, 1)))
         except syntax.Problem as problem:
             found = [str(problem)]
         if not any(words in problem for problem in found):
             missed.append(f"{path}: {old!r} -> {new!r} is not found by {words!r}, but by {found[:4]}")
     assert not missed, "\n".join(missed)
     return len(FAULTS)
-
