@@ -85,7 +85,7 @@ def check(files, code, types) -> tuple[list[str], dict]:
             services.outputs, network.firewalls, monitoring.logs, monitoring.alerts, monitoring.workbook,
         ),
         "second-region.bicep": (services.everywhere, network.endpoints),
-    }  # fmt: skip
+    }
     found = rules.all_rules(files, types) + order.one_at_a_time(files)
     found += [f"{template.name}: nothing says what it is held to" for template in files.templates() if template.name not in parts]
     if found:

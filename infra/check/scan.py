@@ -1,8 +1,9 @@
 """checkov, on the files as they are and on each environment as it would be deployed.
 
-checkov reads Bicep with a parser that knows no types, and passes over a file that it can't read. So main.bicep, which has no resource, is
-read without its types, every resource must have been seen, and a planted fault must have been found. It does not work expressions out
-either: the environments are written out in plain values, where a setting of production is what it will be.
+checkov reads Bicep with a parser that knows no types, and passes over a file that it can't read; nor does it see into a resource under a
+condition. So the files are read without types and conditions, every resource must have been seen, and a planted fault must have been
+found. It does not work expressions out either: the environments are written out in plain values, where a setting of production is what
+it will be.
 """
 
 import json
@@ -35,14 +36,18 @@ resource open 'Microsoft.Storage/storageAccounts@2024-01-01' = {
 
 
 def plain(source: str, file) -> str:
-    """A template without types, on the same lines: a type becomes blank lines, a parameter of one an `object`."""
+    """A template without types and conditions, on the same lines: a type becomes blank lines, a parameter of one an `object`."""
     data = bytearray(source.encode("utf-8"))
 
-    def blank(node) -> None:
-        for i in range(node.start_byte, node.end_byte):
+    def blank(node, end: int | None = None) -> None:
+        for i in range(node.start_byte, end or node.end_byte):
             if data[i] != 0x0A:
                 data[i] = 0x20
 
+    for resource in file.resources.values():
+        body = named(resource.value)[-1] if resource.value.type == "for_statement" else resource.value
+        if body.type == "if_statement":
+            blank(body, named(body)[-1].start_byte)
     children = named(file.root)
     for i, node in enumerate(children):
         if node.type == "type_declaration":
