@@ -34,7 +34,8 @@ def endpoints(e: Expect) -> None:
         kind, zone = ENDPOINTS.get(group, ("", ""))
         e.expect(kind_of(target) == kind and target in targets, f"the private endpoint for {group} leads to {target}")
         e.expect(properties["subnet"]["id"] == subnet, f"the private endpoint for {group} is in another subnet")
-        configs = [config["properties"]["privateDnsZoneId"] for one in e.of(endpoint, f"{ENDPOINT}/privateDnsZoneGroups") for config in one.body["properties"]["privateDnsZoneConfigs"]]
+        zone_groups = e.of(endpoint, f"{ENDPOINT}/privateDnsZoneGroups")
+        configs = [config["properties"]["privateDnsZoneId"] for one in zone_groups for config in one.body["properties"]["privateDnsZoneConfigs"]]
         e.expect([config.rsplit("/", 1)[-1] for config in configs] == [zone], f"the name of {group} is in {configs}, not in {zone}")
         used.update(configs)
     e.expect(sorted(groups) == sorted(ENDPOINTS), f"private endpoints for {sorted(groups)}")
