@@ -18,7 +18,8 @@ pub enum Precondition {
     Any,
     /// Nothing, or a tombstone.
     Absent,
-    /// This state of the record. An empty tag matches nothing.
+    /// This state of the record. An empty tag matches nothing. A backend that has the record before it compares all of
+    /// the witness; one that sends the tag alone takes the rest on trust, within the bounds of [`Witness::check`].
     Exact(Box<Witness>),
     /// Something, whatever it is (`If-Match: *`). Only beside an `Exact` in the same commit: for rows that change only
     /// together with that record, and whose schema version rises only with it. The creation time starts anew.
@@ -67,7 +68,7 @@ impl Operation {
     }
 
     /// The highest schema version that may be there.
-    fn knows(&self) -> u32 {
+    pub(crate) fn knows(&self) -> u32 {
         match self {
             Self::Put { draft, .. } => draft.schema_version,
             Self::Delete { schema_version, .. } => *schema_version,
@@ -75,17 +76,22 @@ impl Operation {
     }
 
     /// Whether this operation takes place over what is there: for backends that decide themselves and don't ask a service.
+    /// A record whose time is over is not there.
     ///
     /// # Errors
-    /// `AlreadyExists`, `Conflict` or `Unsupported`.
+    /// `AlreadyExists`, `Conflict`, `Unsupported` for a record of a newer release under every expectation, or
+    /// `Invalid{revision}` for a witness that has the record's tag and says something else of it.
     pub fn decide(&self, found: Option<&Witness>) -> Result<(), StoreError> {
         match (self.expect(), found) {
+            (Precondition::Any | Precondition::Absent, None) => Ok(()),
+            (Precondition::Absent, Some(_)) => Err(StoreError::new(ErrorKind::AlreadyExists)),
             (Precondition::Any | Precondition::Present, Some(there)) => {
                 check_schema(self.knows(), there.schema_version)
             }
-            (Precondition::Any | Precondition::Absent, None) => Ok(()),
-            (Precondition::Absent, Some(_)) => Err(StoreError::new(ErrorKind::AlreadyExists)),
-            (Precondition::Exact(witness), Some(there)) if there.tag == witness.tag => Ok(()),
+            (Precondition::Exact(witness), Some(there)) if there.tag == witness.tag => {
+                check_schema(self.knows(), there.schema_version)?;
+                check_same(witness, there)
+            }
             (Precondition::Exact(_) | Precondition::Present, found) => {
                 Err(StoreError::conflict(found.map(|there| RevisionDigest::new(there.number, &there.tag))))
             }
@@ -127,7 +133,8 @@ impl Operation {
 pub struct Commit {
     /// The partition of all operations.
     pub partition: String,
-    /// The commit's op id. Kept over resends and rebuilds.
+    /// The commit's op id: random, kept over resends and rebuilds, and never that of another commit. What a record's `ops`
+    /// say is evidence for as long as the record lives, so an op id that comes again would prove what it does not.
     pub op: OpId,
     /// The operations; each key once.
     pub operations: Vec<Operation>,
@@ -145,7 +152,8 @@ impl Commit {
     ///
     /// # Errors
     /// `Invalid{partition}` and `Invalid{key}` for names outside the key codec; `Invalid{operations}` for an empty commit, a key twice, or `Present` without an `Exact`; `Invalid{expect}` for
-    /// a delete under `Absent`.
+    /// a delete under `Absent`; `Invalid{revision}` for a witness that no record can have; `Unsupported` for one of a newer
+    /// release's record.
     pub fn check(&self) -> Result<(), StoreError> {
         if self.operations.is_empty() {
             return Err(StoreError::invalid("operations", "the commit is empty"));
@@ -158,7 +166,11 @@ impl Commit {
             if !keys.insert(operation.key()) {
                 return Err(StoreError::invalid("operations", "a key is in the commit twice").with_index(index));
             }
-            exact |= matches!(operation.expect(), Precondition::Exact(_));
+            if let Precondition::Exact(witness) = operation.expect() {
+                let possible = witness.check().and_then(|()| check_schema(operation.knows(), witness.schema_version));
+                possible.map_err(|error| error.with_index(index))?;
+                exact = true;
+            }
             present |= matches!(operation.expect(), Precondition::Present);
             if matches!(operation, Operation::Delete { expect: Precondition::Absent, .. }) {
                 return Err(StoreError::invalid("expect", "a delete can't expect absence").with_index(index));
@@ -184,6 +196,17 @@ impl Commit {
     }
 }
 
+/// Whether a witness says what the record with its tag says.
+///
+/// # Errors
+/// `Invalid{revision}`: a tag stands for one state, so the rest was made up.
+pub(crate) fn check_same(witness: &Witness, there: &Witness) -> Result<(), StoreError> {
+    if witness == there {
+        return Ok(());
+    }
+    Err(StoreError::invalid("revision", "it does not say what its record says"))
+}
+
 /// What one operation of an applied commit did.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
@@ -198,4 +221,87 @@ pub enum Written {
     Deleted,
     /// There was nothing to delete.
     Nothing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Owner;
+
+    fn witness(tag: &str, schema_version: u32) -> Witness {
+        let created = Timestamp::from_micros(5);
+        Witness { tag: tag.into(), number: 7, created, ops: OpTrail::default().with(1), schema_version }
+    }
+
+    fn put(schema_version: u32, expect: Precondition) -> Operation {
+        let draft = Draft {
+            key: "x:a".into(),
+            owner: Owner::default(),
+            record_type: "t".into(),
+            record_key: "a".into(),
+            value: 1.into(),
+            schema_version,
+            expiry: None,
+        };
+        Operation::Put { draft, expect }
+    }
+
+    fn delete(schema_version: u32, expect: Precondition) -> Operation {
+        Operation::Delete { key: "x:a".into(), expect, schema_version }
+    }
+
+    fn kind(operation: &Operation, found: &Witness) -> &'static str {
+        operation.decide(Some(found)).map_or_else(|error| error.kind().name(), |()| "taken")
+    }
+
+    /// Bug: `Exact` did not look at the schema version, so a newer release's record was deleted.
+    #[test]
+    fn a_newer_release_s_record_is_kept_under_every_expectation() {
+        let there = witness("t", 9);
+        let told = Precondition::Exact(Box::new(there.clone()));
+        let made_up = Precondition::Exact(Box::new(witness("t", 1)));
+        for expect in [Precondition::Any, Precondition::Present, told, made_up] {
+            assert_eq!(kind(&put(8, expect.clone()), &there), "unsupported", "{expect:?}");
+            assert_eq!(kind(&delete(8, expect.clone()), &there), "unsupported", "{expect:?}");
+        }
+        let told = Precondition::Exact(Box::new(there.clone()));
+        assert_eq!(kind(&put(9, told.clone()), &there), "taken");
+        assert_eq!(kind(&delete(9, told), &there), "taken");
+    }
+
+    #[test]
+    fn a_witness_that_says_something_else_under_the_true_tag_is_invalid() {
+        let there = witness("t", 1);
+        let changes: [fn(&mut Witness); 4] = [
+            |made_up| made_up.number += 1,
+            |made_up| made_up.created = Timestamp::from_micros(6),
+            |made_up| made_up.ops = OpTrail::default(),
+            |made_up| made_up.schema_version = 0,
+        ];
+        for change in changes {
+            let mut made_up = there.clone();
+            change(&mut made_up);
+            let expect = Precondition::Exact(Box::new(made_up));
+            assert_eq!(kind(&put(1, expect.clone()), &there), "invalid");
+            assert_eq!(kind(&delete(1, expect), &there), "invalid");
+        }
+        let stale = Precondition::Exact(Box::new(witness("old", 1)));
+        assert_eq!(kind(&put(1, stale), &there), "conflict");
+    }
+
+    #[test]
+    fn a_commit_with_what_no_record_can_say_is_refused_before_anything_is_sent() {
+        for change in [(|witness| witness.number = Witness::MAX_NUMBER) as fn(&mut Witness), |witness| {
+            witness.created = Timestamp::from_micros(i64::MAX)
+        }] {
+            let mut impossible = witness("t", 1);
+            change(&mut impossible);
+            for operation in [put, delete] {
+                let operation = operation(1, Precondition::Exact(Box::new(impossible.clone())));
+                let other = Operation::Delete { key: "x:b".into(), expect: Precondition::Any, schema_version: 1 };
+                let error = Commit::new("p", OpId::derive(&[0; 16], 0), vec![other, operation]).check().unwrap_err();
+                assert_eq!((error.kind().name(), error.failed_operation()), ("invalid", Some(1)));
+            }
+        }
+    }
 }

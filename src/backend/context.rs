@@ -165,20 +165,26 @@ impl CallContext {
         &self.inner.meter
     }
 
-    /// The op id of a commit for the record at this place. Without an idempotency key it is the [next](Self::next_op).
+    /// The name, under the idempotency key, of what this call does first to the record at this place: SHA-256(key,
+    /// operation, place) cut to 128 bits, the same for a later call under the same key. `None` without a key.
     ///
-    /// With one it is SHA-256(key, operation, place, step) cut to 128 bits: the same for a later call under the same key.
-    /// Steps tell apart the commits that one call makes for one place; what `step` a commit has must not depend on
-    /// what the call found.
-    pub fn op_at(&self, partition: &str, key: &str, step: u32) -> OpId {
-        match self.key {
-            None => self.next_op(),
-            Some(caller) => {
-                let step = step.to_be_bytes();
-                let parts = [b"op", self.operation().as_bytes(), partition.as_bytes(), key.as_bytes(), &step];
-                OpId::cut(&caller.digest(&parts))
-            }
-        }
+    /// It is no op id: a record remembers its op ids for longer than a key is remembered.
+    pub fn once_at(&self, partition: &str, key: &str) -> Option<OpId> {
+        self.once_of(partition, key, 0, &[])
+    }
+
+    /// The name of a later commit of the same call: `step` counts them, and must not depend on what the call found; `first`
+    /// is the number of the first one's row. So the rows of a call are found by way of its first one only, and are
+    /// forgotten with it, although their own time ends later.
+    pub(crate) fn once_after(&self, partition: &str, key: &str, step: u32, first: u64) -> Option<OpId> {
+        self.once_of(partition, key, step, &[&first.to_be_bytes()])
+    }
+
+    fn once_of(&self, partition: &str, key: &str, step: u32, more: &[&[u8]]) -> Option<OpId> {
+        let step = step.to_be_bytes();
+        let parts = [b"op", self.operation().as_bytes(), partition.as_bytes(), key.as_bytes(), &step];
+        let parts: Vec<&[u8]> = parts.into_iter().chain(more.iter().copied()).collect();
+        self.key.map(|caller| OpId::cut(&caller.digest(&parts)))
     }
 
     /// A digest, under the idempotency key, of what was asked for the record at this place. `None` without a key.
@@ -254,28 +260,37 @@ mod tests {
     }
 
     #[test]
-    fn op_ids_under_a_key_are_those_of_the_call_made_again() {
+    fn names_under_a_key_are_those_of_the_call_made_again() {
         let (first, again) = (call("name.set", 1).under_key("k"), call("name.set", 2).under_key("k"));
-        let op = first.op_at("a", "b", 0);
-        assert_eq!(op, first.latest().op_at("a", "b", 0));
-        assert_eq!(op, again.op_at("a", "b", 0));
+        let name = first.once_at("a", "b");
+        assert!(name.is_some());
+        assert_eq!(name, first.latest().once_at("a", "b"));
+        assert_eq!(name, again.once_at("a", "b"));
+        assert_eq!(first.once_after("a", "b", 1, 7), again.once_after("a", "b", 1, 7));
         for other in [
-            again.op_at("a", "b", 1),
-            again.op_at("ab", "", 0),
-            again.op_at("a", "c", 0),
-            call("name.remove", 1).under_key("k").op_at("a", "b", 0),
-            call("name.set", 1).under_key("l").op_at("a", "b", 0),
-            call("name.set", 1).op_at("a", "b", 0),
+            again.once_after("a", "b", 1, 7),
+            again.once_after("a", "b", 2, 7),
+            again.once_after("a", "b", 1, 8),
+            again.once_at("ab", ""),
+            again.once_at("a", "c"),
+            call("name.remove", 1).under_key("k").once_at("a", "b"),
+            call("name.set", 1).under_key("l").once_at("a", "b"),
+            call("name.set", 1).once_at("a", "b"),
         ] {
-            assert_ne!(op, other);
+            assert_ne!(name, other);
         }
+        assert_ne!(again.once_after("a", "b", 1, 7), again.once_after("a", "b", 1, 8));
+        assert_ne!(again.once_after("a", "b", 1, 7), again.once_after("a", "b", 2, 7));
     }
 
+    /// Bug: the op id under a key was the same for ever, so a record that remembered a call of weeks ago proved that a new
+    /// one under the same key was applied, which it was not.
     #[test]
-    fn op_ids_without_a_key_are_never_the_same() {
+    fn op_ids_are_never_the_same_also_under_a_key() {
         let (first, again) = (call("name.set", 1), call("name.set", 2));
-        assert_ne!(first.op_at("a", "b", 0), first.op_at("a", "b", 0));
-        assert_ne!(call("name.set", 1).op_at("a", "b", 0), again.op_at("a", "b", 0));
+        assert_ne!(first.next_op(), first.next_op());
+        assert_ne!(call("name.set", 1).next_op(), again.next_op());
+        assert_ne!(call("name.set", 1).under_key("k").next_op(), call("name.set", 2).under_key("k").next_op());
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Draft {
     pub value: Value,
     /// The schema version of the value.
     pub schema_version: u32,
-    /// When the record may be deleted by the service, if ever.
+    /// When the record's time is over, if ever: see [`Envelope::is_live`].
     pub expiry: Option<Timestamp>,
 }
 
@@ -79,7 +79,7 @@ pub struct Envelope {
     pub number: u64,
     /// The op ids of the last writes.
     pub ops: OpTrail,
-    /// When the service may delete it.
+    /// When its time is over.
     pub expiry: Option<Timestamp>,
     /// True when the record was deleted.
     pub tombstone: bool,
@@ -160,6 +160,16 @@ impl Before {
 }
 
 impl Envelope {
+    /// Whether the record is there for a call at this instant: it is no tombstone, and its time is not over.
+    ///
+    /// From its `expiry` on a record is absent to every call, whether or not the backend still holds it: no read answers it,
+    /// `Absent` is satisfied and begins a new life, a delete finds nothing. The instant is the call's own clock; a service that
+    /// deletes by a clock of its own may let the record go by that one, when it is ahead. That a record's time is over is no
+    /// change, and is not told in the history.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        !self.tombstone && self.expiry.is_none_or(|expiry| now < expiry)
+    }
+
     /// The tombstone that takes this record's place.
     pub fn into_tombstone(mut self, stamp: &Stamp) -> Self {
         self.value = Value::Null;

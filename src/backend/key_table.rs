@@ -60,7 +60,7 @@ fn keys_are_where_deployed_stores_have_them() {
         ("media ledger", "media", &household, media_blob_key(blob.random())),
         ("payload", "blob media", &blob.path().to_owned(), String::new()),
         ("long path", "media", &household, media_record_key(&"x".repeat(97))),
-        ("applied call", "all", &household, once_key(call.op_at(&household, "m:bojw-01:-:name", 0))),
+        ("applied call", "all", &household, once_key(call.once_at(&household, "m:bojw-01:-:name").unwrap())),
     ];
     let mut printed = String::new();
     for (record, service, partition, key) in rows {

@@ -28,6 +28,7 @@ use async_trait::async_trait;
 
 pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, check_byte_range};
 pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage};
+pub(crate) use commit::check_same;
 pub use commit::{Commit, Operation, Precondition, Written};
 pub use context::{CallContext, OpId, PendingWrite};
 pub use delivery::{Delivered, Delivery, Evidence, Proof, Reply, deliver};
@@ -73,7 +74,9 @@ impl PartitionPage {
 /// Records in partitions, ordered by key inside each.
 ///
 /// No method upserts: every write happens under absence or under one tag, so that sending the same request again
-/// applies it at most once. Deleted records are invisible to `get`, `scan` and `load`.
+/// applies it at most once. Deleted records are invisible to `get`, `scan` and `load`, and a record whose
+/// [time is over](Envelope::is_live) is absent to every call. One freedom: a write under `Exact` of a record whose time is over
+/// is a `Conflict`, or, where the tag alone is sent to a service that still holds it, takes place; nobody has written since.
 #[async_trait]
 pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// The service behind, for meters.

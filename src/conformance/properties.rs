@@ -206,6 +206,19 @@ macro_rules! __conformance_properties {
                 a_key_costs_no_request,
                 calls_are_remembered_without_their_values,
             }
+            expiry {
+                keyed_absent_after_a_delete_past_the_window_is_a_new_call,
+                a_stale_write_past_the_window_is_refused,
+                any_past_the_window_is_applied_again,
+                a_list_is_cleared_anew_past_the_window,
+                what_is_over_is_absent,
+                absent_over_what_is_over_begins_a_new_life,
+            }
+            forged {
+                what_no_record_can_say_is_invalid_on_every_write_path,
+                what_is_made_up_harms_no_one,
+                a_newer_record_is_kept_under_exact,
+            }
             update {
                 concurrent_updates_lose_nothing,
                 an_update_gives_up_typed,

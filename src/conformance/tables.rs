@@ -270,18 +270,37 @@ impl Target {
         }
     }
 
-    /// Makes the record go: through the contract where it can be removed, else through the port.
-    pub(super) async fn make_go(self, w: &World, stores: &Stores) {
-        let (partition, key) = match self {
+    /// Where the record is: the partition and the key.
+    pub(super) fn place(self, w: &World) -> (String, String) {
+        let fact = |kind: &str, key: &[&str]| {
+            let key: Vec<String> = key.iter().map(|text| keys::fold(text)).collect();
+            let key: Vec<&str> = key.iter().map(String::as_str).collect();
+            (keys::household_partition(&w.home), keys::fact_key(&keys::memory_prefix(&w.told), kind, &key))
+        };
+        match self {
             Self::Account => (keys::account_partition(&w.account), keys::ACCOUNT_KEY.to_owned()),
             Self::Household => (keys::account_partition(&w.account), keys::loop_key(&w.home.loop_id)),
             Self::Device => (keys::device_partition(&w.robot), keys::DEVICE_KEY.to_owned()),
-            _ => {
-                let removed = self.remove(w, stores, Expect::Any).await;
-                assert!(removed.must("remove"), "{self:?}: it must have been there");
-                return;
-            }
-        };
-        raw::delete(&*stores.backends().identity, &partition, &key).await;
+            Self::Person => (keys::loop_partition(&w.home), keys::person_key(&person("ana"))),
+            Self::Member => (keys::loop_partition(&w.home), keys::member_key(&member("ana"))),
+            Self::Media => (keys::household_partition(&w.home), keys::media_record_key(PATH)),
+            Self::Name => fact("name", &[]),
+            Self::Birthday => fact("birthday", &[]),
+            Self::Preference => fact("pref", &[KEY]),
+            Self::ImportantDate => fact("date", &[KEY]),
+            Self::Affinity => fact("aff", &[KEY]),
+            Self::ListItem => fact("list", &[LIST, ITEM]),
+        }
+    }
+
+    /// Makes the record go: through the contract where it can be removed, else through the port.
+    pub(super) async fn make_go(self, w: &World, stores: &Stores) {
+        if matches!(self, Self::Account | Self::Household | Self::Device) {
+            let (partition, key) = self.place(w);
+            raw::delete(&*stores.backends().identity, &partition, &key).await;
+        } else {
+            let removed = self.remove(w, stores, Expect::Any).await;
+            assert!(removed.must("remove"), "{self:?}: it must have been there");
+        }
     }
 }

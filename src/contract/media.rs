@@ -47,6 +47,9 @@ pub struct Media {
     pub(crate) blob: String,
     /// When this payload was put, milliseconds since 1970.
     pub(crate) put_ms: i64,
+    /// A mark of the call that put it, if it was made under an idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) call: Option<String>,
     #[serde(flatten)]
     pub(crate) unknown: UnknownFields,
 }

@@ -91,6 +91,23 @@ pub struct Witness {
     pub schema_version: u32,
 }
 
+impl Witness {
+    /// The highest number that every backend can keep.
+    pub const MAX_NUMBER: u64 = i64::MAX as u64;
+
+    /// Whether a record can be in this state: its creation has a text form, and its number leaves room for a next one.
+    ///
+    /// The check of a revision is no signature: whoever holds a text can change what is in it. What no record can say must
+    /// never be written over one.
+    ///
+    /// # Errors
+    /// `Invalid{revision}`.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let possible = self.created.is_storable() && self.number < Self::MAX_NUMBER;
+        if possible { Ok(()) } else { Err(StoreError::invalid("revision", "no record can be in this state")) }
+    }
+}
+
 /// One state of one record.
 ///
 /// Opaque: it can be compared, shown as text, read back from text, and used as an HTTP ETag (it is shorter than 256
@@ -113,6 +130,7 @@ impl Revision {
     /// The witness inside, if this revision belongs to the record at this place.
     pub(crate) fn unseal(&self, partition: &str, key: &str) -> Result<&Witness, StoreError> {
         if check_bytes(partition, key, &self.witness) == self.check {
+            self.witness.check()?;
             Ok(&self.witness)
         } else {
             Err(StoreError::invalid("revision", "it is damaged or belongs to another record"))
@@ -126,11 +144,6 @@ impl Revision {
 
     pub(crate) fn created(&self) -> Timestamp {
         self.witness.created
-    }
-
-    /// Whether this write is among the record's last four.
-    pub(crate) fn remembers(&self, op: u64) -> bool {
-        self.witness.ops.contains(op)
     }
 
     /// The form for logs and messages. It can't be read back.
@@ -229,7 +242,8 @@ fn parse(text: &str) -> Option<Revision> {
         ops = ops.with(u64::from_be_bytes(*op));
         bytes = rest;
     }
-    let tag = std::str::from_utf8(bytes).ok()?.to_owned();
+    // An ETag is visible ASCII and spaces (RFC 9110 has no spaces in it; a backend of a third party may).
+    let tag = std::str::from_utf8(bytes).ok().filter(|tag| tag.bytes().all(|b| matches!(b, b' '..=b'~')))?.to_owned();
     let witness = Witness {
         tag,
         number: number_value,
@@ -237,6 +251,7 @@ fn parse(text: &str) -> Option<Revision> {
         ops,
         schema_version: u32::from_be_bytes(*schema_version),
     };
+    witness.check().ok()?;
     Some(Revision { witness, check: *check })
 }
 
@@ -344,10 +359,13 @@ impl<T> std::ops::Deref for Stored<T> {
 mod tests {
     use super::*;
 
+    /// The highest number that a revision may say.
+    const LAST: u64 = Witness::MAX_NUMBER - 1;
+
     fn revision(tag: &str) -> Revision {
         let ops = [u64::MAX; 4].into_iter().collect();
         let witness =
-            Witness { tag: tag.into(), number: u64::MAX, created: Timestamp::from_micros(-5), ops, schema_version: 3 };
+            Witness { tag: tag.into(), number: LAST, created: Timestamp::from_micros(-5), ops, schema_version: 3 };
         Revision::seal("a:one", "loop:x", witness).unwrap()
     }
 
@@ -377,6 +395,31 @@ mod tests {
                 Err(_) => true,
             };
             assert!(refused, "character {at} of {text}");
+        }
+    }
+
+    /// Bug: the check of a text is an unkeyed hash, so a holder could make a text that says any creation time and number.
+    #[test]
+    fn a_forged_text_of_an_impossible_state_is_refused() {
+        let truth = revision("tag").witness;
+        let forged = |change: fn(&mut Witness)| {
+            let mut witness = truth.clone();
+            change(&mut witness);
+            Revision::seal("a:one", "loop:x", witness).unwrap().to_string().parse::<Revision>()
+        };
+        forged(|witness| witness.created = Timestamp::MIN).unwrap();
+        forged(|witness| witness.created = Timestamp::MAX).unwrap();
+        let impossible: [fn(&mut Witness); 6] = [
+            |witness| witness.created = Timestamp::from_micros(i64::MIN),
+            |witness| witness.created = Timestamp::from_micros(Timestamp::MAX.as_micros() + 1),
+            |witness| witness.number = u64::MAX,
+            |witness| witness.number = LAST + 1,
+            |witness| witness.tag = "\"a\"\r\nx-ms-evil: 1".into(),
+            |witness| witness.tag = "é".into(),
+        ];
+        for change in impossible {
+            let error = forged(change).unwrap_err();
+            assert_eq!(error.kind().name(), "invalid");
         }
     }
 

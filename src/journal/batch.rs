@@ -8,7 +8,7 @@ use super::index::{Effect, Facts, Index, Place, tag};
 use super::line::{self, Area, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
 use super::segment::Tail;
 use crate::backend::{CallContext, Commit, Operation, Record, Stamp, Written, next_number};
-use crate::contract::{StoreError, Witness};
+use crate::contract::{StoreError, Timestamp, Witness};
 
 /// A commit whose line is written, and not in the index yet.
 pub(super) struct Planned {
@@ -31,7 +31,19 @@ pub(super) enum Decided {
 struct Changed {
     seq: u64,
     number: u64,
-    rows: HashMap<String, Option<Witness>>,
+    rows: HashMap<String, Option<Row>>,
+}
+
+/// A record as a group has written it.
+struct Row {
+    witness: Witness,
+    expiry: Option<Timestamp>,
+}
+
+impl Row {
+    fn is_live(&self, now: Timestamp) -> bool {
+        self.expiry.is_none_or(|expiry| now < expiry)
+    }
 }
 
 /// The lines of one group.
@@ -54,11 +66,12 @@ impl<'i> Batch<'i> {
         Self { index, run, segment, begin, changed: HashMap::new(), lines: Vec::new(), crc }
     }
 
-    fn witness(&self, area: Area, partition: &str, key: &str) -> Option<Witness> {
+    /// What a write must know of a record that is live at this instant.
+    fn witness(&self, area: Area, partition: &str, key: &str, now: Timestamp) -> Option<Witness> {
         let changed = self.changed.get(&(area, partition.to_owned())).and_then(|changed| changed.rows.get(key));
         match changed {
-            Some(row) => row.clone(),
-            None => self.index.partition(area, partition)?.witness(key),
+            Some(row) => row.as_ref().filter(|row| row.is_live(now)).map(|row| row.witness.clone()),
+            None => self.index.partition(area, partition)?.witness(key, now),
         }
     }
 
@@ -68,11 +81,11 @@ impl<'i> Batch<'i> {
     /// Those of [`commit`](crate::backend::RecordBackend::commit) that are known before anything is written.
     pub(super) fn decide(&mut self, cx: &CallContext, area: Area, commit: Commit) -> Result<Decided, StoreError> {
         commit.check_build_time()?;
-        let name = commit.partition;
+        let (name, now) = (commit.partition, cx.now());
         let mut found = Vec::with_capacity(commit.operations.len());
         let mut writes = false;
         for (index, operation) in commit.operations.iter().enumerate() {
-            let there = self.witness(area, &name, operation.key());
+            let there = self.witness(area, &name, operation.key(), now);
             operation.decide(there.as_ref()).map_err(|error| error.with_index(index))?;
             writes |= there.is_some() || matches!(operation, Operation::Put { .. });
             found.push(there);
@@ -86,7 +99,6 @@ impl<'i> Batch<'i> {
             (None, Some(known)) => (known.seq, known.number),
             (None, None) => (0, 0),
         };
-        let now = cx.now();
         let stamp = Stamp { number: next_number(number, now), now, op: commit.op };
         let seq = seq + 1;
         let mut records: Vec<Record> = Vec::new();
@@ -98,7 +110,8 @@ impl<'i> Batch<'i> {
                     let key = draft.key.clone();
                     let envelope = draft.stamped(&stamp, before.as_ref());
                     let record = Record { key, envelope, tag: tag(self.run, seq) };
-                    done.push((record.key.clone(), Some(record.witness())));
+                    let row = Row { witness: record.witness(), expiry: record.envelope.expiry };
+                    done.push((record.key.clone(), Some(row)));
                     records.push(record);
                 }
                 Operation::Delete { key, .. } => done.push((key, None)),
@@ -107,9 +120,9 @@ impl<'i> Batch<'i> {
         let mut puts = records.iter();
         let mut operations = Vec::with_capacity(done.len());
         let mut written = Vec::with_capacity(done.len());
-        for ((key, witness), there) in done.iter().zip(&found) {
-            match (witness, there) {
-                (Some(witness), _) => {
+        for ((key, row), there) in done.iter().zip(&found) {
+            match (row, there) {
+                (Some(Row { witness, .. }), _) => {
                     operations.extend(puts.next().map(|record| LineOperation::Put(PutLine::of(key, &record.envelope))));
                     written.push(Written::Put { witness: witness.clone(), updated: now });
                 }

@@ -169,11 +169,13 @@ impl Writer {
     /// partition that is no live record's.
     pub(super) fn erase(&mut self, area: Area, name: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
         self.shared.check()?;
-        let (keys, seq, number) = {
+        let (keys, live, seq, number) = {
             let index = self.shared.index();
             let Some(partition) = index.partition(area, name) else { return Ok(0) };
             let rows = partition.rows.keys().filter(|key| ranges.iter().any(|range| range.contains(key)));
-            (rows.cloned().collect::<Vec<_>>(), partition.seq + 1, next_number(partition.number, self.now))
+            let keys = rows.cloned().collect::<Vec<_>>();
+            let live = keys.iter().filter(|key| partition.lives(key, self.now)).count() as u64;
+            (keys, live, partition.seq + 1, next_number(partition.number, self.now))
         };
         let mut out = Vec::new();
         let mut crc = self.tail.crc;
@@ -208,7 +210,7 @@ impl Writer {
         }
         self.shared.records.clear();
         self.end_erasure(area, name).map_err(|error| error.with_outcome(Outcome::Unknown))?;
-        Ok(keys.len() as u64)
+        Ok(live)
     }
 
     /// Ends an erasure whose deletions are durable.

@@ -56,6 +56,8 @@ pub(super) struct Partition {
     pub(super) marked: Option<(u64, u64)>,
     /// An erasure has begun and not ended.
     pub(super) erasing: bool,
+    /// When the time of those rows is over that have an end.
+    expiries: BTreeMap<Box<str>, Timestamp>,
 }
 
 /// A file of the log.
@@ -109,7 +111,7 @@ pub(super) struct Facts {
 
 /// What one operation means for the index.
 pub(super) enum Effect {
-    Put { key: Box<str>, created: Timestamp, ops: OpTrail, schema_version: u32 },
+    Put { key: Box<str>, created: Timestamp, ops: OpTrail, schema_version: u32, expiry: Option<Timestamp> },
     Delete { key: Box<str> },
     Changed,
 }
@@ -123,6 +125,7 @@ impl Effect {
                 created: put.created,
                 ops: put.ops.0,
                 schema_version: put.schema_version,
+                expiry: put.expiry,
             },
             LineOperation::Delete(key) => Self::Delete { key: (&**key).into() },
             LineOperation::Changed(_) => Self::Changed,
@@ -149,12 +152,23 @@ impl fmt::Debug for Index {
 impl Partition {
     fn new(id: u32) -> Self {
         let (rows, lines) = (BTreeMap::new(), BTreeMap::new());
-        Self { id, rows, lines, seq: 0, number: 0, floor: 0, marked: None, erasing: false }
+        let expiries = BTreeMap::new();
+        Self { id, rows, lines, seq: 0, number: 0, floor: 0, marked: None, erasing: false, expiries }
+    }
+
+    /// Whether a row's time is not over.
+    pub(super) fn lives(&self, key: &str, now: Timestamp) -> bool {
+        self.expiries.get(key).is_none_or(|expiry| now < *expiry)
+    }
+
+    /// The row at a key, unless its time is over.
+    pub(super) fn live(&self, key: &str, now: Timestamp) -> Option<&Row> {
+        self.rows.get(key).filter(|_| self.lives(key, now))
     }
 
     /// What a write under `Exact` must know of a record. A row's line is always there.
-    pub(super) fn witness(&self, key: &str) -> Option<Witness> {
-        let row = self.rows.get(key)?;
+    pub(super) fn witness(&self, key: &str, now: Timestamp) -> Option<Witness> {
+        let row = self.live(key, now)?;
         let line = self.lines.get(&row.seq)?;
         Some(Witness {
             tag: tag(line.run, row.seq),
@@ -241,12 +255,17 @@ impl Index {
         let (mut live, mut traces) = (0, 0);
         for effect in effects {
             let replaced = match effect {
-                Effect::Put { key, created, ops, schema_version } => {
+                Effect::Put { key, created, ops, schema_version, expiry } => {
                     live += 1;
+                    match expiry {
+                        Some(expiry) => partition.expiries.insert(key.clone(), expiry),
+                        None => partition.expiries.remove(&key),
+                    };
                     partition.rows.insert(key, Row { seq: facts.seq, created, ops, schema_version })
                 }
                 Effect::Delete { key } => {
                     traces += 1;
+                    partition.expiries.remove(&key);
                     partition.rows.remove(&key)
                 }
                 Effect::Changed => {

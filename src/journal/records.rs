@@ -18,7 +18,7 @@ use crate::backend::{
     CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation, PartitionPage, Record,
     RecordBackend, RecordLimits, ScanPage, Written,
 };
-use crate::contract::{Service, StoreError};
+use crate::contract::{Service, StoreError, Timestamp};
 
 /// Records of one responsibility.
 #[derive(Debug)]
@@ -33,11 +33,15 @@ impl JournalRecords {
         cx.meter().add(Service::Journal, kind, cost);
     }
 
-    /// What to read of a partition, as this says, at one instant.
-    fn want<T>(&self, name: &str, of: impl FnOnce(&Partition, &dyn Fn(&str) -> Option<Wanted>) -> T) -> Option<T> {
+    /// What to read of a partition, as this says, at one instant: of what is live then.
+    fn want<T>(
+        &self,
+        (name, now): (&str, Timestamp),
+        of: impl FnOnce(&Partition, &dyn Fn(&str) -> Option<Wanted>) -> T,
+    ) -> Option<T> {
         let index = self.journal.shared.index();
         let partition = index.partition(self.area, name)?;
-        let wanted = |key: &str| Wanted::of(&index, partition, key, partition.rows.get(key)?);
+        let wanted = |key: &str| Wanted::of(&index, partition, key, partition.live(key, now)?);
         Some(of(partition, &wanted))
     }
 
@@ -81,14 +85,15 @@ struct Told {
     file: Arc<dyn DiskFile>,
 }
 
-/// The keys of a range behind one of them.
+/// The keys of a range behind one of them that are live.
 fn keys_behind<'p>(
     partition: &'p Partition,
     range: &'p KeyRange,
     after: Option<&'p str>,
+    now: Timestamp,
 ) -> impl Iterator<Item = &'p str> {
     let keys = partition.rows.range::<str, _>((range.begin(after), Bound::Unbounded)).map(|(key, _)| &**key);
-    keys.take_while(|key| *key < range.to.as_str())
+    keys.take_while(|key| *key < range.to.as_str()).filter(move |key| partition.lives(key, now))
 }
 
 #[async_trait]
@@ -105,7 +110,7 @@ impl RecordBackend for JournalRecords {
         check_partition(partition)?;
         check_record_key(key)?;
         Self::count(cx, "get", Cost::one());
-        match self.want(partition, |_, wanted| wanted(key)).flatten() {
+        match self.want((partition, cx.now()), |_, wanted| wanted(key)).flatten() {
             None => Ok(None),
             Some(wanted) => Ok(self.read(vec![wanted]).await?.pop()),
         }
@@ -123,8 +128,9 @@ impl RecordBackend for JournalRecords {
         check_range(range)?;
         Self::count(cx, "query", Cost::one());
         let limit = limit.clamp(1, self.limits.page);
-        let found = self.want(partition, |partition, wanted| {
-            let mut keys = keys_behind(partition, range, after);
+        let now = cx.now();
+        let found = self.want((partition, now), |partition, wanted| {
+            let mut keys = keys_behind(partition, range, after, now);
             let page: Vec<Wanted> = keys.by_ref().take(limit).filter_map(wanted).collect();
             (page, keys.next().is_some())
         });
@@ -138,8 +144,10 @@ impl RecordBackend for JournalRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query", Cost::one());
-        let all =
-            self.want(partition, |partition, wanted| keys_behind(partition, range, None).filter_map(wanted).collect());
+        let now = cx.now();
+        let all = self.want((partition, now), |partition, wanted| {
+            keys_behind(partition, range, None, now).filter_map(wanted).collect()
+        });
         self.read(all.unwrap_or_default()).await
     }
 

@@ -80,20 +80,27 @@ impl State {
 }
 
 impl Partition {
-    /// The rows of a range behind a key.
+    /// The record at a key, unless its time is over.
+    fn live(&self, key: &str, now: Timestamp) -> Option<&Record> {
+        self.rows.get(key).filter(|record| record.envelope.is_live(now))
+    }
+
+    /// The live records of a range behind a key.
     fn behind<'p>(
         &'p self,
         range: &'p KeyRange,
         after: Option<&'p str>,
-    ) -> impl Iterator<Item = (&'p String, &'p Record)> {
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'p Record> {
         // Bounded above by looking: bounds that are turned around would be a panic.
         let rows = self.rows.range::<str, _>((range.begin(after), Bound::Unbounded));
-        rows.take_while(|(key, _)| key.as_str() < range.to.as_str())
+        let rows = rows.take_while(|(key, _)| key.as_str() < range.to.as_str());
+        rows.map(|(_, record)| record).filter(move |record| record.envelope.is_live(now))
     }
 
     /// Checks one operation's precondition; says what is there.
-    fn check(&self, operation: &Operation) -> Result<Option<Witness>, StoreError> {
-        let found = self.rows.get(operation.key()).map(Record::witness);
+    fn check(&self, operation: &Operation, now: Timestamp) -> Result<Option<Witness>, StoreError> {
+        let found = self.live(operation.key(), now).map(Record::witness);
         operation.decide(found.as_ref())?;
         Ok(found)
     }
@@ -122,7 +129,7 @@ impl RecordBackend for MemoryRecords {
         check_partition(partition)?;
         check_record_key(key)?;
         Self::count(cx, "get");
-        Ok(self.state().partitions.get(partition).and_then(|p| p.rows.get(key)).cloned())
+        Ok(self.state().partitions.get(partition).and_then(|found| found.live(key, cx.now())).cloned())
     }
 
     async fn scan(
@@ -138,8 +145,8 @@ impl RecordBackend for MemoryRecords {
         Self::count(cx, "query");
         let limit = limit.clamp(1, self.limits.page);
         let state = self.state();
-        let rows = state.partitions.get(partition).into_iter().flat_map(|found| found.behind(range, after));
-        let mut rows = rows.map(|(_, record)| record);
+        let now = cx.now();
+        let mut rows = state.partitions.get(partition).into_iter().flat_map(|found| found.behind(range, after, now));
         let records: Vec<Record> = rows.by_ref().take(limit).cloned().collect();
         let next = records.last().filter(|_| rows.next().is_some()).map(|last| last.key.clone());
         Ok(ScanPage { records, next })
@@ -151,7 +158,7 @@ impl RecordBackend for MemoryRecords {
         Self::count(cx, "query");
         let state = self.state();
         let Some(found) = state.partitions.get(partition) else { return Ok(Vec::new()) };
-        Ok(found.behind(range, None).map(|(_, record)| record.clone()).collect())
+        Ok(found.behind(range, None, cx.now()).cloned().collect())
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
@@ -170,7 +177,7 @@ impl RecordBackend for MemoryRecords {
         let mut writes = false;
         let mut before = Vec::with_capacity(commit.operations.len());
         for (index, operation) in commit.operations.iter().enumerate() {
-            let there = found.check(operation).map_err(|error| error.with_index(index))?;
+            let there = found.check(operation, now).map_err(|error| error.with_index(index))?;
             writes |= there.is_some() || matches!(operation, Operation::Put { .. });
             before.push(operation.before(there.as_ref()));
         }
@@ -192,7 +199,8 @@ impl RecordBackend for MemoryRecords {
                     partition.rows.insert(key, record);
                 }
                 Operation::Delete { key, .. } => {
-                    if partition.rows.remove(&key).is_some() {
+                    let live = partition.live(&key, now).is_some();
+                    if live && partition.rows.remove(&key).is_some() {
                         changed.push((key, true));
                         written.push(Written::Deleted);
                     } else {
@@ -220,14 +228,18 @@ impl RecordBackend for MemoryRecords {
         let Some(partition) = state.partitions.get_mut(partition) else {
             return Ok(0);
         };
-        let erased = |key: &str| ranges.iter().any(|range| range.contains(key));
-        let before = partition.rows.len();
-        partition.rows.retain(|key, _| !erased(key));
+        let in_ranges = |key: &str| ranges.iter().any(|range| range.contains(key));
+        let mut erased = 0;
+        partition.rows.retain(|key, record| {
+            let goes = in_ranges(key);
+            erased += u64::from(goes && record.envelope.is_live(now));
+            !goes
+        });
         partition.history.clear();
         partition.number = next_number(partition.number, now);
         partition.seq += 1;
         partition.floor = partition.seq;
-        Ok((before - partition.rows.len()) as u64)
+        Ok(erased)
     }
 
     async fn changes(

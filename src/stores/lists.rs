@@ -143,9 +143,7 @@ impl Stores {
         let whole = place(scope, LISTS, &[list]);
         let room = usize::from(cx.has_key());
         let size = backend.limits().operations_per_commit.saturating_sub(room).max(1);
-        let mut steps = 0..=u32::MAX;
-        let mut step = || steps.next().ok_or_else(StoreError::contended);
-        let mut once = Once::step(backend, cx, (&whole, step()?), &())?;
+        let mut once = Once::new(backend, cx, &whole, &())?;
         let mut rounds = Rounds::new(cx);
         loop {
             rounds.next().await?;
@@ -156,7 +154,7 @@ impl Stores {
                     if counted(earlier, removed) {
                         return Ok(());
                     }
-                    once = Once::step(backend, cx, (&whole, step()?), &())?;
+                    once = once.then(&())?;
                 }
                 if cx.has_key() && *removed > 0 {
                     // Others removed the rest: the call ends here, also when it is made again.
@@ -176,7 +174,7 @@ impl Stores {
                             if counted(earlier, removed) {
                                 return Ok(());
                             }
-                            once = Once::step(backend, cx, (&whole, step()?), &())?;
+                            once = once.then(&())?;
                             continue;
                         }
                         Err(error) if error.is_conflict() => {
@@ -185,7 +183,7 @@ impl Stores {
                         }
                         Err(error) => return Err(error),
                     }
-                    once = Once::step(backend, cx, (&whole, step()?), &())?;
+                    once = once.then(&())?;
                     break;
                 }
             }

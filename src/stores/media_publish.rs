@@ -172,7 +172,7 @@ impl Stores {
         let mut once = Once::new(self.media_backend(), cx, &place, &(asked_media(&media), asked(expect)))?;
         let replaced = self.replaced(cx, scope, &media.path, expect).await;
         let perhaps_before = match &replaced {
-            Ok(found) => found.as_ref().is_some_and(|found| once.may_have_written(found)),
+            Ok(found) => found.as_ref().is_some_and(|found| once.may_have_written(found, found.call.as_deref())),
             Err(error) => error.is_conflict(),
         };
         if perhaps_before && let Some(row) = once.look().await? {
@@ -180,7 +180,8 @@ impl Stores {
             let digest = digest_of(body).await.map_err(|error| error.with_outcome(Outcome::Unknown))?;
             once.and(&asked_payload(&digest))?;
             let earlier = once.accept(row)?;
-            return once.recall(&place, &earlier, published(&media, "", digest, earlier.at.as_millis())).await;
+            let value = published(&media, ("", digest, earlier.at.as_millis()), once.mark());
+            return once.recall(&place, &earlier, value).await;
         }
         let mut current = replaced?;
         let mut upload = Upload::new(body);
@@ -205,7 +206,7 @@ impl Stores {
                     (name, digest, began)
                 }
             };
-            let value = published(&media, name.random(), digest, cx.now().as_millis());
+            let value = published(&media, (name.random(), digest, cx.now().as_millis()), once.mark());
             let operations = publish_operations(scope, &value, current.as_ref())?;
             let error = match once.commit_as(operations, None, Some(began + GRACE)).await {
                 Ok(Done::Now(written)) => return answer(scope, value, written),
@@ -335,7 +336,7 @@ fn orphaned(error: StoreError) -> StoreError {
     error.with_outcome(Outcome::NotApplied)
 }
 
-fn published(media: &NewMedia, blob: &str, digest: BlobDigest, put_ms: i64) -> Media {
+fn published(media: &NewMedia, (blob, digest, put_ms): (&str, BlobDigest, i64), call: Option<String>) -> Media {
     Media {
         path: media.path.clone(),
         media_type: media.media_type.clone(),
@@ -348,6 +349,7 @@ fn published(media: &NewMedia, blob: &str, digest: BlobDigest, put_ms: i64) -> M
         meta: media.meta.clone(),
         blob: blob.to_owned(),
         put_ms,
+        call,
         unknown: UnknownFields::default(),
     }
 }

@@ -1,12 +1,17 @@
 //! Commits that are applied once under a caller's idempotency key.
 //!
-//! With a key the first operation of each commit inserts the row `i:<op id>`, and the op id is that of any later call
+//! With a key the first operation of each commit inserts the row `i:<name>`, and the name is that of any later call
 //! under the key for the same record and operation. So the row is there if, and only if, such a call was applied, and no
 //! second one can be: whoever meets the row answers from it. It holds digests under the key and its own call's
-//! random id, no personal value, and stays when the records are forgotten.
+//! random id, no personal value, and stays when the records are forgotten, until its time is over.
+//!
+//! The row is all that is remembered of the key. The op id of a commit is random, with a key too: a record remembers the op
+//! ids of its writes for longer than the row lives, and would prove to a new call that an old one was applied.
 //!
 //! A call can be refused for what an earlier call under its key has changed. So every refusal, and every decision that
 //! there is nothing to do, asks for the row before it is believed. Without a key there is no row and nothing is asked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -17,6 +22,9 @@ use crate::contract::{
     ErrorKind, Expect, IDEMPOTENCY_WINDOW, OpTrail, Outcome, Result, Revision, StoreError, Stored, Timestamp, Witness,
 };
 
+/// How long a row is there.
+const WINDOW_MICROS: i64 = IDEMPOTENCY_WINDOW.as_micros() as i64;
+
 /// How far a call of several commits had come with one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Progress {
@@ -26,12 +34,12 @@ pub(super) struct Progress {
     pub(super) last: bool,
 }
 
-/// The row `i:<op id>`.
+/// The row `i:<name>`.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Row {
     /// A digest of what the call asked.
     call: String,
-    /// The call's own random id, so that a backend never takes the row of another call for one it has written itself.
+    /// The call's own random id: whose row it is.
     attempt: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     progress: Option<Progress>,
@@ -70,9 +78,14 @@ pub(super) enum Done {
 pub(super) struct Once<'a> {
     backend: &'a dyn RecordBackend,
     cx: &'a CallContext,
-    partition: String,
+    /// The record that the call is about.
+    place: Place,
     op: OpId,
     row: Option<(Place, Row)>,
+    /// Which commit of the call it is, and the number of the first one's row.
+    step: (u32, u64),
+    /// The number of the row as this call has made or found it.
+    made: AtomicU64,
 }
 
 /// An expectation as an argument of a call.
@@ -85,34 +98,51 @@ pub(super) fn asked(expect: &Expect) -> String {
 }
 
 impl<'a> Once<'a> {
-    /// The one commit of a call about the record at this place; `arguments` are what the call asks of it.
+    /// The one commit of a call about the record at this place, or the first of several; `arguments` are what the call
+    /// asks of it.
     pub(super) fn new(
         backend: &'a dyn RecordBackend,
         cx: &'a CallContext,
         place: &Place,
         arguments: &(impl Serialize + ?Sized),
     ) -> Result<Self> {
-        Self::step(backend, cx, (place, 0), arguments)
+        let name = cx.once_at(&place.partition, &place.key);
+        Self::named(backend, cx, place, (name, (0, 0)), arguments)
     }
 
-    /// The commit at this step of a call of several.
-    pub(super) fn step(
+    /// The commit after this one, which was applied now or before, of the same call.
+    ///
+    /// # Errors
+    /// `Unavailable{contended}` after as many as can be counted.
+    pub(super) fn then(&self, arguments: &(impl Serialize + ?Sized)) -> Result<Self> {
+        let (step, first) = match self.step {
+            (0, _) => (1, self.made.load(Ordering::Relaxed)),
+            (step, first) => (step.checked_add(1).ok_or_else(StoreError::contended)?, first),
+        };
+        let name = self.cx.once_after(&self.place.partition, &self.place.key, step, first);
+        Self::named(self.backend, self.cx, &self.place, (name, (step, first)), arguments)
+    }
+
+    fn named(
         backend: &'a dyn RecordBackend,
         cx: &'a CallContext,
-        (place, step): (&Place, u32),
+        place: &Place,
+        (name, step): (Option<OpId>, (u32, u64)),
         arguments: &(impl Serialize + ?Sized),
     ) -> Result<Self> {
-        let op = cx.op_at(&place.partition, &place.key, step);
-        let mut once = Self { backend, cx, partition: place.partition.clone(), op, row: None };
-        if cx.has_key() {
-            // Which robot and which person is personal data, and the row outlives what they told.
-            let owner = Owner { device: None, person: None, ..place.owner.clone() };
-            let key = keys::once_key(op);
-            let at = Place { partition: place.partition.clone(), key, owner, record_key: op.to_string() };
-            let call = digest(cx, &place.partition, &place.key, arguments)?;
-            once.row = Some((at, Row { call, attempt: hex(cx.call_id()), progress: None }));
-        }
-        Ok(once)
+        let row = match name {
+            None => None,
+            Some(name) => {
+                // Which robot and which person is personal data, and the row outlives what they told.
+                let owner = Owner { device: None, person: None, ..place.owner.clone() };
+                let (partition, key) = (place.partition.clone(), keys::once_key(name));
+                let call = digest(cx, &place.partition, &place.key, arguments)?;
+                let row = Row { call, attempt: hex(cx.call_id()), progress: None };
+                Some((Place { partition, key, owner, record_key: name.to_string() }, row))
+            }
+        };
+        let (place, made) = (place.clone(), AtomicU64::new(0));
+        Ok(Self { backend, cx, place, op: cx.next_op(), row, step, made })
     }
 
     /// Adds to what the call asks.
@@ -123,9 +153,16 @@ impl<'a> Once<'a> {
         Ok(())
     }
 
-    /// Whether a commit with this op id is among the last writes of a record: a sign, for nothing, that a row is there.
-    pub(super) fn may_have_written<T>(&self, found: &Stored<T>) -> bool {
-        self.row.is_some() && found.revision().remembers(self.op.short())
+    /// What a record may keep to say that a call under this key wrote it: the beginning of the row's name.
+    pub(super) fn mark(&self) -> Option<String> {
+        self.row.as_ref().map(|(at, _)| at.record_key.chars().take(16).collect())
+    }
+
+    /// Whether a record with this mark can have been written by an earlier call under the key whose row is still there: a
+    /// sign, for nothing, and no proof. The record is kept for longer than the row.
+    pub(super) fn may_have_written<T>(&self, found: &Stored<T>, mark: Option<&str>) -> bool {
+        let age = self.cx.now().as_micros().saturating_sub(found.updated().as_micros());
+        mark.is_some() && mark == self.mark().as_deref() && age < WINDOW_MICROS
     }
 
     /// Looks for the row of an earlier call. No request without a key.
@@ -144,12 +181,12 @@ impl<'a> Once<'a> {
     /// `Invalid{idempotency_key}` when it asked something else.
     pub(super) fn accept(&self, found: Stored<Row>) -> Result<Earlier> {
         match &self.row {
-            Some((_, row)) if row.call == found.call => Ok(Earlier {
-                number: found.revision().number(),
-                at: found.updated(),
-                progress: found.progress,
-                own: row.attempt == found.attempt,
-            }),
+            Some((_, row)) if row.call == found.call => {
+                let number = found.revision().number();
+                self.made.store(number, Ordering::Relaxed);
+                let own = row.attempt == found.attempt;
+                Ok(Earlier { number, at: found.updated(), progress: found.progress, own })
+            }
             _ => Err(StoreError::invalid("idempotency_key", "it was used for another call")),
         }
     }
@@ -178,12 +215,11 @@ impl<'a> Once<'a> {
     ) -> Result<Done> {
         if let Some((at, row)) = &self.row {
             let mut draft = draft(at, &Row { progress, ..row.clone() })?;
-            let kept = i64::try_from(IDEMPOTENCY_WINDOW.as_micros()).unwrap_or(i64::MAX);
-            let until = Timestamp::from_micros(self.cx.now().as_micros().saturating_add(kept));
+            let until = Timestamp::from_micros(self.cx.now().as_micros().saturating_add(WINDOW_MICROS));
             draft.expiry = Some(until.min(Timestamp::MAX));
             operations.insert(0, Operation::Put { draft, expect: Precondition::Absent });
         }
-        let mut commit = Commit::new(&*self.partition, self.op, operations);
+        let mut commit = Commit::new(&*self.place.partition, self.op, operations);
         commit.build_before = build_before;
         let ended = self.backend.commit(self.cx, commit).await;
         if self.row.is_none() {
@@ -192,13 +228,8 @@ impl<'a> Once<'a> {
         match ended {
             Ok(mut written) => {
                 let rest = written.split_off(written.len().min(1));
-                // Nobody replaces the row, so a backend that found the op id applied, but not under its own number, found
-                // what an earlier call wrote.
-                if let Some(Written::Put { witness, .. }) = written.first()
-                    && witness.tag.is_empty()
-                    && let Some(earlier) = self.earlier().await?
-                {
-                    return Ok(Done::Before(earlier));
+                if let Some(Written::Put { witness, .. }) = written.first() {
+                    self.made.store(witness.number, Ordering::Relaxed);
                 }
                 Ok(Done::Now(rest))
             }

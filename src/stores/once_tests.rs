@@ -24,8 +24,6 @@ enum Fate {
     NotApplied,
     /// Refused, once, because another writer was faster.
     Contended,
-    /// Applied, as a backend says that finds the op id of an earlier call and does not know its number.
-    FoundApplied,
 }
 
 /// A backend in memory whose commits have fates.
@@ -79,18 +77,6 @@ impl RecordBackend for Fated {
                     _ => StoreError::conflict(None),
                 };
                 Err(error.with_index(last))
-            }
-            Fate::FoundApplied => {
-                let witness = |operation: &Operation| match operation {
-                    Operation::Put { .. } => {
-                        let ops = OpTrail::default().with(commit.op.short());
-                        let witness =
-                            Witness { tag: String::new(), number: 1, created: cx.now(), ops, schema_version: 1 };
-                        Written::Put { witness, updated: cx.now() }
-                    }
-                    Operation::Delete { .. } => Written::Deleted,
-                };
-                Ok(commit.operations.iter().map(witness).collect())
             }
         }
     }
@@ -257,15 +243,6 @@ async fn an_erasure_that_has_begun_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test]
-async fn an_answer_found_by_a_backend_is_the_earlier_call_s() {
-    let (stores, backend) = fated();
-    let one = under(&stores, "one");
-    let first = one.set_name(&told(), "ana", Expect::Any).await.unwrap();
-    fates(&backend, [Fate::FoundApplied]);
-    assert_eq!(one.set_name(&told(), "ana", Expect::Any).await.unwrap(), first);
-}
-
-#[tokio::test]
 async fn the_row_is_small() {
     let (stores, backend) = fated();
     under(&stores, "one").set_name(&told(), "ana", Expect::Any).await.unwrap();
@@ -300,7 +277,6 @@ async fn ids_come_from_the_source_given() {
     let put = stores.put_media(&home(), NewMedia::new("p"), b"x".as_slice().into(), Expect::Absent).await.unwrap();
     // The first is the call's, the second the payload's.
     assert_eq!(put.blob, "02".repeat(16));
-    assert!(put.revision().remembers(OpId::derive(&[1; 16], 0).short()));
 }
 
 #[tokio::test]

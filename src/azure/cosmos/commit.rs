@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use super::CosmosBackend;
 use super::plan::{Basis, Write, plan};
-use super::sending::{Cause, Found, Sending, accepted, applied};
+use super::sending::{Found, Sending, accepted, applied};
 use crate::backend::{
     CallContext, Commit, Delivered, Operation, Pace, Precondition, Record, Written, deliver, retried,
 };
-use crate::contract::{ErrorKind, Outcome, StoreError};
+use crate::contract::{ErrorKind, Outcome, StoreError, Timestamp};
 
 /// A write that the service has refused with 449 only is not sent again with less time than this left: the SDK sends
 /// again by itself and takes no time limit under a second, so that its last send could not be told from an open one.
@@ -32,7 +32,10 @@ impl CosmosBackend {
     /// the deadline can't wait for the pause that the service asks for.
     pub(super) async fn apply(&self, cx: &CallContext, commit: &Commit) -> Result<Vec<Written>, StoreError> {
         self.refuse_untagged(cx, commit).await?;
-        let mut bases: Vec<Option<Basis>> = commit.operations.iter().map(Basis::known).collect();
+        let mut bases: Vec<Option<Basis>> = {
+            let now = cx.now();
+            commit.operations.iter().map(|operation| Basis::known(operation, now)).collect()
+        };
         let mut pace = Pace::new();
         let mut again = false;
         loop {
@@ -53,11 +56,8 @@ impl CosmosBackend {
                 Ok(Delivered::Accepted(written)) => return Ok(written),
                 Ok(Delivered::Applied(found)) => return Ok(applied(commit, &writes, &found.records)),
                 Ok(Delivered::Refused(at)) => return Err(refused_unread(commit, &writes[at])),
-                Ok(Delivered::NotApplied(Found { cause: Cause::AnotherCall(index), .. })) => {
-                    return Err(StoreError::new(ErrorKind::AlreadyExists).with_index(index));
-                }
-                Ok(Delivered::NotApplied(Found { records, cause: Cause::Record { at, refused } })) => {
-                    bases = rebase(commit, writes[at].index, refused, &records)?;
+                Ok(Delivered::NotApplied(Found { records, at, refused })) => {
+                    bases = rebase(cx.now(), commit, (writes[at].index, refused), &records)?;
                     again = true;
                     StoreError::contended()
                 }
@@ -84,7 +84,7 @@ impl CosmosBackend {
         let operation = &commit.operations[index];
         let cx = cx.latest();
         let found = retried(&cx, || self.point(&cx, &commit.partition, operation.key())).await?;
-        Basis::read(operation, found.as_ref(), true).map(|_| ()).map_err(|error| error.with_index(index))
+        Basis::read(operation, found.as_ref(), (cx.now(), true)).map(|_| ()).map_err(|error| error.with_index(index))
     }
 
     /// Reads what operations without a basis rest on, latest committed, in one request.
@@ -105,7 +105,8 @@ impl CosmosBackend {
         };
         let resolve = |(index, (operation, basis)): (usize, (&Operation, Option<Basis>))| match basis {
             Some(basis) => Ok(basis),
-            None => Basis::read(operation, found.get(operation.key()), false).map_err(|error| error.with_index(index)),
+            None => Basis::read(operation, found.get(operation.key()), (cx.now(), false))
+                .map_err(|error| error.with_index(index)),
         };
         commit.operations.iter().zip(bases).enumerate().map(resolve).collect()
     }
@@ -114,14 +115,14 @@ impl CosmosBackend {
 /// The bases for another try after the operation `cause` kept the commit from being applied, or the error that ends the
 /// commit. The cause is judged first, so that the error is its own. `refused` says that the service has refused it.
 fn rebase(
+    now: Timestamp,
     commit: &Commit,
-    cause: usize,
-    refused: bool,
+    (cause, refused): (usize, bool),
     found: &HashMap<String, Record>,
 ) -> Result<Vec<Option<Basis>>, StoreError> {
     let read = |index: usize| {
         let operation = &commit.operations[index];
-        let basis = Basis::read(operation, found.get(operation.key()), refused && index == cause);
+        let basis = Basis::read(operation, found.get(operation.key()), (now, refused && index == cause));
         basis.map(Some).map_err(|error| error.with_index(index))
     };
     read(cause)?;

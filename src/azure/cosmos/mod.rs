@@ -63,7 +63,8 @@ impl RecordBackend for CosmosBackend {
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
         check_partition(partition)?;
         check_record_key(key)?;
-        Ok(retried(cx, || self.point(cx, partition, key)).await?.filter(|record| !record.envelope.tombstone))
+        let found = retried(cx, || self.point(cx, partition, key)).await?;
+        Ok(found.filter(|record| record.envelope.is_live(cx.now())))
     }
 
     async fn scan(
@@ -82,7 +83,10 @@ impl RecordBackend for CosmosBackend {
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
         check_partition(partition)?;
         check_range(range)?;
-        self.load_range(cx, partition, range).await
+        let mut records = self.load_range(cx, partition, range).await?;
+        let now = cx.now();
+        records.retain(|record| record.envelope.is_live(now));
+        Ok(records)
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {

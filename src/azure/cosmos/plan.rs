@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::document::encode;
 use crate::backend::outcome::{Expected, Point};
 use crate::backend::{
-    Before, CallContext, Commit, Envelope, Operation, Owner, Precondition, Record, Stamp, Written, next_number,
+    Before, CHANGE_RETENTION, CallContext, Commit, Envelope, Operation, Owner, Precondition, Record, Stamp, Written,
+    check_same, next_number,
 };
-use crate::contract::{ErrorKind, RevisionDigest, StoreError, Witness};
+use crate::contract::{ErrorKind, RevisionDigest, StoreError, Timestamp, Witness};
 
 /// What an operation rests on: the concrete precondition that it is sent under.
 #[derive(Debug, Clone)]
@@ -24,10 +25,18 @@ pub(super) enum Basis {
 
 impl Basis {
     /// The basis that needs no read.
-    pub(super) fn known(operation: &Operation) -> Option<Self> {
+    ///
+    /// A witness is taken at its word where its record's number and creation are of times that clocks can differ by: a forged
+    /// number would keep the record's numbers ahead of every clock. Beyond that the record is read, and compared with it.
+    pub(super) fn known(operation: &Operation, now: Timestamp) -> Option<Self> {
+        let latest = now.as_micros().saturating_add(CHANGE_RETENTION.as_micros() as i64);
+        let likely = |witness: &Witness| {
+            let number = i64::try_from(witness.number).unwrap_or(i64::MAX);
+            number.max(witness.created.as_micros()) <= latest
+        };
         match operation.expect() {
             Precondition::Absent => Some(Self::Vacant),
-            Precondition::Exact(witness) => Some(Self::live(witness)),
+            Precondition::Exact(witness) => likely(witness).then(|| Self::live(witness)),
             Precondition::Any | Precondition::Present => None,
         }
     }
@@ -36,9 +45,14 @@ impl Basis {
         Self::State { witness: witness.clone(), before: Some(Before::live(witness)) }
     }
 
-    /// The basis after a read. `refused` says that the operation's own precondition has been refused by now.
-    pub(super) fn read(operation: &Operation, found: Option<&Record>, refused: bool) -> Result<Self, StoreError> {
-        let live = found.filter(|record| !record.envelope.tombstone);
+    /// The basis after a read at this instant. `refused` says that the operation's own precondition has been refused by now.
+    /// A record whose time is over is one to write over, as a tombstone is.
+    pub(super) fn read(
+        operation: &Operation,
+        found: Option<&Record>,
+        (now, refused): (Timestamp, bool),
+    ) -> Result<Self, StoreError> {
+        let live = found.filter(|record| record.envelope.is_live(now));
         let conflict = || {
             let digest = |record: &Record| RevisionDigest::new(record.envelope.number, &record.tag);
             Err(StoreError::conflict(live.map(digest)))
@@ -46,10 +60,13 @@ impl Basis {
         match (operation.expect(), live) {
             (Precondition::Absent, Some(_)) => Err(StoreError::new(ErrorKind::AlreadyExists)),
             (Precondition::Exact(expected), Some(record)) if !refused && record.tag == expected.tag => {
+                operation.check_over(record)?;
+                check_same(expected, &record.witness())?;
                 Ok(Self::live(expected))
             }
             (Precondition::Exact(_), _) | (Precondition::Present, None) => conflict(),
             (Precondition::Present, Some(record)) => {
+                operation.check_over(record)?;
                 let before = Before { created: None, ops: record.envelope.ops };
                 Ok(Self::State { witness: record.witness(), before: Some(before) })
             }

@@ -101,7 +101,7 @@ impl CosmosBackend {
             for document in documents.by_ref() {
                 let Some(record) = listed(document)? else { continue };
                 last = Some(record.key.clone());
-                if !record.envelope.tombstone {
+                if record.envelope.is_live(cx.now()) {
                     records.push(record);
                 }
                 if records.len() == limit {

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use azure_data_cosmos::TransactionalBatch;
 use azure_data_cosmos::options::{BatchReplaceOptions, Precondition as Condition};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::CosmosBackend;
@@ -13,8 +12,7 @@ use super::errors::{Ending, Failure};
 use super::plan::{Basis, Write, put_or_deleted};
 use crate::backend::outcome::{Answer, Decision, Point, judge_commit};
 use crate::backend::{
-    CallContext, Commit, Delivery, Evidence, Operation, PendingWrite, Precondition, Proof, Record, Reply, Written,
-    json_bytes,
+    CallContext, Commit, Delivery, Evidence, Operation, PendingWrite, Proof, Record, Reply, Written, json_bytes,
 };
 use crate::contract::StoreError;
 
@@ -32,22 +30,10 @@ pub(super) struct Sending<'a> {
 pub(super) struct Found {
     /// The records and tombstones at the keys of all operations.
     pub(super) records: HashMap<String, Record>,
-    /// Why the commit was not applied; of no meaning for one that was.
-    pub(super) cause: Cause,
-}
-
-/// Why a commit was not applied.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Cause {
-    /// Another writer's state of the record of this write.
-    Record {
-        /// The write.
-        at: usize,
-        /// Whether the service has refused it.
-        refused: bool,
-    },
-    /// Another call's commit has this one's op id; the operation's record shows it.
-    AnotherCall(usize),
+    /// The write whose record another writer has changed; of no meaning for a commit that was applied.
+    pub(super) at: usize,
+    /// Whether the service has refused it.
+    pub(super) refused: bool,
 }
 
 impl<'a> Sending<'a> {
@@ -128,17 +114,11 @@ impl Delivery for Sending<'_> {
         let named = *self.named.lock().unwrap_or_else(PoisonError::into_inner);
         let decision = judge_commit(self.commit.op, last, named, &points);
         let refused = matches!(last, Answer::Refused { .. });
-        let cause = match decision {
-            Decision::NotApplied(at) => Cause::Record { at, refused },
-            _ => another_call(self.commit, &records).map_or(Cause::Record { at: 0, refused }, Cause::AnotherCall),
-        };
-        Ok(match (decision, cause) {
-            (Decision::Applied, Cause::Record { .. }) => Evidence::Applied(Found { records, cause }),
-            (Decision::Applied, Cause::AnotherCall(_)) | (Decision::NotApplied(_), _) => {
-                Evidence::NotApplied(Found { records, cause })
-            }
-            (Decision::MayStillLand, _) => Evidence::MayStillLand,
-            (Decision::Unknown, _) => Evidence::Inconclusive,
+        Ok(match decision {
+            Decision::Applied => Evidence::Applied(Found { records, at: 0, refused }),
+            Decision::NotApplied(at) => Evidence::NotApplied(Found { records, at, refused }),
+            Decision::MayStillLand => Evidence::MayStillLand,
+            Decision::Unknown => Evidence::Inconclusive,
         })
     }
 }
@@ -154,8 +134,8 @@ pub(super) fn accepted(commit: &Commit, writes: &[Write<'_>], tags: &[String]) -
 
 /// The answer to a commit that a read found applied: what it wrote, from the records that still show it.
 ///
-/// An earlier call under the same idempotency key may have written it, so number and time are those of a record found,
-/// not of this attempt. What a later writer has replaced has an empty tag.
+/// An earlier build of the commit may have written it, so number and time are those of a record found, not of the last
+/// build. What a later writer has replaced has an empty tag.
 pub(super) fn applied(commit: &Commit, writes: &[Write<'_>], found: &HashMap<String, Record>) -> Vec<Written> {
     let mine = |key: &str| found.get(key).filter(|record| is_last(commit, record));
     let stamp = found.values().find(|record| is_last(commit, record));
@@ -187,36 +167,8 @@ pub(super) fn applied(commit: &Commit, writes: &[Write<'_>], found: &HashMap<Str
     written
 }
 
-/// The operation that shows that the commit found applied is another call's under the same op id: a record that it
-/// created, where this commit expected nothing, has another value.
-fn another_call(commit: &Commit, found: &HashMap<String, Record>) -> Option<usize> {
-    commit.operations.iter().position(|operation| match operation {
-        Operation::Put { draft, expect: Precondition::Absent } => found
-            .get(&draft.key)
-            .filter(|record| !record.envelope.tombstone && is_last(commit, record))
-            .is_some_and(|record| !same_value(&record.envelope.value, &draft.value)),
-        _ => false,
-    })
-}
-
 fn is_last(commit: &Commit, record: &Record) -> bool {
     record.envelope.ops.as_slice().last() == Some(&commit.op.short())
-}
-
-/// Whether two values are the same to the service, which keeps numbers as IEEE-754 doubles ("Azure Cosmos DB service
-/// quotas").
-fn same_value(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_value(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len()
-                && one.iter().all(|(name, one)| other.get(name).is_some_and(|other| same_value(one, other)))
-        }
-        _ => one == other,
-    }
 }
 
 #[cfg(test)]

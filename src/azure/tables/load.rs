@@ -11,7 +11,7 @@ use super::head::HEAD;
 use super::rows;
 use crate::backend::keys::{check_partition, check_range};
 use crate::backend::{CallContext, KeyRange, Record, ScanPage};
-use crate::contract::StoreError;
+use crate::contract::{StoreError, Timestamp};
 
 /// How often a whole range is read before other writers are said to be in the way.
 const TRIES: usize = 3;
@@ -58,8 +58,10 @@ fn range_query(partition: &str, range: &KeyRange, after: Option<&str>) -> Query 
     }
 }
 
-fn records(page: &QueryPage) -> Result<Vec<Record>, StoreError> {
-    page.entities.iter().map(rows::decode).collect()
+/// The records of a page that are live at this instant.
+fn records(page: &QueryPage, now: Timestamp) -> Result<Vec<Record>, StoreError> {
+    let records = page.entities.iter().map(rows::decode);
+    records.filter(|record| record.as_ref().map_or(true, |record| record.envelope.is_live(now))).collect()
 }
 
 impl FencedTable {
@@ -74,11 +76,12 @@ impl FencedTable {
     ) -> Result<ScanPage, StoreError> {
         check_partition(partition)?;
         check_range(range)?;
+        let now = cx.now();
         let query = range_query(partition, range, after).with_top(super::rows_of_page(limit));
         let page = self.first_page(cx, query).await?;
         let more = page.continuation.is_some();
         let next = page.entities.last().filter(|_| more).map(|row| row.row_key.clone());
-        Ok(ScanPage { records: records(&page)?, next })
+        Ok(ScanPage { records: records(&page, now)?, next })
     }
 
     /// See [`RecordBackend::load`](crate::backend::RecordBackend::load).
@@ -93,6 +96,7 @@ impl FencedTable {
     ) -> Result<Vec<Record>, StoreError> {
         check_partition(partition)?;
         check_range(range)?;
+        let now = cx.now();
         let hash = LargeRanges::hash(partition, range);
         // Known before any page is read: if it is still the head afterwards, the pages are of one instant.
         let known = self.lanes.known_tag(partition);
@@ -104,7 +108,7 @@ impl FencedTable {
             let mut page = self.page(cx, query.clone()).await?;
             if page.continuation.is_none() {
                 self.large.set(hash, false);
-                return records(&page);
+                return records(&page, now);
             }
             if before.is_none() {
                 self.large.set(hash, true);
@@ -115,10 +119,10 @@ impl FencedTable {
                     continue;
                 }
             }
-            let mut all = records(&page)?;
+            let mut all = records(&page, now)?;
             while let Some(continuation) = page.continuation {
                 page = self.page(cx, query.clone().after(continuation)).await?;
-                all.extend(records(&page)?);
+                all.extend(records(&page, now)?);
             }
             let after = Some(self.head_tag(cx, partition).await?);
             if before == after {

@@ -165,7 +165,8 @@ impl RecordBackend for FencedTable {
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
         check_partition(partition)?;
         check_record_key(key)?;
-        self.read_record(cx, partition, key).await
+        let found = self.read_record(cx, partition, key).await?;
+        Ok(found.filter(|record| record.envelope.is_live(cx.now())))
     }
 
     async fn scan(

@@ -3,10 +3,15 @@
 use super::client::Entity;
 use super::columns::{Columns, instant, number, with_chunks};
 use crate::backend::{Envelope, Owner, Record, record_name};
-use crate::contract::{OpTrail, StoreError};
+use crate::contract::{OpTrail, StoreError, Timestamp};
 
 /// The columns that name a record in errors, and tell its state, without its value.
-pub(super) const STATE: [&str; 2] = ["Type", "Number"];
+pub(super) const STATE: [&str; 3] = ["Type", "Number", "Expiry"];
+
+/// Whether the time of the record of these columns is not over.
+pub(super) fn is_live(columns: &Columns<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(columns.optional_instant("Expiry")?.is_none_or(|expiry| now < expiry))
+}
 
 /// The row of a record.
 ///
@@ -77,7 +82,6 @@ mod tests {
 
     use super::*;
     use crate::azure::tables::client::Value;
-    use crate::contract::Timestamp;
 
     fn envelope() -> Envelope {
         Envelope {

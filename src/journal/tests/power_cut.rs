@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::sim::{Cuts, Image, Kind, Loss, SimDisk};
 use super::support::{Call, PLACES, Ran, Run, alike, history, options};
-use crate::contract::{ErrorKind, Result, Witness};
+use crate::contract::{ErrorKind, Result, Timestamp, Witness};
 use crate::journal::disk::Disk;
 use crate::journal::index::{self, Index};
 use crate::journal::line::Area;
@@ -22,7 +22,8 @@ type Known = (Area, String, [u64; 3], Vec<(String, Witness)>, Vec<(u64, index::P
 
 fn known(index: &Index) -> Vec<Known> {
     let partition = |(area, name, found): (Area, &str, &index::Partition)| {
-        let records = found.rows.keys().filter_map(|key| Some((key.to_string(), found.witness(key)?))).collect();
+        let records =
+            found.rows.keys().filter_map(|key| Some((key.to_string(), found.witness(key, Timestamp::MIN)?))).collect();
         let lines = found.lines.iter().map(|(seq, line)| (*seq, line.place)).collect();
         (area, name.to_owned(), [found.seq, found.number, found.floor], records, lines)
     };

@@ -1,8 +1,8 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::plan::{Basis, plan};
 use super::*;
-use crate::backend::{Draft, Envelope, OpId, Owner, Stamp};
+use crate::backend::{Draft, Envelope, OpId, Owner, Precondition, Stamp};
 use crate::contract::{Freshness, Timestamp, Witness, system_clock};
 
 const TIME: std::time::Duration = std::time::Duration::from_secs(1);
@@ -61,7 +61,8 @@ fn attempt(value: Value) -> (Commit, Vec<Basis>) {
             Operation::Delete { key: "gone".into(), expect: Precondition::Any, schema_version: 1 },
         ],
     );
-    let bases = commit.operations.iter().map(|operation| Basis::known(operation).unwrap_or(Basis::Nothing)).collect();
+    let known = |operation| Basis::known(operation, Timestamp::MAX).unwrap_or(Basis::Nothing);
+    let bases = commit.operations.iter().map(known).collect();
     (commit, bases)
 }
 
@@ -120,20 +121,6 @@ fn an_erased_record_is_no_deletion_of_the_commit_that_wrote_it() {
         assert_eq!(parts(&answers[0]).0, "");
         assert_eq!(parts(&answers[0]).1, 70);
     });
-}
-
-#[test]
-fn a_created_record_of_another_value_under_the_same_op_id_is_another_calls() {
-    let (commit, _) = attempt(json!({"digest": "a", "n": 1.0}));
-    let with = |value: Value, ops: &[u32]| another_call(&commit, &found([record("i:", value, 70, ops)]));
-    assert_eq!(with(json!({"digest": "b", "n": 1.0}), &[9]), Some(0));
-    assert_eq!(with(json!({"digest": "a"}), &[9]), Some(0));
-    // The service has one kind of number.
-    assert_eq!(with(json!({"digest": "a", "n": 1}), &[9]), None);
-    // A later writer's value says nothing.
-    assert_eq!(with(json!("b"), &[9, 2]), None);
-    // Only what was expected absent is told apart.
-    assert_eq!(another_call(&commit, &found([record("new", json!("x"), 70, &[9])])), None);
 }
 
 #[test]

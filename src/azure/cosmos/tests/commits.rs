@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::harness::*;
 use crate::backend::{Commit, Operation, Precondition, RecordBackend, Written};
-use crate::contract::{ErrorKind, Outcome, StoreError};
+use crate::contract::{ErrorKind, Outcome, StoreError, Timestamp};
 
 fn assert_conflict(error: &StoreError, index: usize) {
     assert!(matches!(error.kind(), ErrorKind::Conflict { .. }), "{error}");
@@ -186,10 +186,13 @@ async fn any_never_ends_in_a_conflict() {
 async fn numbers_above_2_to_the_53_round_trip() {
     let account = Account::start().await;
     let backend = account.backend().await;
-    let mut known = written(&backend, put("k", json!(1), Precondition::Absent)).await;
-    known.number = (1 << 60) + 1;
+    // The clock is in the year 3111.
+    let ahead = call_at(Timestamp::from_micros((1 << 55) + 1));
+    let first = vec![put("k", json!(1), Precondition::Absent)];
+    let known = witness(&commit_in(&ahead, &backend, first).await.unwrap()[0]);
+    assert_eq!(known.number, (1 << 55) + 1);
     let next = written(&backend, put("k", json!(2), exact(&known))).await;
-    assert_eq!(next.number, (1 << 60) + 2);
+    assert_eq!(next.number, (1 << 55) + 2);
     assert_eq!(backend.get(&call(), PARTITION, "k").await.unwrap().unwrap().envelope.number, next.number);
 }
 

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 
 use crate::azure::cosmos::{CosmosBackend, CosmosCredential};
 use crate::backend::{CallContext, Commit, Draft, KeyRange, Operation, Owner, Precondition, RecordBackend, Written};
-use crate::contract::{Freshness, RequestCount, Result, SystemClock, Witness};
+use crate::contract::{Clock, Freshness, RequestCount, Result, SystemClock, Timestamp, Witness};
 
 /// The published key of Microsoft's own emulator.
 pub(super) const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
@@ -218,6 +218,21 @@ pub(super) fn call_for(time: Duration) -> CallContext {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let id = u128::from(CALLS.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
     CallContext::new("test", id, time, Freshness::Session, Arc::new(SystemClock))
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct Fixed(Timestamp);
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+/// A call whose clock stands at this instant.
+pub(super) fn call_at(now: Timestamp) -> CallContext {
+    CallContext::new("test", [9; 16], Duration::from_secs(20), Freshness::Session, Arc::new(Fixed(now)))
 }
 
 /// Requests by kind, and the total.

@@ -5,6 +5,7 @@ mod harness;
 mod lost_answers;
 mod outcomes;
 mod reads;
+mod revisions;
 mod rules;
 mod throttling;
 mod tokens;

@@ -5,7 +5,7 @@ use crate::azure::tables::fence::Fenced;
 use crate::azure::tables::head::Head;
 use crate::azure::tables::history::{Call, Change};
 use crate::azure::tables::{FencedTable, rows};
-use crate::backend::{Before, Commit, OpId, Operation, Precondition, Stamp, Written};
+use crate::backend::{Before, Commit, OpId, Operation, Precondition, Record, Stamp, Written};
 use crate::contract::{OpTrail, StoreError, Timestamp, Witness};
 
 /// As long as an ETag of the service, `W/"datetime'…'"`, gets: its instants have 7 fraction digits, its colons are encoded.
@@ -38,20 +38,21 @@ impl Row {
 }
 
 impl Part {
-    /// Builds a commit. `found` says what `Any` operations take their records to be. All its records share the stamp.
-    pub(super) fn build(commit: &Commit, found: &[Option<Option<Witness>>], stamp: &Stamp) -> Result<Self, StoreError> {
+    /// Builds a commit. `found` says what operations take their records to be that don't say it themselves. All its records
+    /// share the stamp.
+    pub(super) fn build(commit: &Commit, found: &[Option<State>], stamp: &Stamp) -> Result<Self, StoreError> {
         let call = Call { op: commit.op.to_string(), rows: Vec::new() };
         let mut part = Self { operations: Vec::new(), written: Vec::new(), rows: Vec::new(), call };
         for (index, (operation, found)) in commit.operations.iter().zip(found).enumerate() {
             let state = match operation.expect() {
-                Precondition::Any => State::of(found.clone().flatten()),
-                Precondition::Exact(witness) => State::of(Some(Witness::clone(witness))),
-                Precondition::Absent => State::Absent,
+                Precondition::Any => found.clone().unwrap_or(State::Absent),
+                Precondition::Absent => found.clone().filter(State::is_over).unwrap_or(State::Absent),
+                Precondition::Exact(witness) => State::Live(witness.clone()),
                 Precondition::Present => State::Present,
             };
             match operation {
                 Operation::Delete { key, .. } => {
-                    let Some(condition) = state.condition() else {
+                    let Some(condition) = state.condition().filter(|_| !state.is_over()) else {
                         part.written.push(Written::Nothing);
                         continue;
                     };
@@ -128,7 +129,7 @@ impl FencedTable {
             ops: (0..OpTrail::CAPACITY as u64).map(|n| u64::MAX - n).collect(),
             schema_version: 0,
         };
-        let found = vec![Some(Some(longest)); commit.operations.len()];
+        let found = vec![Some(State::Live(Box::new(longest))); commit.operations.len()];
         let number = i64::MAX as u64;
         let part = Part::build(commit, &found, &Stamp { number, now, op: commit.op })?;
         let change = Change { commit: part.call.op.clone(), number, calls: vec![part.call] };
@@ -155,15 +156,32 @@ impl FencedTable {
 }
 
 /// What an operation takes its record to be.
-enum State {
+#[derive(Debug, Clone)]
+pub(super) enum State {
     Absent,
     Present,
     Live(Box<Witness>),
+    /// A row with this ETag whose time is over: absent, but written over.
+    Over(String),
 }
 
 impl State {
-    fn of(witness: Option<Witness>) -> Self {
+    pub(super) fn of(witness: Option<Witness>) -> Self {
         witness.map_or(Self::Absent, |witness| Self::Live(Box::new(witness)))
+    }
+
+    /// What a row that was read is at this instant.
+    pub(super) fn read(record: Option<&Record>, now: Timestamp) -> Self {
+        match record {
+            Some(record) if record.envelope.is_live(now) => Self::of(Some(record.witness())),
+            Some(record) => Self::Over(record.tag.clone()),
+            None => Self::Absent,
+        }
+    }
+
+    /// Whether it is a row whose time is over.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self, Self::Over(_))
     }
 
     /// What the row must match; `None` when it must not exist.
@@ -172,13 +190,14 @@ impl State {
             Self::Absent => None,
             Self::Present => Some(IfMatch::Any),
             Self::Live(witness) => Some(IfMatch::ETag(witness.tag.clone())),
+            Self::Over(tag) => Some(IfMatch::ETag(tag.clone())),
         }
     }
 
     fn before(&self) -> Option<Before> {
         match self {
             Self::Live(witness) => Some(Before::live(witness)),
-            Self::Absent | Self::Present => None,
+            Self::Absent | Self::Present | Self::Over(_) => None,
         }
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::build::{self, Part};
+use super::build::{self, Part, State};
 use super::queue::Member;
 use super::reads::already_exists;
 use crate::azure::tables::FencedTable;
 use crate::azure::tables::fence::{Fenced, Moved, Party, Sent};
 use crate::azure::tables::head::Head;
 use crate::azure::tables::lane::Turn;
-use crate::backend::{CallContext, OpId, Pace, PendingWrite, Precondition, Stamp, Written, next_number};
+use crate::backend::{CallContext, OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, next_number};
 use crate::contract::{IdSource as _, Outcome, RandomIds, StoreError};
 
 /// How long a transaction that nobody waits for any more may keep those who wait behind it.
@@ -229,10 +229,18 @@ impl<'a> Group<'a> {
             let mut known = self.turn.known();
             // Without a head there is nothing that the records would be known under.
             if known.head().is_some() {
-                for (operation, written) in member.commit.operations.iter().zip(&written) {
-                    let state = match written {
-                        Written::Put { witness, .. } => Some(witness.clone()),
-                        Written::Deleted | Written::Nothing => None,
+                let over = member.found.iter().map(|found| found.as_ref().is_some_and(State::is_over));
+                for ((operation, written), over) in member.commit.operations.iter().zip(&written).zip(over) {
+                    let state = match (operation, written) {
+                        // What is known has no end: a record that has one is read.
+                        (Operation::Put { draft, .. }, _) if draft.expiry.is_some() => {
+                            known.forget(operation.key());
+                            continue;
+                        }
+                        (_, Written::Put { witness, .. }) => Some(witness.clone()),
+                        // There was nothing to delete, and the row is still there.
+                        (_, Written::Nothing) if over => continue,
+                        (_, Written::Deleted | Written::Nothing) => None,
                     };
                     known.learn(operation.key(), state);
                 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use tokio::time::timeout_at;
 
+use self::build::State;
 use self::group::Group;
 pub(super) use self::known::Known;
 #[cfg(test)]
@@ -32,7 +33,7 @@ use self::queue::{CommitAnswer, Member, Ticket};
 use super::lane::Lane;
 use super::{FencedTable, at_deadline, rows};
 use crate::backend::{CallContext, Commit, Operation, Precondition, RecordLimits, Written};
-use crate::contract::{Outcome, RevisionDigest, StoreError};
+use crate::contract::{ErrorKind, Outcome, RevisionDigest, StoreError};
 
 /// Whether an operation expects a state that no record has.
 fn expects_nothing(operation: &Operation) -> bool {
@@ -52,7 +53,8 @@ impl FencedTable {
     /// See [`RecordBackend::commit`](crate::backend::RecordBackend::commit).
     ///
     /// Requests of a call alone: the transaction; the head, unless it is known, and the records of `Any` that are not, all at
-    /// once; one more for the answer of a conflict; after another writer moved the fence, the same again.
+    /// once; one more for the answer of a conflict; after another writer moved the fence, or a row was in the way whose time is
+    /// over, the same again.
     pub(super) async fn commit_records(&self, cx: &CallContext, commit: Commit) -> CommitAnswer {
         commit.check()?;
         RecordLimits::TABLES.check(&commit)?;
@@ -60,9 +62,33 @@ impl FencedTable {
             return Err(self.conflict(cx, &commit, index).await);
         }
         let bytes = self.encoded_bytes(&commit, cx.now())?;
+        let mut found = vec![None; commit.operations.len()];
+        let commit = Arc::new(commit);
+        loop {
+            let error = match self.submit(cx, (Arc::clone(&commit), found.clone()), bytes).await {
+                Err(error) if *error.kind() == ErrorKind::AlreadyExists => error,
+                answer => return answer,
+            };
+            // A row whose time is over is no record, but the service holds it: it is written over.
+            let Some(index) = error.failed_operation() else { return Err(error) };
+            match self.read_over(cx, &commit.partition, commit.operations[index].key()).await {
+                Ok(Some(tag)) => found[index] = Some(State::Over(tag)),
+                // The refusal is proven; only what was in the way could not be read.
+                Ok(None) | Err(_) => return Err(error),
+            }
+        }
+    }
+
+    /// Puts a commit into its partition's queue and waits for the answer.
+    async fn submit(
+        &self,
+        cx: &CallContext,
+        (commit, found): (Arc<Commit>, Vec<Option<State>>),
+        bytes: usize,
+    ) -> CommitAnswer {
         let lane = self.lanes.lane(&commit.partition);
         let partition = commit.partition.clone();
-        let (member, ticket, answer) = Member::new(cx, commit, bytes, self.lanes.inside());
+        let (member, ticket, answer) = Member::new(cx, (commit, found), bytes, self.lanes.inside());
         let idle = {
             let mut queue = lane.queue();
             queue.check_room()?;
@@ -128,6 +154,13 @@ impl FencedTable {
         try_join_all(answers).await.map_err(|error| error.with_outcome(Outcome::Applied))
     }
 
+    /// The ETag of a row whose time is over.
+    async fn read_over(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<String>, StoreError> {
+        let Some(row) = self.read_row(cx, partition, key, &rows::STATE).await? else { return Ok(None) };
+        let columns = rows::columns(&row);
+        if rows::is_live(&columns, cx.now())? { Ok(None) } else { columns.tag().map(Some) }
+    }
+
     /// A record's number and ETag.
     async fn read_state(
         &self,
@@ -135,12 +168,10 @@ impl FencedTable {
         partition: &str,
         key: &str,
     ) -> Result<Option<(u64, String)>, StoreError> {
-        let row = self.read_row(cx, partition, key, &rows::STATE).await?;
-        row.map(|row| {
-            let columns = rows::columns(&row);
-            Ok((columns.number("Number")?, columns.tag()?))
-        })
-        .transpose()
+        let Some(row) = self.read_row(cx, partition, key, &rows::STATE).await? else { return Ok(None) };
+        let columns = rows::columns(&row);
+        let state = (columns.number("Number")?, columns.tag()?);
+        Ok(rows::is_live(&columns, cx.now())?.then_some(state))
     }
 }
 

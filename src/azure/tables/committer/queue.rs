@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::build::State;
 use crate::azure::tables::lane::Inside;
 use crate::backend::{CallContext, Commit, Precondition, RecordLimits, Written};
-use crate::contract::{ErrorKind, StoreError, Witness};
+use crate::contract::{ErrorKind, StoreError};
 
 /// The most calls that wait for one partition; the next one is `Throttled`.
 pub(in crate::azure::tables) const MAX_WAITING: usize = 1_024;
@@ -45,9 +46,10 @@ impl Ticket {
 /// One call's commit while it waits, and while it is in a group.
 pub(super) struct Member {
     pub(super) cx: CallContext,
-    pub(super) commit: Commit,
-    /// What the `Any` operations take their records to be; `None` for any other operation, and for what is not known yet.
-    pub(super) found: Vec<Option<Option<Witness>>>,
+    pub(super) commit: Arc<Commit>,
+    /// What operations take their records to be that don't say it themselves: those under `Any`, `None` while it is not
+    /// known, and those under `Absent` over a row whose time is over.
+    pub(super) found: Vec<Option<State>>,
     bytes: usize,
     ticket: Arc<Ticket>,
     answer: oneshot::Sender<CommitAnswer>,
@@ -65,13 +67,12 @@ impl Member {
     /// A member of this encoded length; its ticket, and where its answer arrives.
     pub(super) fn new(
         cx: &CallContext,
-        commit: Commit,
+        (commit, found): (Arc<Commit>, Vec<Option<State>>),
         bytes: usize,
         inside: Inside,
     ) -> (Self, Arc<Ticket>, oneshot::Receiver<CommitAnswer>) {
         let (answer, arrives) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
-        let found = vec![None; commit.operations.len()];
         let member = Self { cx: cx.clone(), commit, found, bytes, ticket: Arc::clone(&ticket), answer, inside };
         (member, ticket, arrives)
     }
@@ -112,9 +113,13 @@ impl Member {
         self.commit.operations[operation].expect()
     }
 
-    /// Forgets what was found of records: they are to be read again.
+    /// Forgets what was found of the records of `Any`: they are to be read again.
     pub(super) fn forget_found(&mut self) {
-        self.found.fill(None);
+        for (operation, found) in self.commit.operations.iter().zip(&mut self.found) {
+            if *operation.expect() == Precondition::Any {
+                *found = None;
+            }
+        }
     }
 
     /// Ends when the caller is gone.
@@ -210,7 +215,8 @@ mod tests {
         let delete =
             |key: &&str| Operation::Delete { key: (*key).to_owned(), expect: Precondition::Any, schema_version: 1 };
         let commit = Commit::new("p", OpId::derive(&[0; 16], 0), keys.iter().map(delete).collect());
-        let (member, ticket, _) = Member::new(&cx, commit, bytes, Inside::default());
+        let found = vec![None; commit.operations.len()];
+        let (member, ticket, _) = Member::new(&cx, (Arc::new(commit), found), bytes, Inside::default());
         (member, ticket)
     }
 

@@ -3,13 +3,14 @@
 use futures::future::join_all;
 use tokio::time::Instant;
 
+use super::build::State;
 use super::conflict_with;
 use super::group::Group;
 use super::queue::Member;
 use crate::azure::tables::fence::Party;
 use crate::azure::tables::head::Head;
 use crate::backend::{Operation, Precondition, check_schema};
-use crate::contract::{ErrorKind, StoreError, Witness};
+use crate::contract::{ErrorKind, StoreError};
 
 impl Group<'_> {
     /// The head, and what `Any` operations take their records to be, at once.
@@ -69,10 +70,10 @@ impl Group<'_> {
                     continue;
                 }
                 *found = match (known.record(operation.key()), operation) {
-                    (Some(Some(witness)), _) if check_schema(schema(operation), witness.schema_version).is_ok() => {
-                        Some(Some(witness.clone()))
+                    (Some(Some(witness)), _) if check_schema(operation.knows(), witness.schema_version).is_ok() => {
+                        Some(State::of(Some(witness.clone())))
                     }
-                    (Some(None), Operation::Put { .. }) => Some(None),
+                    (Some(None), Operation::Put { .. }) => Some(State::Absent),
                     _ => None,
                 };
             }
@@ -80,16 +81,18 @@ impl Group<'_> {
     }
 
     /// The records of a member's `Any` operations that are not known, all at once.
-    async fn read_records(&self, member: &Member, until: Instant) -> Vec<(usize, Result<Option<Witness>, StoreError>)> {
+    async fn read_records(&self, member: &Member, until: Instant) -> Vec<(usize, Result<State, StoreError>)> {
         let cx = &member.cx.until(until);
         let missing = member.found.iter().zip(&member.commit.operations).enumerate();
         let missing = missing.filter(|(_, (found, op))| found.is_none() && *op.expect() == Precondition::Any);
         join_all(missing.map(|(index, (_, operation))| async move {
             let record = self.table.read_record(cx, self.partition, operation.key()).await;
+            let now = cx.now();
             let state = record.and_then(|record| {
-                let over = record.as_ref().map_or(Ok(()), |record| operation.check_over(record));
+                let live = record.as_ref().filter(|record| record.envelope.is_live(now));
+                let over = live.map_or(Ok(()), |record| operation.check_over(record));
                 over.map_err(|error| error.with_index(index))?;
-                Ok(record.map(|record| record.witness()))
+                Ok(State::read(record.as_ref(), now))
             });
             (index, state)
         }))
@@ -132,14 +135,6 @@ impl Group<'_> {
 /// The error of an operation under `Absent` over a record.
 pub(super) fn already_exists(operation: usize) -> StoreError {
     StoreError::new(ErrorKind::AlreadyExists).with_index(operation)
-}
-
-/// The highest schema version that an operation's caller knows.
-fn schema(operation: &Operation) -> u32 {
-    match operation {
-        Operation::Put { draft, .. } => draft.schema_version,
-        Operation::Delete { schema_version, .. } => *schema_version,
-    }
 }
 
 /// Whether the member may find nothing to delete beside what it writes.

@@ -1,0 +1,222 @@
+//! What has an end: the memory of a call under an idempotency key, and any record with an expiry.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use super::Harness;
+use super::idempotency::{fill_list, under};
+use super::raw::{self, Place, delete_of, exact, places, witness};
+use super::support::{Must, World, clock_at, conflicts, exists};
+use super::tables::{PUTS, REMOVALS, Target, writable};
+use crate::Stores;
+use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Written, keys};
+use crate::contract::{
+    Clock, Expect, Freshness, IDEMPOTENCY_WINDOW, IdSource as _, PersonalMemoryStore, RandomIds, Result, Timestamp,
+};
+
+/// How the window of a key ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// The clocks say so; the backend may still hold the row.
+    ByTheClock,
+    /// The service has let go of the row, as a time to live does.
+    RowGone,
+}
+
+const ENDS: [End; 2] = [End::ByTheClock, End::RowGone];
+
+/// Both replicas after the window of every key used so far.
+async fn past_the_window(w: &World, target: Target, end: End) -> (Stores, Stores) {
+    match end {
+        End::ByTheClock => {
+            let window = i64::try_from(IDEMPOTENCY_WINDOW.as_millis()).expect("a day fits");
+            let late = clock_at(Timestamp::now().as_millis() + window + 60_000);
+            (w.a.with_clock(late.clone()), w.b.with_clock(late))
+        }
+        End::RowGone => {
+            let backends = w.a.backends();
+            let (partition, key) = target.place(w);
+            let backend = match key.split(':').next() {
+                Some("m") => &backends.memory,
+                Some("r") => &backends.media,
+                _ => &backends.identity,
+            };
+            let rows = [KeyRange::below(keys::ONCE)];
+            let gone = backend.erase(&super::support::context(), &partition, &rows).await.must("erase");
+            assert!(gone > 0, "{target:?}: there was a row");
+            (w.a.clone(), w.b.clone())
+        }
+    }
+}
+
+/// Bug: a record's op ids outlived the row of the key under which they were the same for ever, so that a put under `Absent`
+/// after a delete answered that it was applied, and nothing was there.
+pub async fn keyed_absent_after_a_delete_past_the_window_is_a_new_call(h: &dyn Harness) {
+    for end in ENDS {
+        let w = World::of(h).await;
+        for target in PUTS {
+            let first = target.put(&w, &under(&w.a, "k"), 0, Expect::Absent).await.must("first");
+            target.make_go(&w, &w.a).await;
+            let (a, b) = past_the_window(&w, target, end).await;
+            let put = target.put(&w, &under(&a, "k"), 1, Expect::Absent).await.must("a new call");
+            assert_ne!(put.text, first.text, "{target:?}");
+            assert_eq!(target.read(&w, &b).await.as_ref(), Some(&put), "{target:?}, {end:?}: it is there");
+            let again = target.put(&w, &under(&b, "k"), 1, Expect::Absent).await.must("made again");
+            assert_eq!(again, put, "{target:?}, {end:?}: the new call is remembered in its turn");
+            exists(target.put(&w, &b, 2, Expect::Absent).await, "it is there");
+        }
+    }
+}
+
+/// Bug: a write or removal under a stale revision was taken for the one that a call under the same key had made days ago.
+pub async fn a_stale_write_past_the_window_is_refused(h: &dyn Harness) {
+    for end in ENDS {
+        let w = World::of(h).await;
+        for target in writable() {
+            let created = target.create(&w, &w.a).await;
+            target.write(&w, &under(&w.a, "k"), 1, created.exact()).await.must("first");
+            let theirs = target.write(&w, &w.b, 2, Expect::Any).await.must("another writer");
+            let (a, b) = past_the_window(&w, target, end).await;
+            conflicts(target.write(&w, &under(&a, "k"), 1, created.exact()).await, "a stale write");
+            assert_eq!(target.read(&w, &b).await, Some(theirs), "{target:?}, {end:?}: nothing changed");
+        }
+        let w = World::of(h).await;
+        for target in REMOVALS {
+            let created = target.create(&w, &w.a).await;
+            assert!(target.remove(&w, &under(&w.a, "k"), created.exact()).await.must("first"), "{target:?}");
+            let back = target.create(&w, &w.b).await;
+            let (a, b) = past_the_window(&w, target, end).await;
+            conflicts(target.remove(&w, &under(&a, "k"), created.exact()).await, "a stale removal");
+            assert_eq!(target.read(&w, &b).await, Some(back), "{target:?}, {end:?}: it is still there");
+        }
+    }
+}
+
+/// Bug: a put under `Any` whose value another writer had replaced was answered as applied, and was not.
+pub async fn any_past_the_window_is_applied_again(h: &dyn Harness) {
+    for end in ENDS {
+        let w = World::of(h).await;
+        for target in writable() {
+            target.create(&w, &w.a).await;
+            target.write(&w, &under(&w.a, "k"), 1, Expect::Any).await.must("first");
+            target.write(&w, &w.b, 2, Expect::Any).await.must("another writer");
+            let (a, b) = past_the_window(&w, target, end).await;
+            let put = target.write(&w, &under(&a, "k"), 1, Expect::Any).await.must("a new call");
+            assert_eq!(target.read(&w, &b).await, Some(put), "{target:?}, {end:?}: it is what is there");
+        }
+    }
+}
+
+/// A clock that is ten milliseconds later each time it is asked.
+#[derive(Debug)]
+struct Stepping(AtomicI64);
+
+impl Clock for Stepping {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.fetch_add(10, Ordering::SeqCst))
+    }
+}
+
+/// Bug: the rows of a call of several commits end one after the other, so that a call made again between the first one's
+/// end and the last one's deleted a part and answered the rest from rows of the day before.
+pub async fn a_list_is_cleared_anew_past_the_window(h: &dyn Harness) {
+    let w = World::of(h).await;
+    let all = fill_list(&w).await;
+    let clock = Arc::new(Stepping(AtomicI64::new(1_750_000_000_000)));
+    let cleared = under(&w.a.with_clock(clock), "one").clear_list(&w.told, "l").await.must("first");
+    assert_eq!(cleared, all);
+    let memory = &places(&w, &w.a)[1];
+    let early = context_at(0);
+    let rows = memory.backend.load(&early, &memory.partition, &KeyRange::below(keys::ONCE)).await.must("load");
+    let ends: Vec<Timestamp> = rows.iter().filter_map(|row| row.envelope.expiry).collect();
+    let first_end = ends.iter().min().copied().must("a row with an end");
+    assert!(ends.len() > 1 && ends.iter().any(|end| *end > first_end), "rows of one call end apart: {ends:?}");
+    fill_list(&w).await;
+    let between = clock_at(first_end.as_millis() + 1);
+    let again = under(&w.b.with_clock(between), "one").clear_list(&w.told, "l").await.must("a new call");
+    assert_eq!(again, all);
+    assert!(w.b.list_items(&w.told, "l").await.must("read").is_empty(), "it has deleted all of it");
+}
+
+/// A context whose clock stands at this many seconds after 2025-06-15.
+fn context_at(seconds: i64) -> CallContext {
+    let clock = clock_at(1_750_000_000_000 + seconds * 1_000);
+    CallContext::new("conformance", RandomIds.next_id(), Duration::from_secs(60), Freshness::Latest, clock)
+}
+
+async fn commit_at(place: &Place<'_>, seconds: i64, operations: Vec<Operation>) -> Result<Vec<Written>> {
+    let cx = context_at(seconds);
+    place.backend.commit(&cx, Commit::new(&*place.partition, cx.next_op(), operations)).await
+}
+
+/// Writes a record whose time is over `until` seconds after the beginning.
+fn ending(place: &Place<'_>, name: &str, until: i64, expect: Precondition) -> Operation {
+    let mut draft = place.draft(name, name);
+    draft.expiry = Some(context_at(until).now());
+    Operation::Put { draft, expect }
+}
+
+/// The names that a read at this instant finds, by each way to read.
+async fn seen(place: &Place<'_>, seconds: i64) -> [Vec<String>; 3] {
+    let (cx, range) = (context_at(seconds), KeyRange::below("x"));
+    let name = |record: crate::backend::Record| record.envelope.record_key;
+    let mut got = Vec::new();
+    for key in ["ends", "stays"] {
+        let found = place.backend.get(&cx, &place.partition, &raw::key(key)).await.must("get");
+        got.extend(found.map(name));
+    }
+    let page = place.backend.scan(&cx, &place.partition, &range, None, 10).await.must("scan");
+    let all = place.backend.load(&cx, &place.partition, &range).await.must("load");
+    [got, page.records.into_iter().map(name).collect(), all.into_iter().map(name).collect()]
+}
+
+/// From its expiry on a record is absent to every read, to a delete and to `Absent`, and before it is there.
+pub async fn what_is_over_is_absent(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        let put =
+            vec![ending(&place, "ends", 100, Precondition::Absent), place.put("stays", "stays", Precondition::Absent)];
+        commit_at(&place, 0, put).await.must(place.name);
+        let both = ["ends", "stays"].map(str::to_owned).to_vec();
+        assert_eq!(seen(&place, 99).await, [both.clone(), both.clone(), both], "{}: before", place.name);
+        let one = vec!["stays".to_owned()];
+        assert_eq!(seen(&place, 100).await, [one.clone(), one.clone(), one], "{}: from its end on", place.name);
+        exists(commit_at(&place, 99, vec![place.put("ends", 1, Precondition::Absent)]).await, "before its end");
+        let deleted = commit_at(&place, 100, vec![delete_of("ends", Precondition::Any)]).await.must(place.name);
+        assert_eq!(deleted, [Written::Nothing], "{}: there is nothing to delete", place.name);
+        let mixed = vec![delete_of("ends", Precondition::Any), place.put("stays", 2, Precondition::Any)];
+        let mixed = commit_at(&place, 100, mixed).await.must(place.name);
+        assert_eq!(mixed[0], Written::Nothing, "{}: nor beside another operation", place.name);
+    }
+}
+
+/// A record created over one whose time is over, under `Absent` or `Any`, alone or beside others, is a new one: its creation
+/// is now, and it has an end only if it was given one. Bug: such a row stayed in the way for ever where no service deletes it.
+pub async fn absent_over_what_is_over_begins_a_new_life(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        for (n, expect) in [Precondition::Absent, Precondition::Any].into_iter().enumerate() {
+            for beside in [false, true] {
+                let name = format!("{n}{beside}");
+                let first = ending(&place, &name, 100, Precondition::Absent);
+                let first = witness(&commit_at(&place, 0, vec![first]).await.must(place.name)[0]);
+                let mut operations = vec![place.put(&name, "new", expect.clone())];
+                if beside {
+                    operations.insert(0, place.put(&format!("beside{n}"), 1, Precondition::Any));
+                }
+                let written = commit_at(&place, 200, operations.clone()).await.must(place.name);
+                let new = witness(written.last().must("an answer"));
+                assert_eq!(new.created, context_at(200).now(), "{}: {expect:?}", place.name);
+                assert!(new.number > first.number && new.tag != first.tag, "{}", place.name);
+                let found = place.backend.get(&context_at(1_000_000), &place.partition, &raw::key(&name)).await;
+                let found = found.must("get").must("it has no end");
+                assert_eq!((found.witness(), found.envelope.expiry), (new.clone(), None), "{}", place.name);
+                conflicts(commit_at(&place, 200, vec![place.put(&name, 3, exact(&first))]).await, "the first life");
+                if expect == Precondition::Absent {
+                    exists(commit_at(&place, 200, operations).await, "the new one is there");
+                }
+            }
+        }
+    }
+}
