@@ -27,6 +27,7 @@ pub mod faults;
 pub mod forgetting;
 pub mod freshness;
 pub mod health;
+pub mod history;
 mod hostile;
 pub mod idempotency;
 pub mod idempotency_keys;
