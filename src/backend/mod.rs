@@ -27,7 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, check_byte_range};
-pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage};
+pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage, History};
 pub(crate) use commit::check_same;
 pub use commit::{Commit, Operation, Precondition, Written};
 pub use context::{CallContext, OpId, PendingWrite};
@@ -123,7 +123,8 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// Changes of one partition since a cursor, deletions included; from the beginning of its history without one.
     ///
     /// # Errors
-    /// `SnapshotRequired` for a cursor older than the history or ahead of it.
+    /// `SnapshotRequired` for a cursor older than the history or ahead of it, or of a history that went back to an earlier
+    /// state and grew again; `Invalid{cursor}` for one of another partition or area.
     async fn changes(
         &self,
         cx: &CallContext,

@@ -29,6 +29,7 @@ pub mod forged;
 pub mod forgetting;
 pub mod freshness;
 pub mod health;
+pub mod history;
 mod hostile;
 pub mod idempotency;
 pub mod idempotency_keys;

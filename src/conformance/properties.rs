@@ -126,6 +126,10 @@ macro_rules! __conformance_properties {
                 the_history_forgets_what_was_removed_before,
                 what_was_forgotten_can_be_told_again,
             }
+            history {
+                a_cursor_of_another_area_is_refused,
+                an_erasure_ends_the_cursors_of_its_area_alone,
+            }
             devices {
                 registering_says_what_it_did,
                 what_a_robot_does_not_say_is_kept,

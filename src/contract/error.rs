@@ -97,7 +97,8 @@ pub enum ErrorKind {
         /// What is not supported.
         what: Cow<'static, str>,
     },
-    /// A change cursor is older than the retained history, or ahead of the store: take a snapshot first.
+    /// A change cursor is older than the retained history, ahead of the store, or of a history that went back and grew again:
+    /// take a snapshot first.
     SnapshotRequired,
 }
 

@@ -178,34 +178,29 @@ impl Writer {
             (keys, live, partition.seq + 1, next_number(partition.number, self.now))
         };
         let mut out = Vec::new();
-        let mut crc = self.tail.crc;
-        let mut deleted = None;
-        if !keys.is_empty() {
-            let line = CommitLine::<Value> {
-                area,
-                partition: name.into(),
-                seq: Fixed(seq),
-                run: Hex(self.run),
-                number: Fixed(number),
-                at: self.now,
-                op: format!("{:032x}", 0).into(),
-                operations: keys.iter().map(|key| LineOperation::Delete((&**key).into())).collect(),
-            };
-            let effects = Effect::of(&line);
-            crc = line::write(&mut out, crc, Said::Commit(line))?;
-            let place = Place { segment: self.tail.segment, offset: self.tail.bytes, length: out.len() as u32 - 1 };
-            deleted = Some((Facts { area, seq, run: self.run, number, at: self.now, place }, effects));
-        }
+        // Also without anything to delete: cursors will stand behind this commit.
+        let line = CommitLine::<Value> {
+            area,
+            partition: name.into(),
+            seq: Fixed(seq),
+            run: Hex(self.run),
+            number: Fixed(number),
+            at: self.now,
+            op: format!("{:032x}", 0).into(),
+            operations: keys.iter().map(|key| LineOperation::Delete((&**key).into())).collect(),
+        };
+        let effects = Effect::of(&line);
+        let crc = line::write(&mut out, self.tail.crc, Said::Commit(line))?;
+        let place = Place { segment: self.tail.segment, offset: self.tail.bytes, length: out.len() as u32 - 1 };
+        let facts = Facts { area, seq, run: self.run, number, at: self.now, place };
         let floor = Floor { floor: seq, seq, number };
         let begun = floor_line(area, name, floor, true);
-        crc = line::write::<()>(&mut out, crc, Said::Floor(begun.clone()))?;
+        let crc = line::write::<()>(&mut out, crc, Said::Floor(begun.clone()))?;
         self.append(&out, crc, false)?;
         {
             let mut index = self.shared.index_mut();
-            if let Some((facts, effects)) = deleted {
-                let follows = index.commit(name, facts, effects);
-                debug_assert!(follows, "the writer gives out the sequences");
-            }
+            let follows = index.commit(name, facts, effects);
+            debug_assert!(follows, "the writer gives out the sequences");
             index.floor(&begun, self.tail.segment);
         }
         self.shared.records.clear();
@@ -282,7 +277,8 @@ impl Rewriting<'_> {
         if dropped {
             self.raise(area, name.clone(), Floor { floor: seq, seq, number });
         }
-        if commit.operations.is_empty() {
+        // The commit at the floor stays without operations: cursors stand behind it.
+        if commit.operations.is_empty() && seq != partition.floor {
             return Ok(());
         }
         let puts = commit.operations.iter().filter(|left| matches!(left, LineOperation::Put(_))).count() as u32;

@@ -31,7 +31,7 @@ pub(super) struct Row {
     schema_version: u32,
 }
 
-/// A commit's line that holds live records, or changes that are still told.
+/// A commit's line that holds live records, or changes that are still told, or is the floor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
     pub(super) place: Place,
@@ -183,7 +183,8 @@ impl Partition {
         if floor <= self.floor {
             return;
         }
-        let untold = self.lines.range(self.floor.saturating_add(1)..=floor).filter(|(_, line)| line.live == 0);
+        // The line at the floor stays: cursors stand behind it.
+        let untold = self.lines.range(self.floor..floor).filter(|(_, line)| line.live == 0);
         for seq in untold.map(|(seq, _)| *seq).collect::<Vec<_>>() {
             self.lines.remove(&seq);
         }
@@ -195,10 +196,20 @@ impl Partition {
         let line = self.lines.get_mut(&row.seq)?;
         line.live = line.live.saturating_sub(1);
         let (segment, live) = (line.place.segment, line.live);
-        if live == 0 && row.seq <= self.floor {
+        if live == 0 && row.seq < self.floor {
             self.lines.remove(&row.seq);
         }
         Some(segment)
+    }
+
+    /// What no other commit ever has at this place, also in a copy of the journal's directory that was put back and written
+    /// to: which opening wrote it, and its number. A floor that an earlier release set may have no commit of its own.
+    pub(super) fn commit_at(&self, seq: u64) -> Option<String> {
+        match self.lines.get(&seq) {
+            Some(line) => Some(format!("{:016x}.{:x}", line.run, line.number)),
+            None if seq == 0 => Some(String::new()),
+            None => (seq == self.floor).then(|| "-".to_owned()),
+        }
     }
 
     /// Lets go of changes that are too old to be told.

@@ -89,6 +89,18 @@ pub(super) enum Area {
     Backups,
 }
 
+impl Area {
+    /// As it is written in a line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Memory => "memory",
+            Self::Media => "media",
+            Self::Backups => "backups",
+        }
+    }
+}
+
 /// The first line of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,6 +133,7 @@ pub(super) struct CommitLine<'a, V> {
     /// The commit's op id.
     #[serde(borrow)]
     pub(super) op: Cow<'a, str>,
+    /// None are left of the commit at a partition's floor once nobody can read them.
     pub(super) operations: Vec<LineOperation<'a, V>>,
 }
 

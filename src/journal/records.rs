@@ -15,8 +15,8 @@ use super::queue::Alone;
 use super::read::{Wanted, changes_of};
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation, PartitionPage, Record,
-    RecordBackend, RecordLimits, ScanPage, Written,
+    CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyRange, Operation, PartitionPage,
+    Record, RecordBackend, RecordLimits, ScanPage, Written,
 };
 use crate::contract::{Service, StoreError, Timestamp};
 
@@ -45,25 +45,34 @@ impl JournalRecords {
         Some(of(partition, &wanted))
     }
 
-    /// The sequence that a cursor goes on after, and the lines behind it that may make a page.
+    /// The history of a partition. A repair begins another one.
+    fn history<'p>(&self, partition: &'p str) -> History<'p> {
+        History { layout: self.journal.shared.epoch, area: self.area.name(), partition }
+    }
+
+    /// The commit that a cursor goes on after, and the lines behind it that may make a page.
     fn told(
         &self,
         cx: &CallContext,
         partition: &str,
         since: Option<&ChangeCursor>,
         limit: usize,
-    ) -> Result<(u64, Vec<Told>), StoreError> {
-        let shared = &self.journal.shared;
-        let index = shared.index();
+    ) -> Result<((u64, String), Vec<Told>), StoreError> {
+        let index = self.journal.shared.index();
         let known = index.partition(self.area, partition);
         let bounds = known.map_or((0, 0), |known| (known.floor, known.seq));
-        let from = ChangeCursor::sequence(since, shared.epoch, partition, cx.now(), bounds)?;
+        let commit_at = |seq: u64| match known {
+            Some(known) => known.commit_at(seq),
+            None => (seq == 0).then(String::new),
+        };
+        let from = ChangeCursor::sequence(since, &self.history(partition), cx.now(), bounds, commit_at)?;
         let lines = known.into_iter().flat_map(|known| known.lines.range(from.saturating_add(1)..)).take(limit.max(1));
         let told = lines.filter_map(|(seq, line)| {
             let file = Arc::clone(&index.segments.get(&line.place.segment)?.file);
-            Some(Told { seq: *seq, number: line.number, place: line.place, file })
+            let commit = commit_at(*seq).unwrap_or_default();
+            Some(Told { seq: *seq, commit, number: line.number, place: line.place, file })
         });
-        Ok((from, told.collect()))
+        Ok(((from, commit_at(from).unwrap_or_default()), told.collect()))
     }
 
     /// The records of one instant, in the order asked for.
@@ -80,6 +89,7 @@ impl JournalRecords {
 /// A commit whose changes are told.
 struct Told {
     seq: u64,
+    commit: String,
     number: u64,
     place: Place,
     file: Arc<dyn DiskFile>,
@@ -184,23 +194,22 @@ impl RecordBackend for JournalRecords {
         if self.journal.shared.options.durability != Durability::EachCommit {
             self.journal.sync().await?;
         }
-        let epoch = self.journal.shared.epoch;
         let (from, lines) = self.told(cx, partition, since, limit)?;
         let read = move || {
             let (mut position, mut changes) = (from, Vec::new());
-            for Told { seq, number, place, file } in lines {
+            for Told { seq, commit, number, place, file } in lines {
                 let keys = changes_of(&*file, place)?;
                 if !changes.is_empty() && changes.len() + keys.len() > limit {
                     break;
                 }
-                position = seq;
+                position = (seq, commit);
                 let entry = |(key, deleted)| ChangeEntry { key, number: Some(number), deleted };
                 changes.extend(keys.into_iter().map(entry));
             }
             Ok((position, changes))
         };
-        let (position, changes) = super::blocking(read).await?;
-        let next = ChangeCursor::new(epoch, partition, position.to_string(), cx.now());
+        let ((seq, commit), changes) = super::blocking(read).await?;
+        let next = ChangeCursor::behind(&self.history(partition), (seq, &commit), cx.now());
         Ok(ChangePage { changes, next })
     }
 

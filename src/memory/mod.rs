@@ -12,12 +12,12 @@ use crate::backend::{Backends, RecordLimits};
 
 /// Empty backends in memory, each with the limits of the service it stands for.
 pub fn backends() -> Backends {
-    let tables = || Arc::new(MemoryRecords::new(RecordLimits::TABLES));
+    let tables = |area| Arc::new(MemoryRecords::of_area(area, RecordLimits::TABLES));
     Backends {
-        identity: Arc::new(MemoryRecords::new(RecordLimits::COSMOS)),
-        memory: tables(),
-        media: tables(),
-        backups: tables(),
+        identity: Arc::new(MemoryRecords::of_area("identity", RecordLimits::COSMOS)),
+        memory: tables("memory"),
+        media: tables("media"),
+        backups: tables("backups"),
         blobs: Arc::new(MemoryBlobs::default()),
     }
 }

@@ -10,18 +10,20 @@ use async_trait::async_trait;
 
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, KeyRange, Operation,
+    CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyRange, Operation,
     PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
 };
 use crate::contract::{Service, StoreError, Timestamp, Witness};
 
 /// How long changes are kept, as on Azure.
 const RETENTION_MICROS: i64 = CHANGE_RETENTION.as_micros() as i64;
-const LAYOUT: u32 = 1;
+/// The layout of positions: a sequence, and the instance that counted it.
+const LAYOUT: u32 = 2;
 
 /// Records of one responsibility in this process's memory.
 pub struct MemoryRecords {
     limits: RecordLimits,
+    area: &'static str,
     state: Mutex<State>,
 }
 
@@ -56,10 +58,15 @@ impl fmt::Debug for MemoryRecords {
 }
 
 impl MemoryRecords {
-    /// An empty backend with these limits.
+    /// An empty backend with these limits. Cursors of another one are `SnapshotRequired`.
     pub fn new(limits: RecordLimits) -> Self {
+        Self::of_area("", limits)
+    }
+
+    /// An empty backend with these limits, for one of several areas: cursors of another area are `Invalid`.
+    pub fn of_area(area: &'static str, limits: RecordLimits) -> Self {
         let incarnation = crate::contract::IdSource::next_id(&crate::contract::RandomIds);
-        Self { limits, state: Mutex::new(State { partitions: BTreeMap::new(), tags: 0, incarnation }) }
+        Self { limits, area, state: Mutex::new(State { partitions: BTreeMap::new(), tags: 0, incarnation }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -254,7 +261,14 @@ impl RecordBackend for MemoryRecords {
         let state = self.state();
         let empty = Partition::default();
         let found = state.partitions.get(name).unwrap_or(&empty);
-        let mut position = ChangeCursor::sequence(since, LAYOUT, name, cx.now(), (found.floor, found.seq))?;
+        let history = History { layout: LAYOUT, area: self.area, partition: name };
+        // One instance never goes back, and another one is another history.
+        let commit_at = |seq: u64| match seq {
+            0 => String::new(),
+            _ => format!("{:032x}", u128::from_be_bytes(state.incarnation)),
+        };
+        let bounds = (found.floor, found.seq);
+        let mut position = ChangeCursor::sequence(since, &history, cx.now(), bounds, |seq| Some(commit_at(seq)))?;
         let mut changes = Vec::new();
         let start = found.history.partition_point(|change| change.seq <= position);
         for change in &found.history[start..] {
@@ -268,7 +282,7 @@ impl RecordBackend for MemoryRecords {
                 deleted: *deleted,
             }));
         }
-        let next = ChangeCursor::new(LAYOUT, name, position.to_string(), cx.now());
+        let next = ChangeCursor::behind(&history, (position, &commit_at(position)), cx.now());
         Ok(ChangePage { changes, next })
     }
 
@@ -295,5 +309,53 @@ impl RecordBackend for MemoryRecords {
 
     async fn close(&self, _deadline: Duration) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Draft, Owner, Precondition};
+    use crate::contract::{ErrorKind, Freshness, system_clock};
+
+    fn call() -> CallContext {
+        CallContext::new("test", [1; 16], Duration::from_secs(1), Freshness::Latest, system_clock())
+    }
+
+    async fn written(area: &'static str) -> (MemoryRecords, ChangeCursor) {
+        let records = MemoryRecords::of_area(area, RecordLimits::TABLES);
+        let draft = Draft {
+            key: "k".into(),
+            owner: Owner::default(),
+            record_type: "t".into(),
+            record_key: "k".into(),
+            value: 1.into(),
+            schema_version: 1,
+            expiry: None,
+        };
+        let put = Operation::Put { draft, expect: Precondition::Any };
+        records.commit(&call(), Commit::new("p", call().next_op(), vec![put])).await.unwrap();
+        let cursor = records.changes(&call(), "p", None, 10).await.unwrap().next;
+        (records, cursor)
+    }
+
+    #[tokio::test]
+    async fn a_cursor_is_good_for_one_area_of_one_instance() {
+        // A cursor of another area, or of a process that has ended, went on as if it had seen what is here.
+        let (memory, cursor) = written("memory").await;
+        let (media, of_media) = written("media").await;
+        let (again, _) = written("memory").await;
+        let since = async |records: &MemoryRecords, cursor: &ChangeCursor| {
+            let page = records.changes(&call(), "p", Some(cursor), 10).await;
+            page.map(|page| page.changes.len()).map_err(|error| error.kind().clone())
+        };
+        assert_eq!(since(&memory, &cursor).await, Ok(0));
+        assert_eq!(since(&again, &cursor).await, Err(ErrorKind::SnapshotRequired));
+        assert_eq!(since(&media, &cursor).await.unwrap_err().name(), "invalid");
+        assert_eq!(since(&memory, &of_media).await.unwrap_err().name(), "invalid");
+        let (nameless, cursor) = written("").await;
+        let (other, _) = written("").await;
+        assert_eq!(since(&nameless, &cursor).await, Ok(0));
+        assert_eq!(since(&other, &cursor).await, Err(ErrorKind::SnapshotRequired));
     }
 }

@@ -131,7 +131,7 @@ impl CosmosBackend {
             let reason = "the container's default time to live is not -1, so that deletions would never expire";
             return Err(StoreError::invalid(CONTAINER, reason));
         }
-        Ok(Self::new(client, regions))
+        Ok(Self::new(container, client, regions))
     }
 
     /// Reads an item that does not exist and replaces it under a tag: both must be refused.

@@ -3,40 +3,82 @@
 //! The history is the service's change feed of the partition in latest-version mode: each record once, at its last
 //! change; tombstones show deletions for 30 days. What an erasure leaves of a record is not reported. An erasure raises
 //! the floor: one item of the backend's own, whose number every cursor carries, so that cursors from before the erasure
-//! are told from later ones without comparing clocks.
+//! are told from later ones without comparing clocks. The rest of a cursor is its [`Position`].
 
 use azure_data_cosmos::FeedScope;
 use serde_json::Value;
 
 use super::CosmosBackend;
 use super::document::{RESERVED, is_erased};
+use super::position::{Anchor, Position, has_ended, until};
 use super::queries;
-use crate::backend::{CallContext, ChangeCursor, ChangeEntry, ChangePage, PartitionPage, RecordBackend, retried};
+use crate::backend::{
+    CallContext, ChangeCursor, ChangeEntry, ChangePage, History, PartitionPage, RecordBackend, retried,
+};
 use crate::contract::{ErrorKind, StoreError};
 
-/// The layout of a cursor's position: `<floor>:<continuation>`.
-const LAYOUT: u32 = 1;
+/// The layout of a cursor's position: JSON of [`Position`].
+const LAYOUT: u32 = 2;
 /// The key of the floor. No record's key begins with this character.
 pub(super) const FLOOR: &str = "!floor";
 
-/// The floor's number and its item's tag.
+/// The floor's number, its item's tag, and when the service deletes it, in seconds.
 #[derive(PartialEq, Eq)]
 pub(super) struct Floor {
     pub(super) number: u64,
     pub(super) tag: String,
+    until: Option<i64>,
+}
+
+impl Floor {
+    /// # Errors
+    /// `Corrupt`.
+    fn of(document: &Value) -> Result<Self, StoreError> {
+        let text = |name: &str| document.get(name).and_then(Value::as_str);
+        let floor = || {
+            let (number, tag) = (text("number")?.parse().ok()?, text("_etag")?.to_owned());
+            Some(Self { number, tag, until: until(document) })
+        };
+        floor().ok_or_else(|| StoreError::corrupt("floor", "number is missing or malformed"))
+    }
 }
 
 impl CosmosBackend {
     /// The partition's floor, latest; `None` before the first erasure.
     pub(super) async fn floor(&self, cx: &CallContext, partition: &str) -> Result<Option<Floor>, StoreError> {
         let document = self.requests.read(&cx.latest(), partition, FLOOR).await.map_err(|failure| failure.error())?;
-        let Some(document) = document else { return Ok(None) };
-        let text = |name: &str| document.get(name).and_then(Value::as_str);
-        let floor = || Some(Floor { number: text("number")?.parse().ok()?, tag: text("_etag")?.to_owned() });
-        floor().map(Some).ok_or_else(|| StoreError::corrupt("floor", "number is missing or malformed"))
+        document.as_ref().map(Floor::of).transpose()
     }
 
-    /// Two requests: the floor, then the feed, in this order, so that an erasure between them outdates the cursor.
+    /// The floor, and the document of a cursor's anchor, both latest, in one request.
+    async fn floor_and_anchor(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        anchor: Option<&Anchor>,
+    ) -> Result<(Option<Floor>, Option<Value>), StoreError> {
+        let Some(anchor) = anchor else { return Ok((self.floor(cx, partition).await?, None)) };
+        let keys = [FLOOR, &anchor.key];
+        let (mut floor, mut found) = (None, None);
+        let parameters = [("@keys", Value::from(keys.as_slice()))];
+        let scope = FeedScope::partition(partition.to_owned());
+        let latest = cx.latest();
+        let pages = self.requests.query(&latest, scope, queries::KEYS, &parameters, keys.len()).await;
+        let mut pages = pages.map_err(|failure| failure.error())?;
+        while let Some(documents) = pages.next(&latest).await.map_err(|failure| failure.error())? {
+            for document in documents {
+                if document.get("id").and_then(Value::as_str) == Some(FLOOR) {
+                    floor = Some(Floor::of(&document)?);
+                } else {
+                    found = Some(document);
+                }
+            }
+        }
+        Ok((floor, found))
+    }
+
+    /// Two requests: the floor with the anchor, then the feed, in this order, so that an erasure between them outdates the
+    /// cursor.
     pub(super) async fn changes_since(
         &self,
         cx: &CallContext,
@@ -45,36 +87,41 @@ impl CosmosBackend {
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
         let now = cx.now();
-        let outdated = || StoreError::new(ErrorKind::SnapshotRequired);
+        let history = History { layout: LAYOUT, area: &self.name, partition };
         let damaged = || StoreError::invalid("cursor", "it is damaged");
-        let mut continuation = None;
-        let mut bound = None;
-        if let Some(cursor) = since {
-            let position = cursor.position(LAYOUT, partition, now)?;
-            let (floor, position) = position.split_once(':').ok_or_else(damaged)?;
-            continuation = Some(position);
-            bound = Some(floor.parse::<u64>().map_err(|_| damaged())?);
+        let mut position = match since {
+            None => Position::default(),
+            Some(cursor) => serde_json::from_str(cursor.position(&history, now)?).map_err(|_| damaged())?,
+        };
+        let anchor = position.anchor.as_ref();
+        let (floor, found) = retried(cx, || self.floor_and_anchor(cx, partition, anchor)).await?;
+        if let Some(cursor) = since.map(|_| &position) {
+            let same = match &floor {
+                Some(floor) => floor.number == cursor.floor,
+                // A floor whose time is over is older than every cursor that is still good.
+                None => cursor.floor == 0 || has_ended(cursor.floor_until, now),
+            };
+            if !same || cursor.anchor.as_ref().is_some_and(|anchor| !anchor.stands(found.as_ref(), now)) {
+                return Err(StoreError::new(ErrorKind::SnapshotRequired));
+            }
         }
-        let floor = retried(cx, || self.floor(cx, partition)).await?.map(|floor| floor.number);
-        // A floor that has expired is older than every cursor that is still good.
-        if let (Some(bound), Some(floor)) = (bound, floor)
-            && bound != floor
-        {
-            return Err(outdated());
+        if let Some(floor) = floor {
+            (position.floor, position.floor_until) = (floor.number, floor.until);
         }
         let limit = limit.clamp(1, self.limits().page);
         let latest = cx.latest();
-        let (documents, position) = retried(cx, || async {
-            let feed = self.requests.changes(&latest, partition, continuation, limit).await;
+        let (documents, end) = retried(cx, || async {
+            let feed = self.requests.changes(&latest, partition, position.from.as_deref(), limit).await;
             feed.map_err(|failure| match failure.status {
-                400 if since.is_some() => damaged(),
+                400 if position.from.is_some() => damaged(),
                 _ => failure.error(),
             })
         })
         .await?;
-        let position = format!("{}:{position}", floor.or(bound).unwrap_or(0));
+        let position = serde_json::to_string(&position.after(&documents, end, now));
+        let position = position.map_err(|_| StoreError::corrupt("change feed", "its position has no JSON form"))?;
         let changes = documents.iter().filter_map(entry).collect();
-        Ok(ChangePage { changes, next: ChangeCursor::new(LAYOUT, partition, position, now) })
+        Ok(ChangePage { changes, next: ChangeCursor::new(&history, position, now) })
     }
 
     /// Partitions with records or tombstones. For operators, not for requests. Memory is one page.

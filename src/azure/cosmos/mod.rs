@@ -10,6 +10,7 @@ mod erase;
 mod errors;
 mod history;
 mod plan;
+mod position;
 pub(crate) mod queries;
 mod read;
 mod requests;
@@ -35,12 +36,14 @@ use crate::contract::{Service, StoreError};
 /// Records as items of one Cosmos DB container.
 pub(crate) struct CosmosBackend {
     requests: requests::Requests,
+    /// The container's name: what its cursors belong to.
+    name: String,
 }
 
 impl CosmosBackend {
-    /// A backend over a container that is known to fit. `regions` are all regions of the account, nearest first.
-    pub(crate) fn new(container: ContainerClient, regions: &[String]) -> Self {
-        Self { requests: requests::Requests::new(container, regions) }
+    /// A backend over the container of this name, which is known to fit. `regions` are all regions of the account, nearest first.
+    pub(crate) fn new(name: &str, container: ContainerClient, regions: &[String]) -> Self {
+        Self { requests: requests::Requests::new(container, regions), name: name.to_owned() }
     }
 }
 

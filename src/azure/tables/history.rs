@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::FencedTable;
 use super::client::{Entity, Query};
 use super::columns::{Columns, number, with_chunks};
-use super::head::{Head, LAYOUT};
+use super::head::Head;
 use crate::backend::keys::check_partition;
-use crate::backend::{CallContext, ChangeCursor, ChangeEntry, ChangePage};
+use crate::backend::{CallContext, ChangeCursor, ChangeEntry, ChangePage, History};
 use crate::contract::{ErrorKind, StoreError};
 
+/// The layout of a cursor's position: behind which commit it stands, by its sequence and its id.
+const CURSORS: u32 = 2;
 /// What the row keys of change rows begin with.
 const PREFIX: &str = "!c:";
 /// The first key after them.
@@ -96,9 +98,9 @@ impl Change {
     }
 }
 
-/// The change rows of the commits after `seq`.
-pub(super) fn rows_after(partition: &str, seq: u64) -> Query {
-    Query::rows(partition, &row_key(seq.saturating_add(1)), END)
+/// The change rows from that of a commit on.
+fn rows_from(partition: &str, seq: u64) -> Query {
+    Query::rows(partition, &row_key(seq), END)
 }
 
 /// The change rows of the commits before `seq`.
@@ -114,8 +116,8 @@ impl FencedTable {
     /// See [`RecordBackend::changes`](crate::backend::RecordBackend::changes).
     ///
     /// Two requests, the head after the rows, so that a floor raised meanwhile is noticed; two more for each page of change
-    /// rows without keys. A page ends with a whole commit, so it may hold up to 96 entries more than `limit`, and it is
-    /// empty only at the end of the history.
+    /// rows without keys. The rows begin with the one of the commit that the cursor stands behind. A page ends with a whole
+    /// commit, so it may hold up to 96 entries more than `limit`, and it is empty only at the end of the history.
     pub(super) async fn read_changes(
         &self,
         cx: &CallContext,
@@ -125,45 +127,81 @@ impl FencedTable {
     ) -> Result<ChangePage, StoreError> {
         check_partition(partition)?;
         let now = cx.now();
-        let position = |cursor: &ChangeCursor| {
-            let position = cursor.position(LAYOUT, partition, now)?.parse::<u64>();
-            position.map_err(|_| StoreError::invalid("cursor", "its position is not a number"))
-        };
-        let page = |changes, seq: u64| {
-            let next = ChangeCursor::new(LAYOUT, partition, seq.to_string(), now);
+        let history = History { layout: CURSORS, area: self.table.name(), partition };
+        let page = |changes, seq: u64, commit: &str| {
+            let next = ChangeCursor::behind(&history, (seq, commit), now);
             Ok(ChangePage { changes, next })
         };
-        let mut since = since.map(position).transpose()?;
+        let mut since = match since {
+            None => None,
+            Some(cursor) => {
+                let (seq, commit) = cursor.commit(&history, now)?;
+                Some(Behind { seq, commit: Some(commit.to_owned()) })
+            }
+        };
         loop {
-            let query = rows_after(partition, since.unwrap_or(0)).with_top(super::rows_of_page(limit));
-            let rows = self.first_page(cx, query).await?.entities;
+            let from = since.as_ref().map_or(0, |since| since.seq);
+            let rows = self.change_rows(cx, rows_from(partition, from), limit).await?;
             let Some(head) = self.read_head(cx, partition).await? else {
                 // A partition without a head has no history: nothing that a cursor could stand behind.
-                return match since {
-                    None | Some(0) => page(Vec::new(), 0),
-                    Some(_) => Err(snapshot()),
-                };
+                return if from == 0 { page(Vec::new(), 0, "") } else { Err(snapshot()) };
             };
-            let (changes, seq) = collect(&rows, since, &head, limit)?;
-            if rows.is_empty() || !changes.is_empty() {
-                return page(changes, seq);
+            let (changes, to) = collect(&rows, since.as_ref(), &head, limit)?;
+            let ended = to.seq == head.seq || since.is_some_and(|since| since.seq == to.seq);
+            if let (true, Some(commit)) = (ended || !changes.is_empty(), &to.commit) {
+                return page(changes, to.seq, commit);
             }
-            since = Some(seq);
+            since = Some(to);
         }
+    }
+
+    /// The first change rows of a query, at least two if there are as many: one may be that of the cursor's own commit.
+    async fn change_rows(&self, cx: &CallContext, query: Query, limit: usize) -> Result<Vec<Entity>, StoreError> {
+        let query = query.with_top(super::rows_of_page(limit.saturating_add(1)).max(2));
+        let (mut rows, mut next) = (Vec::new(), Some(query.clone()));
+        while let Some(query_of_page) = next.take() {
+            let page = self.page(cx, query_of_page).await?;
+            rows.extend(page.entities);
+            next = page.continuation.filter(|_| rows.len() < 2).map(|behind| query.clone().after(behind));
+        }
+        Ok(rows)
     }
 }
 
-/// The changes of these rows, which begin after `since`, under a head read after them; and the commit they end with.
+/// Behind which commit a page begins or ends. The id is not known where that commit's row was not read.
+#[derive(Debug, PartialEq, Eq)]
+struct Behind {
+    seq: u64,
+    commit: Option<String>,
+}
+
+/// The changes of these rows, which begin with that of the commit `since`, under a head read after them; and the commit they
+/// end with.
 fn collect(
     rows: &[Entity],
-    since: Option<u64>,
+    since: Option<&Behind>,
     head: &Head,
     limit: usize,
-) -> Result<(Vec<ChangeEntry>, u64), StoreError> {
-    if since.is_some_and(|seq| seq < head.floor || seq > head.seq) {
+) -> Result<(Vec<ChangeEntry>, Behind), StoreError> {
+    let mut seq = since.map_or(head.floor, |since| since.seq);
+    if seq < head.floor || seq > head.seq {
         return Err(snapshot());
     }
-    let mut seq = since.unwrap_or(head.floor);
+    let own = rows.iter().find(|row| seq_of(&row.row_key) == Some(seq));
+    let mut commit = match own {
+        _ if seq == 0 => Some(String::new()),
+        Some(row) => row.string("Commit").map(str::to_owned),
+        None => (seq == head.seq).then(|| head.commit.clone()),
+    };
+    // Another commit stands there now, or none: the table went back to an earlier state and grew again.
+    let stands = |since: &Behind| match (&since.commit, &commit) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(known), Some(there)) => known == there,
+    };
+    if !since.is_none_or(stands) {
+        return Err(snapshot());
+    }
     let mut changes = Vec::new();
     for row in rows {
         let row_seq = seq_of(&row.row_key)
@@ -178,10 +216,12 @@ fn collect(
         if row_seq != seq + 1 {
             return Err(snapshot());
         }
-        changes.extend(Change::decode(row)?.entries());
+        let change = Change::decode(row)?;
+        commit = Some(change.commit.clone());
+        changes.extend(change.entries());
         seq = row_seq;
     }
-    Ok((changes, seq))
+    Ok((changes, Behind { seq, commit }))
 }
 
 #[cfg(test)]
@@ -194,7 +234,7 @@ mod tests {
     }
 
     fn head(seq: u64, floor: u64) -> Head {
-        Head { seq, number: 9, floor, commit: String::new(), tag: String::new() }
+        Head { seq, number: 9, floor, commit: "ef".into(), tag: String::new() }
     }
 
     fn row(seq: u64) -> Entity {
@@ -232,24 +272,49 @@ mod tests {
         assert_eq!(Change::decode(&entity).unwrap(), change(&[]));
     }
 
+    fn behind(seq: u64, commit: &str) -> Behind {
+        Behind { seq, commit: Some(commit.to_owned()) }
+    }
+
     #[test]
     fn a_page_ends_with_a_whole_commit_and_the_next_goes_on() {
         let rows: Vec<Entity> = (1..=3).map(row).collect();
-        let (changes, seq) = collect(&rows, None, &head(3, 0), 3).unwrap();
-        assert_eq!((keys(&changes), seq), (vec!["k1", "gone", "k2", "gone"], 2));
+        let (changes, to) = collect(&rows, None, &head(3, 0), 3).unwrap();
+        assert_eq!((keys(&changes), &to), (vec!["k1", "gone", "k2", "gone"], &behind(2, "ab")));
         assert!(changes[1].deleted && changes[0].number == Some(7));
-        let (changes, seq) = collect(&rows[2..], Some(2), &head(3, 0), 3).unwrap();
-        assert_eq!((keys(&changes), seq), (vec!["k3", "gone"], 3));
-        assert_eq!(collect(&[], Some(3), &head(3, 0), 3).unwrap(), (Vec::new(), 3));
+        let (changes, to) = collect(&rows[1..], Some(&to), &head(3, 0), 3).unwrap();
+        assert_eq!((keys(&changes), &to), (vec!["k3", "gone"], &behind(3, "ab")));
+        assert_eq!(collect(&rows[2..], Some(&to), &head(3, 0), 3).unwrap(), (Vec::new(), behind(3, "ab")));
+        assert_eq!(collect(&[], None, &head(3, 3), 3).unwrap(), (Vec::new(), behind(3, "ef")));
+    }
+
+    #[test]
+    fn another_commit_at_the_cursors_place_or_none_needs_a_snapshot() {
+        // A history that fell back and grew again was told from the cursor's place on, as if nothing had changed before it.
+        let rows: Vec<Entity> = (1..=3).map(row).collect();
+        for (rows, since, head) in [
+            (&rows[..], behind(2, "cd"), head(3, 0)),
+            (&rows[2..], behind(2, "ab"), head(3, 0)),
+            (&rows[2..], behind(3, "ef"), head(3, 0)),
+            (&[], behind(3, "ab"), head(3, 0)),
+            (&rows[..], Behind { seq: 4, commit: None }, head(5, 0)),
+        ] {
+            let told = collect(rows, Some(&since), &head, 10);
+            assert_eq!(*told.unwrap_err().kind(), ErrorKind::SnapshotRequired, "{since:?}");
+        }
+        // The head's own commit is as good as its row.
+        assert_eq!(collect(&[], Some(&behind(3, "ef")), &head(3, 0), 10).unwrap().1, behind(3, "ef"));
+        assert_eq!(collect(&rows, Some(&behind(0, "")), &head(3, 0), 10).unwrap().1, behind(3, "ab"));
     }
 
     #[test]
     fn cursors_below_the_floor_ahead_or_over_a_gap_need_a_snapshot() {
         let rows: Vec<Entity> = (1..=3).map(row).collect();
         for (rows, since, head) in
-            [(&rows[1..], Some(1), head(3, 2)), (&[], Some(4), head(3, 0)), (&rows[1..], None, head(3, 0))]
+            [(&rows[..], Some(1), head(3, 2)), (&[], Some(4), head(3, 0)), (&rows[1..], None, head(3, 0))]
         {
-            assert_eq!(*collect(rows, since, &head, 10).unwrap_err().kind(), ErrorKind::SnapshotRequired);
+            let since = since.map(|seq| behind(seq, "ab"));
+            assert_eq!(*collect(rows, since.as_ref(), &head, 10).unwrap_err().kind(), ErrorKind::SnapshotRequired);
         }
         // Rows up to the floor that are not deleted yet are history no more.
         assert_eq!(keys(&collect(&rows, None, &head(3, 2), 10).unwrap().0), ["k3", "gone"]);

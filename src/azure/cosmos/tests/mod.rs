@@ -2,6 +2,7 @@
 
 mod commits;
 mod harness;
+mod history;
 mod lost_answers;
 mod outcomes;
 mod reads;

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::harness::*;
 use crate::azure::cosmos::CosmosBackend;
-use crate::backend::{CallContext, ChangeCursor, KeyRange, Precondition, RecordBackend};
+use crate::backend::{CallContext, ChangeCursor, History, KeyRange, Precondition, RecordBackend};
 use crate::contract::{ErrorKind, Timestamp};
 
 async fn seed(backend: &CosmosBackend, keys: impl IntoIterator<Item = String>) {
@@ -179,23 +179,28 @@ async fn an_outdated_cursor_asks_for_a_snapshot_and_a_foreign_one_is_invalid() {
     let cursor = backend.changes(&call(), PARTITION, None, 10).await.unwrap().next;
     let day = 86_400_000_000;
     let at = |offset: i64| Timestamp::from_micros(Timestamp::now().as_micros() + offset);
-    let position = cursor.position(1, PARTITION, at(0)).unwrap();
+    let history = History { layout: 2, area: CONTAINER, partition: PARTITION };
+    let position = cursor.position(&history, at(0)).unwrap();
     let outdated = [
-        ChangeCursor::new(1, PARTITION, position, at(-31 * day)),
-        ChangeCursor::new(1, PARTITION, position, at(600_000_000)),
-        ChangeCursor::new(2, PARTITION, position, at(0)),
+        ChangeCursor::new(&history, position, at(-31 * day)),
+        ChangeCursor::new(&history, position, at(600_000_000)),
+        ChangeCursor::new(&History { layout: 3, ..history }, position, at(0)),
     ];
     for cursor in outdated {
         let error = backend.changes(&call(), PARTITION, Some(&cursor), 10).await.unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::SnapshotRequired);
     }
-    let tampered = ChangeCursor::new(1, PARTITION, format!("{position}x"), at(0));
-    let shapeless = ChangeCursor::new(1, PARTITION, "x", at(0));
-    for (partition, cursor) in [("a:two", &cursor), (PARTITION, &tampered), (PARTITION, &shapeless)] {
+    let mut tampered: Value = serde_json::from_str(position).unwrap();
+    tampered["from"] = "x".into();
+    let tampered = ChangeCursor::new(&history, tampered.to_string(), at(0));
+    let shapeless = ChangeCursor::new(&history, "x", at(0));
+    let elsewhere = ChangeCursor::new(&History { area: "other", ..history }, position, at(0));
+    let cursors = [("a:two", &cursor), (PARTITION, &tampered), (PARTITION, &shapeless), (PARTITION, &elsewhere)];
+    for (partition, cursor) in cursors {
         let error = backend.changes(&call(), partition, Some(cursor), 10).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Invalid { .. }), "{error}");
     }
-    let old = ChangeCursor::new(1, PARTITION, position, at(-29 * day));
+    let old = ChangeCursor::new(&history, position, at(-29 * day));
     backend.changes(&call(), PARTITION, Some(&old), 10).await.unwrap();
 }
 

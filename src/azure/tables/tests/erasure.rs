@@ -72,7 +72,8 @@ async fn changes_go_on_over_commits_without_keys() {
     // A later erasure that stopped before it raised the floor to its end, as another code might leave it.
     table.erase(&call(), "p", &below()).await.unwrap();
     write(&table, "m:y:after", 1, Absent).await;
-    fake.state().row("!head").insert("Floor".into(), json!(start.position(1, "p", call().now()).unwrap()));
+    let (floor, _) = start.commit(&history("p"), call().now()).unwrap();
+    fake.state().row("!head").insert("Floor".into(), json!(floor.to_string()));
     let page = table.changes(&call(), "p", Some(&start), 1).await.unwrap();
     assert_eq!(page.changes[0].key, "m:y:after");
 }

@@ -4,6 +4,7 @@ mod commits;
 mod erasure;
 mod fake;
 mod groups;
+mod history;
 mod known;
 mod outcomes;
 mod reads;
@@ -25,7 +26,7 @@ use super::FencedTable;
 use super::client::{TablesClient, TablesClientOptions, TablesCredential};
 use crate::azure::meter::MeterPolicy;
 use crate::backend::{
-    CallContext, Commit, Draft, KeyRange, Operation, Owner, Precondition, Record, RecordBackend, Written,
+    CallContext, Commit, Draft, History, KeyRange, Operation, Owner, Precondition, Record, RecordBackend, Written,
 };
 use crate::contract::{Freshness, Outcome, StoreError, Witness, system_clock};
 
@@ -48,6 +49,11 @@ fn replica(transport: Arc<dyn HttpClient>, endpoint: &str, table: &str) -> Fence
 
 fn on(fake: &Fake) -> FencedTable {
     replica(Arc::new(fake.clone()), "http://127.0.0.1:10002/devstoreaccount1", "memory")
+}
+
+/// The history of a partition of that table.
+fn history(partition: &str) -> History<'_> {
+    History { layout: 2, area: "memory", partition }
 }
 
 fn call() -> CallContext {

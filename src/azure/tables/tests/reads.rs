@@ -120,13 +120,13 @@ async fn changes_come_in_the_order_of_commits_deletions_included() {
     assert_eq!((page.changes.len(), page.changes[0].deleted), (1, true));
     let end = table.changes(&call(), "p", Some(&page.next), 2).await.unwrap();
     let now = Timestamp::now();
-    let position = |cursor: &ChangeCursor| cursor.position(1, "p", now).unwrap().to_owned();
+    let position = |cursor: &ChangeCursor| cursor.position(&history("p"), now).unwrap().to_owned();
     assert_eq!((end.changes.len(), position(&end.next)), (0, position(&page.next)));
     for partition in ["p", "q"] {
-        let ahead = ChangeCursor::new(1, partition, "9", now);
+        let ahead = ChangeCursor::behind(&history(partition), (9, "ab"), now);
         let error = table.changes(&call(), partition, Some(&ahead), 2).await.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::SnapshotRequired);
-        let shapeless = ChangeCursor::new(1, partition, "x", now);
+        let shapeless = ChangeCursor::new(&history(partition), "x", now);
         let error = table.changes(&call(), partition, Some(&shapeless), 2).await.unwrap_err();
         assert_eq!(error.kind().name(), "invalid");
     }
