@@ -22,6 +22,7 @@ use azure_data_cosmos_driver::in_memory_emulator::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::watch::Watch;
 use crate::azure::cosmos::{CosmosBackend, CosmosCredential};
 use crate::backend::{CallContext, Commit, Draft, KeyRange, Operation, Owner, Precondition, RecordBackend, Written};
 use crate::contract::{Freshness, RequestCount, Result, SystemClock, Witness};
@@ -52,6 +53,7 @@ struct Host {
     faults: Faults,
     sends: Arc<AtomicU32>,
     signed: Signed,
+    watch: Arc<Watch>,
 }
 
 async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) -> Response {
@@ -73,6 +75,7 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
     let items = head.uri.path().contains("/docs");
     if items {
         host.sends.fetch_add(1, Ordering::SeqCst);
+        host.watch.arrived(query).await;
     }
     let write = items && head.method != "GET" && !query;
     let fault = if write { host.faults.lock().unwrap().pop_front() } else { None };
@@ -103,6 +106,7 @@ pub(super) struct Account {
     faults: Faults,
     sends: Arc<AtomicU32>,
     signed: Signed,
+    pub(super) watch: Arc<Watch>,
 }
 
 pub(super) const DATABASE: &str = "openjibo";
@@ -133,14 +137,15 @@ impl Account {
         let emulator = Arc::new(InMemoryEmulatorHttpClient::try_new(config).unwrap());
         let endpoint = bound[0].1.to_string();
         let (faults, sends, signed) = (Faults::default(), Arc::default(), Signed::default());
+        let watch = Arc::<Watch>::default();
         for (listener, base) in bound {
             let emulator = Arc::clone(&emulator);
-            let host =
-                Host { base, emulator, faults: faults.clone(), sends: Arc::clone(&sends), signed: signed.clone() };
+            let (sends, watch) = (Arc::clone(&sends), Arc::clone(&watch));
+            let host = Host { base, emulator, faults: faults.clone(), sends, signed: signed.clone(), watch };
             let app = axum::Router::new().fallback(answer).with_state(Arc::new(host));
             tokio::spawn(async move { axum::serve(listener, app).await });
         }
-        let account = Self { endpoint, faults, sends, signed };
+        let account = Self { endpoint, faults, sends, signed, watch };
         let client = account.client(names[0]).await;
         client.create_database(DATABASE, None).await.unwrap();
         account.container(CONTAINER, "/pk", true).await;
