@@ -1,6 +1,8 @@
 //! The backend against the SDK's emulator.
 
+mod bodies;
 mod commits;
+mod environment;
 mod harness;
 mod loads;
 mod lost_answers;
