@@ -24,4 +24,6 @@ pub use config::{AzureConfig, AzureConfigBuilder, ConfigError, ConfigProblem};
 pub use provision::provision;
 
 #[cfg(feature = "emulator")]
+pub(crate) use cosmos::runtime as cosmos_runtime;
+#[cfg(feature = "emulator")]
 pub(crate) use names::PARTITION_KEY_PATH;

@@ -14,9 +14,11 @@ pub(crate) const PARTITION_KEY_PATH: &str = "/pk";
 #[cfg(test)]
 pub(crate) const DEFAULT_TTL_SECONDS: i32 = -1;
 
-/// How long a tombstone is kept, in seconds: as long as cursors hold, 30 days. A reader that is further behind needs a snapshot, and two
-/// clocks may differ by less than this before a record's number could repeat.
-pub(crate) const TOMBSTONE_TTL_SECONDS: u32 = CHANGE_RETENTION.as_secs() as u32;
+/// How long a tombstone and the floor of a partition's history are kept, in seconds: as long as cursors hold, 30 days, and an hour. The
+/// service's clock ends them, a caller's clock ends a cursor, up to ten minutes later where two callers' clocks differ by as much as they
+/// may: what a cursor that still holds needs must be there. A reader that is further behind needs a snapshot, and two clocks may differ
+/// by less than this before a record's number could repeat.
+pub(crate) const TOMBSTONE_TTL_SECONDS: u32 = CHANGE_RETENTION.as_secs() as u32 + 3_600;
 
 /// How long what an erasure leaves of a record is kept as evidence, in seconds: twice the longest deadline of a call, so
 /// that every write under way when it was erased has ended.
@@ -63,7 +65,7 @@ mod tests {
     fn a_deployment_is_what_the_design_says() {
         assert_eq!(PARTITION_KEY_PATH, "/pk");
         assert_eq!(DEFAULT_TTL_SECONDS, -1);
-        assert_eq!(TOMBSTONE_TTL_SECONDS, 2_592_000);
+        assert_eq!(TOMBSTONE_TTL_SECONDS, 2_595_600);
         assert_eq!(INDEXING_INCLUDED_PATHS, ["/pk/?"]);
         assert_eq!(INDEXING_EXCLUDED_PATHS, ["/*"]);
         assert_eq!(TABLES, ["memory", "media", "backups"]);

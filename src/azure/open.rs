@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use azure_core::http::{ClientOptions, RetryOptions};
+use azure_data_cosmos::CosmosClientBuilder;
+use azure_data_cosmos::options::BinaryEncodingOptions;
 
 use super::blobs::{AzureBlobs, BlobTuning};
-use super::config::{AzureConfig, ConfigError, CosmosAuth, SharedKeyPolicy, StorageAuth};
-use super::cosmos::{CosmosBackend, CosmosCredential};
+use super::config::{AzureConfig, ConfigError, CosmosAuth, SharedKeyPolicy, StorageAuth, check_environment};
+use super::cosmos::{CosmosBackend, CosmosCredential, binary_encoding, refuses_binary};
 use super::meter::MeterPolicy;
 use super::names;
 use super::tables::FencedTable;
@@ -39,6 +41,8 @@ impl Stores {
 }
 
 async fn open(config: &AzureConfig) -> Result<Stores> {
+    // The SDK reads the process's environment, whatever this configuration was made from.
+    check_environment(|variable| std::env::var(variable).ok())?;
     let tables = tables_client(config)?;
     let table = |name: &str| -> Result<Arc<FencedTable>> {
         let table = tables
@@ -51,8 +55,9 @@ async fn open(config: &AzureConfig) -> Result<Stores> {
     let clock = Arc::new(SystemClock);
     let cx = CallContext::new("open", RandomIds.next_id(), config.open_deadline(), Freshness::Session, clock);
     let identity = async {
-        let cosmos = retried(&cx, || cosmos(config)).await?;
-        cosmos.probe(&cx).await?;
+        let binary = binary_encoding(config).await;
+        let cosmos = retried(&cx, || cosmos(config, &binary)).await?;
+        cosmos.probe(&cx).await.map_err(|error| refuses_binary(config, &binary, error))?;
         Ok::<_, StoreError>(Arc::new(cosmos))
     };
     let work = async {
@@ -64,19 +69,17 @@ async fn open(config: &AzureConfig) -> Result<Stores> {
     Ok(Stores::over(Backends { identity, memory, media, backups, blobs }))
 }
 
-async fn cosmos(config: &AzureConfig) -> Result<CosmosBackend> {
+async fn cosmos(config: &AzureConfig, binary: &BinaryEncodingOptions) -> Result<CosmosBackend> {
     let credential = match config.cosmos_auth() {
         CosmosAuth::Key(key) => CosmosCredential::Key(key.clone()),
         CosmosAuth::Entra => CosmosCredential::Token(config.token_credential()?),
     };
     let (database, container) = (config.cosmos_database(), config.cosmos_container());
     let (endpoint, regions) = (config.cosmos_endpoint().as_str(), config.cosmos_regions());
+    let client = CosmosClientBuilder::new();
     #[cfg(all(feature = "emulator", feature = "conformance"))]
-    if let Some(plan) = config.faults() {
-        let client = super::faults::cosmos_client(plan)?;
-        return CosmosBackend::connect_with(client, endpoint, credential, database, container, regions).await;
-    }
-    CosmosBackend::connect(endpoint, credential, database, container, regions).await
+    let client = config.faults().map_or(Ok(client), super::faults::cosmos_client)?;
+    CosmosBackend::connect(client, binary.clone(), endpoint, credential, database, container, regions).await
 }
 
 pub(super) fn tables_client(config: &AzureConfig) -> Result<TablesClient> {

@@ -5,11 +5,12 @@ use azure_core::http::StatusCode;
 use azure_data_cosmos::models::{ContainerProperties, TimeToLive};
 use azure_data_cosmos::options::Region;
 use azure_data_cosmos::{
-    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosError, CosmosRuntime, RoutingStrategy,
+    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosError, RoutingStrategy,
 };
 
 use super::EmulatorError;
-use crate::azure::PARTITION_KEY_PATH;
+use crate::azure::{PARTITION_KEY_PATH, cosmos_runtime};
+use crate::contract::StoreError;
 
 /// Creates the database and the container with `/pk` and time to live on (`defaultTtl: -1`: an item expires only by its own `ttl`).
 /// Idempotent, also between processes: what exists is accepted if its settings are these.
@@ -67,15 +68,15 @@ pub(crate) async fn cosmos_client(
 ) -> Result<CosmosClient, EmulatorError> {
     let endpoint = loopback(endpoint)?;
     let regions: Vec<Region> = regions.iter().cloned().map(Region::new).collect();
-    let account = AccountReference::with_authentication_key(endpoint, Secret::new(key.to_owned()));
-    let failed =
-        |error: CosmosError| EmulatorError::Provision { action: "open the Cosmos account", detail: detail(&error) };
-    let runtime = CosmosRuntime::builder().build().await.map_err(failed)?;
+    let account = AccountReference::with_authentication_key(endpoint.clone(), Secret::new(key.to_owned()));
+    let failed = |detail: String| EmulatorError::Provision { action: "open the Cosmos account", detail };
+    let runtime = cosmos_runtime(&endpoint, |_| StoreError::unavailable()).await;
+    let runtime = runtime.map_err(|error| failed(error.to_string()))?;
     CosmosClientBuilder::new()
         .with_runtime(runtime)
         .build(account, RoutingStrategy::PreferredRegions(regions))
         .await
-        .map_err(failed)
+        .map_err(|error| failed(detail(&error)))
 }
 
 fn loopback(endpoint: &str) -> Result<AccountEndpoint, EmulatorError> {

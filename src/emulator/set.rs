@@ -169,6 +169,8 @@ fn storage_and_cosmos(cosmos: &str, regions: &str, blob: &str, table: &str) -> B
         ("AZURE_COSMOS_CONTAINER_NAME", CONTAINER.to_owned()),
         ("AZURE_COSMOS_REGION", regions.to_owned()),
         ("AZURE_COSMOS_KEY", cosmos::KEY.to_owned()),
+        // As on the service; unset, each client would ask the account first.
+        ("AZURE_COSMOS_BINARY_ENCODING_ENABLED", "true".to_owned()),
         ("AZURE_STORAGE_ACCOUNT_NAME", account.to_owned()),
         ("AZURE_STORAGE_BLOB_ENDPOINT", blob),
         ("AZURE_STORAGE_TABLE_ENDPOINT", table),

@@ -6,7 +6,7 @@ use super::{
     AzureConfig, ConfigError, Cosmos, CosmosAuth, check_entra, check_secret,
     credential::EntraCredential,
     problems::Problems,
-    rules, storage,
+    rules, sdk, storage,
     vars::{self, Raw},
 };
 use crate::contract::{MAX_DEADLINE, WRITE_DEADLINE};
@@ -88,6 +88,15 @@ impl AzureConfigBuilder {
         self
     }
 
+    /// `AZURE_COSMOS_BINARY_ENCODING_ENABLED`: whether items go to Cosmos DB as binary JSON or as text. Both store the same and
+    /// may be mixed.
+    #[must_use]
+    pub fn with_cosmos_binary_encoding(mut self, enabled: bool) -> Self {
+        let value = if enabled { "true" } else { "false" };
+        self.raw.set(vars::COSMOS_BINARY_ENCODING, value.to_owned());
+        self
+    }
+
     /// Bytes of one block of a large blob, and the size up to which a body is sent in one request: 1 MiB to 100 MiB,
     /// 8 MiB if unset. An upload holds at most `blob_parallelism` + 1 blocks in memory. A download reads ranges of this
     /// size, one after the other, and holds what has arrived of one.
@@ -126,6 +135,7 @@ impl AzureConfigBuilder {
         }
         let allow_keys = rules::switch(vars::ALLOW_KEYS, self.raw.get(vars::ALLOW_KEYS), &mut problems);
         let cosmos = cosmos(&self.raw, allow_keys, &mut problems);
+        sdk::check(&self.raw, &mut problems);
         let (storage, storage_entra) = storage::resolve(&self.raw, allow_keys, &mut problems);
         let needs_entra = storage_entra || self.raw.get(vars::COSMOS_KEY).is_none();
         let entra = EntraCredential::resolve(&self.raw, needs_entra, &mut problems);
@@ -200,5 +210,16 @@ fn cosmos(raw: &Raw, allow_keys: bool, problems: &mut Problems) -> Option<Cosmos
             Some(CosmosAuth::Entra)
         }
     };
-    Some(Cosmos { endpoint: endpoint?, database: database?, container: container?, regions: regions?, auth: auth? })
+    let binary = raw.get(vars::COSMOS_BINARY_ENCODING);
+    let binary = binary.map(|text| rules::sdk_switch(vars::COSMOS_BINARY_ENCODING, text, problems));
+    let endpoint = endpoint?;
+    Some(Cosmos {
+        emulated: rules::may_be_emulated(&endpoint, raw.get(vars::EMULATOR_HOST)),
+        endpoint,
+        database: database?,
+        container: container?,
+        regions: regions?,
+        auth: auth?,
+        binary: binary.flatten(),
+    })
 }

@@ -6,6 +6,7 @@ mod connection_string;
 mod credential;
 mod problems;
 mod rules;
+mod sdk;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,9 @@ use azure_core::{
 pub(crate) use blob_auth::SharedKeyPolicy;
 pub use builder::AzureConfigBuilder;
 pub use problems::{ConfigError, ConfigProblem};
+pub(crate) use rules::is_loopback;
+pub(crate) use sdk::check_environment;
+pub(crate) use vars::COSMOS_BINARY_ENCODING;
 
 use super::token::KeptTokens;
 use credential::EntraCredential;
@@ -46,6 +50,10 @@ use storage::Storage;
 /// | `AZURE_COSMOS_DATABASE_NAME`, `AZURE_COSMOS_CONTAINER_NAME` | required: 1 to 255 characters, none of `/ \ # ?` |
 /// | `AZURE_COSMOS_REGION` | required: **every** region of the account, nearest first, separated by commas |
 /// | `AZURE_COSMOS_KEY` | account key, base64; unset: Entra ID |
+/// | `AZURE_COSMOS_BINARY_ENCODING_ENABLED` | whether items are sent as binary JSON (`true`, `1`, `yes`, `on`) or as text (`false`, `0`, `no`, `off`); unset: binary, but text where an emulator may answer, at loopback or a host named below, and its account lacks `userReplicationPolicy` |
+/// | `AZURE_COSMOS_EMULATOR_HOST` | a host that is an emulator's, beside loopback, names without a dot, `*.docker.internal` and `*.containers.internal`; the SDK reads it too |
+/// | `AZURE_COSMOS_HEDGING_ENABLED_OVERRIDE`, `AZURE_COSMOS_PPCB_ENABLED_OVERRIDE` | of the SDK, above what the store sets: `false`, or they are refused |
+/// | `AZURE_COSMOS_E2E_BACKGROUND_ACCOUNT_REFRESH_INTERVAL_MS` | of the SDK: at most 300000, or it is refused |
 /// | `AZURE_STORAGE_ACCOUNT_NAME` | required unless both endpoints or a connection string are given |
 /// | `AZURE_STORAGE_BLOB_ENDPOINT`, `AZURE_STORAGE_TABLE_ENDPOINT` | unset: the connection string's, else `https://<account>.blob.core.windows.net` and `….table.…`; the only path is an emulator's account name |
 /// | `AZURE_STORAGE_CONNECTION_STRING` | `AccountName`, `AccountKey`, `SharedAccessSignature`, `BlobEndpoint`, `TableEndpoint`, `DefaultEndpointsProtocol`, `EndpointSuffix`, or `UseDevelopmentStorage=true` |
@@ -59,6 +67,9 @@ use storage::Storage;
 ///
 /// * **Precedence**: an explicit endpoint wins over the connection string's, that over one made from the account name.
 ///   Two account names, a key beside a SAS, and two different SAS are contradictions, hence problems.
+/// * **The SDK's own variables**: it reads some fifty more by itself, and `docs/azure-variables.md` lists them. What the store's
+///   promises rest on is set in code and wins over them. The three above that the SDK puts over code are looked for in the
+///   process's environment by [`Stores::azure`](crate::Stores::azure) too, however the configuration was made.
 /// * **Secrets** (keys, SAS) are refused unless the service's host is 127.0.0.0/8, `::1` or `localhost`, or keys are
 ///   allowed. `http://` is for these hosts only, and never with Entra ID.
 /// * **Entra ID** is used by each service without a key or SAS, with one credential for all of them. It is chosen from the
@@ -92,6 +103,10 @@ struct Cosmos {
     container: String,
     regions: Vec<String>,
     auth: CosmosAuth,
+    /// Whether items are sent as binary JSON; unset: the account decides.
+    binary: Option<bool>,
+    /// Whether an emulator may answer at the endpoint.
+    emulated: bool,
 }
 
 /// How Cosmos DB requests are authorized.
@@ -140,6 +155,16 @@ impl AzureConfig {
 
     pub(crate) fn cosmos_auth(&self) -> &CosmosAuth {
         &self.cosmos.auth
+    }
+
+    /// Whether items are sent as binary JSON, where the settings say so.
+    pub(crate) fn cosmos_binary_encoding(&self) -> Option<bool> {
+        self.cosmos.binary
+    }
+
+    /// Whether an emulator may answer at the Cosmos DB endpoint, by its host.
+    pub(crate) fn cosmos_may_be_emulated(&self) -> bool {
+        self.cosmos.emulated
     }
 
     /// The storage account, where the settings name it; always with [`StorageAuth::SharedKey`].
@@ -262,6 +287,7 @@ impl fmt::Debug for AzureConfig {
             .field("cosmos_container", &self.cosmos.container)
             .field("cosmos_regions", &self.cosmos.regions)
             .field("cosmos_auth", &cosmos_auth)
+            .field("cosmos_binary_encoding", &self.cosmos.binary)
             .field("storage_account", &self.storage.account)
             .field("blob_endpoint", &self.storage.blob_endpoint.as_str())
             .field("table_endpoint", &self.storage.table_endpoint.as_str())

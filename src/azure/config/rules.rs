@@ -8,12 +8,25 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::problems::Problems;
 
 /// Whether the endpoint's host is this machine: 127.0.0.0/8, `::1` or `localhost`.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else {
         return false;
     };
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|a| a.is_loopback())
+}
+
+/// Whether an emulator may answer at the endpoint: on this machine, at the host that the SDK takes for one, or in a container's
+/// network. A container goes by a name without a dot, its host by one that the engine makes up.
+pub(super) fn may_be_emulated(url: &Url, named: Option<&str>) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let engine = [".docker.internal", ".containers.internal"];
+    is_loopback(url)
+        || named.is_some_and(|named| host.eq_ignore_ascii_case(named))
+        || !host.contains(['.', ':'])
+        || engine.iter().any(|suffix| host.to_ascii_lowercase().ends_with(suffix))
 }
 
 /// An endpoint: absolute, `https://` (`http://` on loopback), no user name, query or fragment, trailing slashes cut.
@@ -121,6 +134,15 @@ pub(super) fn switch(variable: &'static str, text: Option<&str>, problems: &mut 
             problems.add(variable, "must be 1 or true, 0 or false");
             false
         }
+    }
+}
+
+/// A switch of the SDK, in its spellings: `1`, `true`, `yes` or `on`, `0`, `false`, `no` or `off`, in any case.
+pub(super) fn sdk_switch(variable: &'static str, text: &str, problems: &mut Problems) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => problems.refuse(variable, "must be true, 1, yes or on, or false, 0, no or off"),
     }
 }
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_data_cosmos::models::TimeToLive;
-use azure_data_cosmos::options::Region;
+use azure_data_cosmos::options::{BinaryEncodingOptions, Region};
 use azure_data_cosmos::{
-    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosError, CosmosRuntime, RoutingStrategy,
+    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosError, RoutingStrategy,
 };
 use serde_json::json;
 
 use super::CosmosBackend;
 use super::errors::Failure;
+use super::pinned;
 use crate::azure::names::PARTITION_KEY_PATH;
 use crate::backend::CallContext;
 use crate::contract::{ErrorKind, StoreError};
@@ -52,28 +53,15 @@ fn refused(error: &CosmosError) -> StoreError {
 
 impl CosmosBackend {
     /// Connects to an existing container and checks that it fits: partition key path `/pk`, default time to live -1.
-    /// `regions` are all regions of the account, nearest first. Creates nothing.
+    /// `regions` are all regions of the account, nearest first. `client` may have rules of a test's. Creates nothing.
     ///
     /// # Errors
     /// `Invalid`, naming the setting, when it is malformed, or names nothing that exists, or names a container with
     /// other properties; `Denied` when the credential is refused; `Unavailable` or `Timeout` when the account can't be
     /// reached within 30 s.
     pub(crate) async fn connect(
-        endpoint: &str,
-        credential: CosmosCredential,
-        database: &str,
-        container: &str,
-        regions: &[String],
-    ) -> Result<Self, StoreError> {
-        Self::connect_with(CosmosClientBuilder::new(), endpoint, credential, database, container, regions).await
-    }
-
-    /// [`connect`](Self::connect) with the other settings of this client.
-    ///
-    /// # Errors
-    /// Those of [`connect`](Self::connect).
-    pub(crate) async fn connect_with(
         client: CosmosClientBuilder,
+        bodies: BinaryEncodingOptions,
         endpoint: &str,
         credential: CosmosCredential,
         database: &str,
@@ -84,14 +72,18 @@ impl CosmosBackend {
         let malformed = || StoreError::invalid(ENDPOINT, "it is not an account endpoint");
         let endpoint: AccountEndpoint = endpoint.parse().map_err(|_| malformed())?;
         let account = match credential {
-            CosmosCredential::Key(key) => AccountReference::with_authentication_key(endpoint, key),
-            CosmosCredential::Token(token) => AccountReference::with_credential(endpoint, token),
+            CosmosCredential::Key(key) => AccountReference::with_authentication_key(endpoint.clone(), key),
+            CosmosCredential::Token(token) => AccountReference::with_credential(endpoint.clone(), token),
         };
         let open = async {
-            // The SDK's shared runtime would keep connections that die with the tokio runtime that first used it.
-            let runtime = CosmosRuntime::builder().build().await.map_err(|error| refused(&error))?;
+            let failover = pinned::failover().map_err(|error| refused(&error))?;
             let routing = RoutingStrategy::ProximityTo(Region::new(nearest.clone()));
-            let client = client.with_runtime(runtime).build(account, routing).await;
+            let client = client
+                .with_runtime(pinned::runtime(&endpoint, refused).await?)
+                .with_binary_encoding_options(bodies)
+                .with_default_operation_options(pinned::operation())
+                .with_partition_failover_options(failover);
+            let client = client.build(account, routing).await;
             let client = client.map_err(|error| match refused(&error) {
                 refused if matches!(refused.kind(), ErrorKind::Invalid { .. }) => malformed(),
                 refused => refused,

@@ -173,6 +173,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::backend::CHANGE_RETENTION;
     use crate::contract::ErrorKind;
 
     fn envelope() -> Envelope {
@@ -227,12 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_holds_no_value_and_lives_thirty_days() {
+    fn a_tombstone_holds_no_value_and_outlives_every_cursor() {
+        // Guards: a tombstone ended with a cursor's 30 days by another clock, and a follower whose clock was behind missed it.
         let doc = stored(&Envelope { tombstone: true, ..envelope() });
         for name in ["value", "key", "type", "expiry"] {
             assert!(doc.get(name).is_none(), "{name}");
         }
-        assert_eq!(doc["ttl"], 2_592_000);
+        let lives = doc["ttl"].as_u64().unwrap();
+        assert_eq!(lives, CHANGE_RETENTION.as_secs() + 3_600);
         assert!(decode(doc).unwrap().envelope.tombstone);
     }
 

@@ -3,12 +3,14 @@
 //! One container; the partition key is `/pk`, an item's `id` is the record's key. Nothing is ever created here but
 //! items: database and container belong to the deployment.
 
+mod bodies;
 mod commit;
 mod connect;
 pub(crate) mod document;
 mod erase;
 mod errors;
 mod history;
+mod pinned;
 mod plan;
 mod position;
 pub(crate) mod queries;
@@ -24,7 +26,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_data_cosmos::ContainerClient;
 
+pub(crate) use bodies::{binary_encoding, refuses_binary};
 pub(crate) use connect::CosmosCredential;
+#[cfg(feature = "emulator")]
+pub(crate) use pinned::runtime;
 
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{

@@ -12,12 +12,16 @@ use super::errors::Failure;
 use super::queries;
 use super::requests::Pages;
 use crate::backend::{CallContext, KeyRange, Record, RecordBackend, ScanPage, retried};
-use crate::contract::StoreError;
+use crate::contract::{MAX_DEADLINE, StoreError};
 
 /// A page of a scan ends after this many requests, though it be empty: a range may be full of tombstones.
 const REQUESTS_PER_PAGE: usize = 8;
 /// How often a load of more than one page is read again before it is given up.
 const LOAD_TRIES: usize = 3;
+/// The longest time of a load by the wall clock: half of the shortest life of a trace, [`ERASED_TTL_SECONDS`].
+///
+/// [`ERASED_TTL_SECONDS`]: crate::azure::names::ERASED_TTL_SECONDS
+const LONGEST_MICROS: i64 = MAX_DEADLINE.as_micros() as i64;
 
 impl CosmosBackend {
     /// The record or tombstone at a key.
@@ -117,48 +121,95 @@ impl CosmosBackend {
         }
     }
 
-    /// Two successive collects that agree are the state at the instant between them, since a tag never comes back. The
-    /// answer to one request is of one instant anyway.
+    /// The records of a range at one instant.
     pub(super) async fn load_range(
         &self,
         cx: &CallContext,
         partition: &str,
         range: &KeyRange,
     ) -> Result<Vec<Record>, StoreError> {
-        let (mut records, requests) = retried(cx, || self.collect(cx, partition, range)).await?;
-        if requests <= 1 {
-            return Ok(records);
+        self.load_in_pages(cx, partition, range, self.limits().page).await
+    }
+
+    /// The answer to one request is of one instant. Two successive collects that agree, tombstones included, are the state at
+    /// the instant between them: a tag never comes back, so what is in both has not changed between its two reads, and what is
+    /// in neither was not there.
+    ///
+    /// That last step rests on traces. What comes and goes between two reads leaves a tombstone, which lives for 30 days, or for
+    /// ten minutes where it was erased; so a load may not last longer than a call, by either clock: while a host is suspended
+    /// the deadline's clock stands still, and expiry goes on. A tombstone that expires between two collects was in the first
+    /// one, and only makes them disagree. A record whose own expiry is shorter than the load leaves no trace of itself: it may
+    /// be missing at an instant at which it was there, as it will be for good a moment later.
+    pub(super) async fn load_in_pages(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        page: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let began = cx.now().as_micros();
+        let first = retried(cx, || self.collect(cx, partition, range, page)).await?;
+        if first.requests <= 1 {
+            return Ok(live(first.records));
         }
+        let mut seen = marks(first.records);
         for _ in 0..LOAD_TRIES {
-            let (again, requests) = retried(cx, || self.collect(cx, partition, range)).await?;
-            let agree = again.len() == records.len()
-                && again.iter().zip(&records).all(|(new, old)| new.key == old.key && new.tag == old.tag);
-            if agree || requests <= 1 {
-                return Ok(again);
+            let again = retried(cx, || self.collect(cx, partition, range, page)).await?;
+            if again.requests <= 1 {
+                return Ok(live(again.records));
             }
-            records = again;
+            if cx.now().as_micros().saturating_sub(began) > LONGEST_MICROS {
+                return Err(StoreError::timeout());
+            }
+            let same = |(now, then): (&Record, &Mark)| now.key == then.key && now.tag == then.tag;
+            if again.records.len() == seen.len() && again.records.iter().zip(&seen).all(same) {
+                return Ok(live(again.records));
+            }
+            seen = marks(again.records);
         }
         Err(StoreError::contended())
     }
 
-    /// The live records of a range, and the number of requests that it took.
+    /// Every record and tombstone of a range, page after page.
     async fn collect(
         &self,
         cx: &CallContext,
         partition: &str,
         range: &KeyRange,
-    ) -> Result<(Vec<Record>, usize), StoreError> {
-        let pages = self.range(cx, partition, range, self.limits().page).await;
+        page: usize,
+    ) -> Result<Collected, StoreError> {
+        let pages = self.range(cx, partition, range, page).await;
         let mut pages = pages.map_err(|failure| failure.error())?;
         let (mut records, mut requests) = (Vec::new(), 0);
         while let Some(documents) = pages.next(cx).await.map_err(|failure| failure.error())? {
             requests += 1;
             for document in documents {
-                records.extend(listed(document)?.filter(|record| !record.envelope.tombstone));
+                records.extend(listed(document)?);
             }
         }
-        Ok((records, requests))
+        Ok(Collected { records, requests })
     }
+}
+
+/// What one collect has found, tombstones included, and the number of requests that it took.
+struct Collected {
+    records: Vec<Record>,
+    requests: usize,
+}
+
+/// What is kept of the collect that the next one is compared with.
+struct Mark {
+    key: String,
+    tag: String,
+}
+
+fn marks(records: Vec<Record>) -> Vec<Mark> {
+    records.into_iter().map(|record| Mark { key: record.key, tag: record.tag }).collect()
+}
+
+fn live(mut records: Vec<Record>) -> Vec<Record> {
+    records.retain(|record| !record.envelope.tombstone);
+    records
 }
 
 /// The record or tombstone of a document in a range; `None` for what belongs to the backend itself.

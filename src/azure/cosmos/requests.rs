@@ -18,7 +18,6 @@ use azure_data_cosmos::models::{BatchResponse, ChangeFeedItem, ItemResponse};
 use azure_data_cosmos::options::{
     BatchOptions, ChangeFeedOptions, ChangeFeedStartFrom, EndToEndOperationLatencyPolicy, FeedOptions, ItemReadOptions,
     ItemWriteOptions, MaxItemCountHint, OperationOptions, Precondition, QueryOptions, ReadConsistencyStrategy, Region,
-    ThrottlingRetryOptionsBuilder,
 };
 use azure_data_cosmos::{ContainerClient, CosmosError, FeedScope, Query, TransactionalBatch};
 use futures::StreamExt;
@@ -29,6 +28,7 @@ use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
 use super::errors::{Failure, sends};
+use super::pinned;
 use crate::backend::{CallContext, Cost, json_bytes, try_until};
 use crate::contract::{Freshness, Service};
 
@@ -74,20 +74,13 @@ async fn read<T: Answered>(
     counted(cx, kind, bytes, try_until(cx.deadline()), request).await
 }
 
-/// Options of every request: a 429 is not sent again by the SDK.
-fn unthrottled() -> OperationOptions {
-    let mut options = OperationOptions::default();
-    options.throttling_retry_options = Some(ThrottlingRetryOptionsBuilder::new().with_max_retry_count(0).build());
-    options
-}
-
 /// Options of a write that is awaited until then, and until when it is awaited at the most. The SDK's own time limit
 /// comes first, so that it can say whether anything it sent may have been executed; it takes none under a second.
 fn writing(until: Instant) -> (OperationOptions, Instant) {
     const LEAST: Duration = Duration::from_secs(1);
     const GRACE: Duration = Duration::from_millis(100);
     let left = until.saturating_duration_since(Instant::now());
-    let mut options = unthrottled();
+    let mut options = pinned::operation();
     options.end_to_end_latency_policy = Some(EndToEndOperationLatencyPolicy::new(left));
     // What was a second away when `until` was chosen is a little less by now.
     (options, if left + GRACE >= LEAST { until + GRACE } else { until })
@@ -163,15 +156,15 @@ impl Requests {
     /// How a call reads.
     ///
     /// `LatestCommitted` is a quorum read of one region. With several regions a latest read excludes them all, which
-    /// the SDK answers from the current write region, and must not be hedged to another.
+    /// the SDK answers from the current write region. It is never hedged to another.
     fn reading(&self, cx: &CallContext) -> OperationOptions {
-        let mut options = unthrottled();
+        let mut options = pinned::operation();
         match cx.freshness() {
             Freshness::Session => options.read_consistency_strategy = Some(ReadConsistencyStrategy::Session),
             Freshness::Latest => {
                 options.read_consistency_strategy = Some(ReadConsistencyStrategy::LatestCommitted);
+                options.hedging_enabled = Some(false);
                 if self.regions.len() > 1 {
-                    options.hedging_enabled = Some(false);
                     options.excluded_regions = Some(self.regions.iter().cloned().collect());
                 }
             }

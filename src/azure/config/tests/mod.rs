@@ -3,6 +3,7 @@
 mod credential;
 mod endpoints;
 mod infra;
+mod sdk;
 mod secrets;
 mod storage;
 
@@ -243,6 +244,7 @@ fn setters_and_variables_say_the_same() {
         .with_tenant_id(GUID)
         .with_client_secret("s")
         .with_federated_token_file("/f")
+        .with_cosmos_binary_encoding(false)
         .with_prefix("abc")
         .with_allow_keys(true);
     let read = good(
@@ -251,6 +253,7 @@ fn setters_and_variables_say_the_same() {
             ("AZURE_STORAGE_CONNECTION_STRING", ""),
             ("AZURE_STORAGE_ACCOUNT_NAME", "acc"),
             ("AZURE_STORAGE_SAS_TOKEN", SAS),
+            ("AZURE_COSMOS_BINARY_ENCODING_ENABLED", "no"),
             ("OPENJIBO_STORE_PREFIX", "abc"),
             ("OPENJIBO_ALLOW_KEYS", "true"),
         ],

@@ -12,19 +12,18 @@ use axum::response::{IntoResponse, Response};
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::http::headers::{HeaderName, HeaderValue};
 use azure_core::http::{Request, Url};
-use azure_data_cosmos::options::Region;
-use azure_data_cosmos::{
-    AccountReference, ContainerClient, CosmosClient, CosmosClientBuilder, CosmosRuntime, RoutingStrategy,
-};
+use azure_data_cosmos::options::{BinaryEncodingOptions, Region};
+use azure_data_cosmos::{AccountReference, ContainerClient, CosmosClient, CosmosClientBuilder, RoutingStrategy};
 use azure_data_cosmos_driver::in_memory_emulator::{
     ConsistencyLevel, InMemoryEmulatorHttpClient, ReplicationConfig, VirtualAccountConfig, VirtualRegion,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::azure::cosmos::{CosmosBackend, CosmosCredential};
+use super::watch::Watch;
+use crate::azure::cosmos::{CosmosBackend, CosmosCredential, pinned};
 use crate::backend::{CallContext, Commit, Draft, KeyRange, Operation, Owner, Precondition, RecordBackend, Written};
-use crate::contract::{Clock, Freshness, RequestCount, Result, SystemClock, Timestamp, Witness};
+use crate::contract::{Clock, Freshness, RequestCount, Result, StoreError, SystemClock, Timestamp, Witness};
 
 /// The published key of Microsoft's own emulator.
 pub(super) const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
@@ -52,6 +51,7 @@ struct Host {
     faults: Faults,
     sends: Arc<AtomicU32>,
     signed: Signed,
+    watch: Arc<Watch>,
 }
 
 async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) -> Response {
@@ -66,13 +66,18 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
     }
     let signature = head.headers.get("authorization").map_or("", |value| value.to_str().unwrap());
     *host.signed.lock().unwrap().entry(signature.chars().take(40).collect()).or_default() += 1;
-    forwarded.set_body(to_bytes(body, usize::MAX).await.unwrap());
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    forwarded.set_body(body.clone());
     let query = ["x-ms-documentdb-isquery", "x-ms-documentdb-query", "x-ms-cosmos-is-query-plan-request"]
         .iter()
         .any(|name| head.headers.contains_key(*name));
     let items = head.uri.path().contains("/docs");
     if items {
         host.sends.fetch_add(1, Ordering::SeqCst);
+        host.watch.arrived(&head, &body, query).await;
+        if let Some(refusal) = host.watch.refuses(&body) {
+            return refusal;
+        }
     }
     let write = items && head.method != "GET" && !query;
     let fault = if write { host.faults.lock().unwrap().pop_front() } else { None };
@@ -88,9 +93,10 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
         _ => {}
     }
     let (status, headers, body) = response.deconstruct();
-    let mut answer = Response::new(Body::from(body.collect().await.unwrap()));
+    let body = host.watch.described(head.uri.path(), body.collect().await.unwrap());
+    let mut answer = Response::new(Body::from(body));
     *answer.status_mut() = StatusCode::from_u16(status.into()).unwrap();
-    for (name, value) in headers.iter() {
+    for (name, value) in headers.iter().filter(|(name, _)| name.as_str() != "content-length") {
         let name: axum::http::HeaderName = name.as_str().parse().unwrap();
         answer.headers_mut().insert(name, value.as_str().parse().unwrap());
     }
@@ -103,6 +109,7 @@ pub(super) struct Account {
     faults: Faults,
     sends: Arc<AtomicU32>,
     signed: Signed,
+    pub(super) watch: Arc<Watch>,
 }
 
 pub(super) const DATABASE: &str = "openjibo";
@@ -133,14 +140,15 @@ impl Account {
         let emulator = Arc::new(InMemoryEmulatorHttpClient::try_new(config).unwrap());
         let endpoint = bound[0].1.to_string();
         let (faults, sends, signed) = (Faults::default(), Arc::default(), Signed::default());
+        let watch = Arc::<Watch>::default();
         for (listener, base) in bound {
             let emulator = Arc::clone(&emulator);
-            let host =
-                Host { base, emulator, faults: faults.clone(), sends: Arc::clone(&sends), signed: signed.clone() };
+            let (sends, watch) = (Arc::clone(&sends), Arc::clone(&watch));
+            let host = Host { base, emulator, faults: faults.clone(), sends, signed: signed.clone(), watch };
             let app = axum::Router::new().fallback(answer).with_state(Arc::new(host));
             tokio::spawn(async move { axum::serve(listener, app).await });
         }
-        let account = Self { endpoint, faults, sends, signed };
+        let account = Self { endpoint, faults, sends, signed, watch };
         let client = account.client(names[0]).await;
         client.create_database(DATABASE, None).await.unwrap();
         account.container(CONTAINER, "/pk", true).await;
@@ -156,8 +164,8 @@ impl Account {
     }
 
     async fn client(&self, region: &'static str) -> CosmosClient {
-        let runtime = CosmosRuntime::builder().build().await.unwrap();
         let endpoint = self.endpoint.parse().unwrap();
+        let runtime = pinned::runtime(&endpoint, |_| StoreError::unavailable()).await.unwrap();
         CosmosClientBuilder::new()
             .with_runtime(runtime)
             .build(
@@ -179,14 +187,28 @@ impl Account {
 
     pub(super) async fn connect(&self, regions: &[&str], database: &str, container: &str) -> Result<CosmosBackend> {
         let regions: Vec<String> = regions.iter().map(|name| (*name).to_owned()).collect();
-        let credential = CosmosCredential::Key(Secret::from(KEY));
-        CosmosBackend::connect(&self.endpoint, credential, database, container, &regions).await
+        let (client, binary) = (CosmosClientBuilder::new(), BinaryEncodingOptions::new());
+        CosmosBackend::connect(client, binary, &self.endpoint, key(), database, container, &regions).await
+    }
+
+    /// A backend that sends binary bodies or text.
+    pub(super) async fn backend_of(&self, binary: bool) -> CosmosBackend {
+        let (client, regions) = (CosmosClientBuilder::new(), [EAST.to_owned()]);
+        let bodies = BinaryEncodingOptions::new().with_enabled(binary);
+        let connected = CosmosBackend::connect(client, bodies, &self.endpoint, key(), DATABASE, CONTAINER, &regions);
+        connected.await.unwrap()
+    }
+
+    /// The account's address.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// A backend that is authorized by tokens.
     pub(super) async fn connect_as(&self, tokens: Arc<dyn TokenCredential>) -> Result<CosmosBackend> {
         let (credential, regions) = (CosmosCredential::Token(tokens), [EAST.to_owned()]);
-        CosmosBackend::connect(&self.endpoint, credential, DATABASE, CONTAINER, &regions).await
+        let (client, binary) = (CosmosClientBuilder::new(), BinaryEncodingOptions::new());
+        CosmosBackend::connect(client, binary, &self.endpoint, credential, DATABASE, CONTAINER, &regions).await
     }
 
     /// What signed the requests since the last time that this was asked.
@@ -208,6 +230,10 @@ impl Account {
     pub(super) fn sends(&self) -> u32 {
         self.sends.load(Ordering::SeqCst)
     }
+}
+
+fn key() -> CosmosCredential {
+    CosmosCredential::Key(Secret::from(KEY))
 }
 
 pub(super) fn call() -> CallContext {

@@ -1,8 +1,11 @@
 //! The backend against the SDK's emulator.
 
+mod bodies;
 mod commits;
+mod environment;
 mod harness;
 mod history;
+mod loads;
 mod lost_answers;
 mod outcomes;
 mod reads;
@@ -10,3 +13,4 @@ mod revisions;
 mod rules;
 mod throttling;
 mod tokens;
+mod watch;
