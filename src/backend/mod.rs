@@ -51,6 +51,22 @@ pub struct ScanPage {
     pub next: Option<String>,
 }
 
+/// One page of the keys of a range, in their order.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPage {
+    /// Keys of live records; maybe none although there are more.
+    pub keys: Vec<String>,
+    /// The key to go on after; `None` at the end of the range.
+    pub next: Option<String>,
+}
+
+// Keys are personal data.
+impl fmt::Debug for KeyPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPage").field("keys", &self.keys.len()).finish_non_exhaustive()
+    }
+}
+
 /// One page of a list of partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionPage {
@@ -94,6 +110,21 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError>;
+
+    /// The keys that [`scan`](Self::scan) would find, without the records: for who counts them, or looks whether one is there.
+    ///
+    /// Unless a backend has something cheaper, this is the scan.
+    async fn keys(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<KeyPage, StoreError> {
+        let ScanPage { records, next } = self.scan(cx, partition, range, after, limit).await?;
+        Ok(KeyPage { keys: records.into_iter().map(|record| record.key).collect(), next })
+    }
 
     /// All records of a key range at one instant, in key order.
     ///
