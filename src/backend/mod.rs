@@ -10,6 +10,7 @@ mod commit;
 mod context;
 mod delivery;
 mod envelope;
+mod hashing;
 mod hex;
 mod jitter;
 #[cfg(test)]
@@ -33,6 +34,9 @@ pub use context::{CallContext, OpId, PendingWrite};
 pub use delivery::{Delivered, Delivery, Evidence, Proof, Reply, deliver};
 pub(crate) use envelope::check_schema;
 pub use envelope::{Before, Draft, Envelope, Owner, Record, Stamp, next_number};
+pub(crate) use hashing::Turns;
+#[cfg(test)]
+pub(crate) use hashing::{HASHED_AT_ONCE, polls};
 pub(crate) use hex::{hex, record_name};
 pub(crate) use jitter::jitter;
 pub use keys::KeyRange;
