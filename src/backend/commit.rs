@@ -22,7 +22,11 @@ pub enum Precondition {
     /// the witness; one that sends the tag alone takes the rest on trust, within the bounds of [`Witness::check`].
     Exact(Box<Witness>),
     /// Something, whatever it is (`If-Match: *`). Only beside an `Exact` in the same commit: for rows that change only
-    /// together with that record, and whose schema version rises only with it. The creation time starts anew.
+    /// together with that record, and whose schema version rises only with it.
+    ///
+    /// A put keeps nothing of what it replaces but the key: the creation time is the commit's, the expiry is the draft's. The
+    /// op ids end with the commit's; what is before it is the backend's own affair: a backend that finds out by op ids what
+    /// became of a write keeps the earlier ones, one that has not read the record can't.
     Present,
 }
 

@@ -10,6 +10,7 @@ mod commit;
 mod context;
 mod delivery;
 mod envelope;
+mod hashing;
 mod hex;
 mod jitter;
 #[cfg(test)]
@@ -34,6 +35,9 @@ pub use context::{CallContext, OpId, PendingWrite};
 pub use delivery::{Delivered, Delivery, Evidence, Proof, Reply, deliver};
 pub(crate) use envelope::check_schema;
 pub use envelope::{Before, Draft, Envelope, Owner, Record, Stamp, next_number};
+pub(crate) use hashing::Turns;
+#[cfg(test)]
+pub(crate) use hashing::{HASHED_AT_ONCE, polls};
 pub(crate) use hex::{hex, record_name};
 pub(crate) use jitter::jitter;
 pub use keys::KeyRange;
@@ -50,6 +54,22 @@ pub struct ScanPage {
     pub records: Vec<Record>,
     /// The key to go on after; `None` at the end of the range.
     pub next: Option<String>,
+}
+
+/// One page of the keys of a range, in their order.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPage {
+    /// Keys of live records; maybe none although there are more.
+    pub keys: Vec<String>,
+    /// The key to go on after; `None` at the end of the range.
+    pub next: Option<String>,
+}
+
+// Keys are personal data.
+impl fmt::Debug for KeyPage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPage").field("keys", &self.keys.len()).finish_non_exhaustive()
+    }
 }
 
 /// One page of a list of partitions.
@@ -97,6 +117,21 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError>;
+
+    /// The keys that [`scan`](Self::scan) would find, without the records: for who counts them, or looks whether one is there.
+    ///
+    /// Unless a backend has something cheaper, this is the scan.
+    async fn keys(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<KeyPage, StoreError> {
+        let ScanPage { records, next } = self.scan(cx, partition, range, after, limit).await?;
+        Ok(KeyPage { keys: records.into_iter().map(|record| record.key).collect(), next })
+    }
 
     /// All records of a key range at one instant, in key order.
     ///

@@ -1,12 +1,14 @@
 //! Commits at the port: all or nothing, with the index of what failed.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::Harness;
 use super::raw::{self, Place, delete_of, exact, places, witness};
 use super::support::{Must, World, conflicts, exists, invalid, refused};
-use crate::backend::{Operation, Precondition, Record, Written};
-use crate::contract::{ErrorKind, Result, Witness};
+use crate::backend::{CallContext, Commit, Draft, Operation, Precondition, Record, Written};
+use crate::contract::{Clock as _, ErrorKind, Result, Timestamp, Witness};
 
 /// A commit that must fail at this operation, and leave the partition as it was.
 async fn fails_at(place: &Place<'_>, index: usize, operations: Vec<Operation>) -> crate::contract::StoreError {
@@ -185,6 +187,36 @@ pub async fn present_needs_an_exact_beside_it(h: &dyn Harness) {
         }
         let stale = vec![place.put("record", 3, exact(&record)), place.put("index", 3, Precondition::Present)];
         conflicts::<()>(Err(fails_at(&place, 0, stale).await), place.name);
+    }
+}
+
+/// `Present` puts a new record in the place of what is there: created by this commit, with the draft's expiry, and the
+/// commit's op id as the last.
+pub async fn present_keeps_nothing_of_what_it_replaces(h: &dyn Harness) {
+    let w = World::on_a_clock(h).await;
+    for place in places(&w, &w.a) {
+        let commit = async |cx: CallContext, operations| {
+            let commit = Commit::new(&*place.partition, cx.next_op(), operations);
+            let op = commit.op.short();
+            (place.backend.commit(&cx, commit).await.must(place.name), op)
+        };
+        let day = Timestamp::from_micros(w.clock.now().as_micros() + 24 * 3_600_000_000);
+        let index = Draft { expiry: Some(day), ..place.draft("index", 1) };
+        let index = Operation::Put { draft: index, expect: Precondition::Absent };
+        let (written, _) = commit(w.context(), vec![place.put("record", 1, Precondition::Absent), index]).await;
+        let old = place.get("index").await.must(place.name).envelope;
+        assert_eq!((old.expiry, old.created), (Some(day), witness(&written[1]).created), "{}", place.name);
+
+        w.clock.advance(Duration::from_secs(3_600));
+        let record = place.put("record", 2, exact(&witness(&written[0])));
+        let (written, op) = commit(w.context(), vec![record, place.put("index", 2, Precondition::Present)]).await;
+        let found = place.get("index").await.must(place.name);
+        assert_eq!(found.witness(), witness(&written[1]), "{}", place.name);
+        let new = found.envelope;
+        assert!(new.created > old.created && new.created == new.updated, "{}: created anew", place.name);
+        assert_eq!((new.expiry, new.ops.as_slice().last()), (None, Some(&op)), "{}", place.name);
+        let record = place.get("record").await.must(place.name).envelope;
+        assert_eq!(record.created, old.created, "{}: `Exact` keeps it", place.name);
     }
 }
 

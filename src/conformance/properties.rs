@@ -52,6 +52,7 @@ macro_rules! __conformance_properties {
                 an_empty_tag_matches_nothing,
                 malformed_commits_are_invalid,
                 present_needs_an_exact_beside_it,
+                present_keeps_nothing_of_what_it_replaces,
                 readers_see_whole_commits,
             }
             values {

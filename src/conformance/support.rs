@@ -1,6 +1,7 @@
 //! What every property begins with: fresh ids, two replicas, and checks that say what was expected.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::{Capabilities, Harness, Replicas};
@@ -25,20 +26,32 @@ pub(super) struct World {
     pub(super) robot: DeviceId,
     /// What the household told the robot.
     pub(super) told: MemoryScope,
+    /// The clock of both replicas where the world was made by [`World::on_a_clock`]; else nobody reads it.
+    pub(super) clock: Arc<TestClock>,
     tag: String,
 }
 
 impl World {
     pub(super) async fn of(h: &dyn Harness) -> Self {
-        Self::over(h.replicas().await, h.capabilities())
+        Self::over(h.replicas().await, h.capabilities(), Arc::default())
+    }
+
+    /// The same with both replicas on a clock of the world's own, which moves a millisecond each time it is read and as
+    /// far as the property moves it.
+    pub(super) async fn on_a_clock(h: &dyn Harness) -> Self {
+        let clock = Arc::new(TestClock::default());
+        let Replicas { a, b } = h.replicas().await;
+        let replicas = Replicas { a: a.with_clock(clock.clone()), b: b.with_clock(clock.clone()) };
+        Self::over(replicas, h.capabilities(), clock)
     }
 
     /// Another world on the same replicas.
     pub(super) fn again(&self) -> Self {
-        Self::over(Replicas { a: self.a.clone(), b: self.b_session.clone() }, self.capabilities)
+        let replicas = Replicas { a: self.a.clone(), b: self.b_session.clone() };
+        Self::over(replicas, self.capabilities, self.clock.clone())
     }
 
-    fn over(replicas: Replicas, capabilities: Capabilities) -> Self {
+    fn over(replicas: Replicas, capabilities: Capabilities, clock: Arc<TestClock>) -> Self {
         let tag = format!("{:016x}", random());
         let account = AccountId::new(format!("usr-{tag}")).must("an account id");
         let loop_id = LoopId::new(format!("loop-{tag}")).must("a loop id");
@@ -54,8 +67,14 @@ impl World {
             account,
             home,
             robot,
+            clock,
             tag,
         }
+    }
+
+    /// A context for calling a port directly, on the world's clock.
+    pub(super) fn context(&self) -> CallContext {
+        context_on(self.clock.clone())
     }
 
     /// A text that no other property uses.
@@ -104,13 +123,51 @@ pub(super) fn random() -> u64 {
 
 /// A context for calling a port directly.
 pub(super) fn context() -> CallContext {
-    CallContext::new(
-        "conformance",
-        RandomIds.next_id(),
-        Duration::from_secs(60),
-        Freshness::Latest,
-        Arc::new(SystemClock),
-    )
+    context_on(Arc::new(SystemClock))
+}
+
+/// The same on this clock.
+pub(super) fn context_on(clock: Arc<dyn Clock>) -> CallContext {
+    CallContext::new("conformance", RandomIds.next_id(), Duration::from_secs(60), Freshness::Latest, clock)
+}
+
+/// A clock that moves as far as it is moved, and by a step each time it is read. It begins at the system's present, since
+/// services stamp what they keep themselves.
+#[derive(Debug)]
+pub(super) struct TestClock {
+    micros: AtomicI64,
+    step: AtomicI64,
+}
+
+impl TestClock {
+    /// The step unless it is set: no two reads in one millisecond, which is as fine as the time index of media is.
+    pub(super) const STEP: Duration = Duration::from_millis(1);
+
+    /// Moves it forward.
+    pub(super) fn advance(&self, time: Duration) {
+        self.micros.fetch_add(micros(time), Ordering::SeqCst);
+    }
+
+    /// How far each read moves it from now on; zero stops it.
+    pub(super) fn set_step(&self, step: Duration) {
+        self.step.store(micros(step), Ordering::SeqCst);
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).expect("a time that a property can wait for")
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self { micros: Timestamp::now().as_micros().into(), step: micros(Self::STEP).into() }
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.micros.fetch_add(self.step.load(Ordering::SeqCst), Ordering::SeqCst))
+    }
 }
 
 /// A clock that stands still.

@@ -15,7 +15,8 @@ use super::queue::Alone;
 use super::read::{Wanted, changes_of};
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyRange, Operation, PartitionPage,
+    CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyPage, KeyRange, Operation,
+    PartitionPage,
     Record, RecordBackend, RecordLimits, ScanPage, Written,
 };
 use crate::contract::{Service, StoreError, Timestamp};
@@ -148,6 +149,29 @@ impl RecordBackend for JournalRecords {
         let records = self.read(page).await?;
         let next = records.last().filter(|_| more).map(|last| last.key.clone());
         Ok(ScanPage { records, next })
+    }
+
+    /// From the index alone: nothing is read from the disk.
+    async fn keys(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<KeyPage, StoreError> {
+        check_partition(partition)?;
+        check_range(range)?;
+        Self::count(cx, "query", Cost::one());
+        let limit = limit.clamp(1, self.limits.page);
+        let now = cx.now();
+        let found = self.want((partition, now), |partition, _| {
+            let mut behind = keys_behind(partition, range, after, now);
+            let keys: Vec<String> = behind.by_ref().take(limit).map(str::to_owned).collect();
+            let next = keys.last().filter(|_| behind.next().is_some()).cloned();
+            KeyPage { keys, next }
+        });
+        Ok(found.unwrap_or(KeyPage { keys: Vec::new(), next: None }))
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {

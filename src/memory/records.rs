@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyRange, Operation,
+    CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyPage, KeyRange, Operation,
     PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
 };
 use crate::contract::{Service, StoreError, Timestamp, Witness};
@@ -157,6 +157,27 @@ impl RecordBackend for MemoryRecords {
         let records: Vec<Record> = rows.by_ref().take(limit).cloned().collect();
         let next = records.last().filter(|_| rows.next().is_some()).map(|last| last.key.clone());
         Ok(ScanPage { records, next })
+    }
+
+    async fn keys(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<KeyPage, StoreError> {
+        check_partition(partition)?;
+        check_range(range)?;
+        Self::count(cx, "query");
+        let limit = limit.clamp(1, self.limits.page);
+        let state = self.state();
+        let now = cx.now();
+        let rows = state.partitions.get(partition).into_iter().flat_map(|found| found.behind(range, after, now));
+        let mut rows = rows.map(|record| &record.key);
+        let keys: Vec<String> = rows.by_ref().take(limit).cloned().collect();
+        let next = keys.last().filter(|_| rows.next().is_some()).cloned();
+        Ok(KeyPage { keys, next })
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {

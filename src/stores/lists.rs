@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Stores;
 use super::facts::{LISTS, SEPARATOR, found_place, place};
 use super::once::{Done, Earlier, Once, Progress};
-use super::record::{self, RecordValue, Rounds, folded_key};
+use super::record::{self, Place, RecordValue, Rounds, folded_key};
 use crate::backend::{CallContext, KeyRange, Operation, Precondition, Record, check_schema, keys};
 use crate::contract::{
     Added, ErrorKind, Expect, ListItem, MAX_LIST_ITEMS, MemoryScope, Outcome, Result, StoreError, Stored,
@@ -56,6 +56,17 @@ fn list_range(scope: &MemoryScope, list: &str) -> KeyRange {
     KeyRange::below(&keys::fact_key(&keys::memory_prefix(scope), LISTS, &[list]))
 }
 
+/// The items of a list, as far as they are counted.
+#[derive(Default)]
+struct Counted {
+    count: usize,
+    /// Whether the item asked for was among them.
+    seen: bool,
+    /// Where to go on.
+    after: Option<String>,
+    ended: bool,
+}
+
 impl Stores {
     async fn list_records(&self, cx: &CallContext, scope: &MemoryScope, range: &KeyRange) -> Result<Vec<Record>> {
         let partition = keys::household_partition(&scope.loop_scope());
@@ -90,18 +101,25 @@ impl Stores {
         }
         let (list, key) = (folded_key("list", list)?, folded_key("item", item)?);
         let place = place(scope, LISTS, &[&list, &key]);
-        let records = self.list_records(cx, scope, &list_range(scope, &list)).await?;
+        let range = list_range(scope, &list);
         let value = ItemValue { list, text: item.trim().to_owned(), index: 0 };
         let once = Once::new(self.memory_backend(), cx, &place, &value.text)?;
-        let found = records.iter().find(|record| record.key == place.key);
-        if found.is_some() || records.len() >= MAX_LIST_ITEMS {
+        // One read of keys says what can be said without the records: whether the item may be there, and whether the list is full.
+        let mut items = Counted::default();
+        self.count_items(cx, &place, &range, &mut items, MAX_LIST_ITEMS).await?;
+        let full = items.count >= MAX_LIST_ITEMS;
+        if items.seen || full {
             if let Some(earlier) = once.earlier().await? {
                 return Ok(Added::Added(item_of(once.recall(&place, &earlier, value).await?)));
             }
-            return match found {
-                Some(found) => Ok(Added::Duplicate(item_of(record::decode(&place, found)?))),
-                None => Err(StoreError::limit("list (items)", MAX_LIST_ITEMS as u64, records.len() as u64 + 1)),
-            };
+            // Of a list that is more than full, only a part was looked at.
+            if let Some(found) = record::get::<ItemValue>(self.memory_backend(), cx, &place).await? {
+                return Ok(Added::Duplicate(item_of(found)));
+            }
+            if full {
+                self.count_items(cx, &place, &range, &mut items, usize::MAX).await?;
+                return Err(StoreError::limit("list (items)", MAX_LIST_ITEMS as u64, items.count as u64 + 1));
+            }
         }
         let mut rounds = Rounds::new(cx);
         loop {
@@ -115,6 +133,26 @@ impl Stores {
                 return Ok(Added::Duplicate(item_of(found)));
             }
         }
+    }
+
+    /// Goes on counting the items of a list, until there are this many or no more.
+    async fn count_items(
+        &self,
+        cx: &CallContext,
+        place: &Place,
+        range: &KeyRange,
+        items: &mut Counted,
+        enough: usize,
+    ) -> Result<()> {
+        let backend = self.memory_backend();
+        while !items.ended && items.count < enough {
+            let page = backend.keys(cx, &place.partition, range, items.after.as_deref(), MAX_LIST_ITEMS).await?;
+            items.count += page.keys.len();
+            items.seen |= page.keys.contains(&place.key);
+            items.ended = page.next.is_none();
+            items.after = page.next;
+        }
+        Ok(())
     }
 
     pub(super) async fn remove_item(

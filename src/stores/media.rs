@@ -12,7 +12,7 @@ use super::Stores;
 use super::household::loop_owner;
 use super::record::{self, Place, RecordValue, check_key};
 use crate::backend::{
-    BlobArea, BlobName, CallContext, KeyRange, RecordBackend, check_byte_range, hex, json_bytes, keys,
+    BlobArea, BlobName, CallContext, KeyRange, RecordBackend, Turns, check_byte_range, hex, json_bytes, keys,
 };
 use crate::contract::{
     ByteStream, Expect, LoopScope, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow,
@@ -100,28 +100,29 @@ struct Expected {
 
 /// Passes bytes through, and ends with an error when they are not as many as expected or not those of the record.
 fn verified(body: ByteStream, expected: Expected) -> ByteStream {
-    let state = (body, expected, Sha256::new(), 0_u64, false);
-    futures::stream::unfold(state, |(mut body, expected, mut hash, mut seen, ended)| async move {
+    let state = (body, expected, (Sha256::new(), Turns::default()), 0_u64, false);
+    futures::stream::unfold(state, |(mut body, expected, mut hashing, mut seen, ended)| async move {
         if ended {
             return None;
         }
         match body.next().await {
             Some(Ok(chunk)) => {
                 if expected.sha256.is_some() {
-                    hash.update(&chunk);
+                    let (hash, turns) = &mut hashing;
+                    turns.feed(&chunk, |part| hash.update(part)).await;
                 }
                 seen += chunk.len() as u64;
-                Some((Ok(chunk), (body, expected, hash, seen, false)))
+                Some((Ok(chunk), (body, expected, hashing, seen, false)))
             }
-            Some(Err(error)) => Some((Err(error), (body, expected, hash, seen, true))),
+            Some(Err(error)) => Some((Err(error), (body, expected, hashing, seen, true))),
             None => {
                 let wrong = if seen != expected.length {
                     Some("the payload's length")
                 } else {
-                    let found = hex(&hash.finalize_reset());
+                    let found = hex(&hashing.0.finalize_reset());
                     expected.sha256.as_ref().is_some_and(|sha256| *sha256 != found).then_some("the payload's SHA-256")
                 };
-                wrong.map(|what| (Err(StoreError::integrity(what)), (body, expected, hash, seen, true)))
+                wrong.map(|what| (Err(StoreError::integrity(what)), (body, expected, hashing, seen, true)))
             }
         }
     })

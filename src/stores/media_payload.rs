@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
-use crate::backend::BlobDigest;
+use crate::backend::{BlobDigest, Turns};
 use crate::contract::{MediaBody, Result};
 
 /// A body that can be sent again, or only once.
@@ -36,11 +36,11 @@ pub(super) async fn digest_of(body: MediaBody) -> Result<BlobDigest> {
         MediaBody::Bytes(bytes) => stream::iter([Ok(bytes)]).boxed(),
         MediaBody::Stream(stream) => stream,
     };
-    let (mut length, mut hash) = (0, Sha256::new());
+    let (mut length, mut hash, mut turns) = (0, Sha256::new(), Turns::default());
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
         length += chunk.len() as u64;
-        hash.update(&chunk);
+        turns.feed(&chunk, |part| hash.update(part)).await;
     }
     Ok(BlobDigest { length, sha256: hash.finalize().into() })
 }

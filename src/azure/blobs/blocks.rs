@@ -6,11 +6,8 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::errors::MAX_BLOCKS;
-use crate::backend::BlobDigest;
+use crate::backend::{BlobDigest, Turns};
 use crate::contract::{ByteStream, MediaBody, Outcome, StoreError};
-
-/// Above this many bytes, hashing leaves the runtime's thread: it takes about 4 ms a MiB without hardware support.
-const HASH_INLINE: usize = 256 * 1024;
 
 /// A body as blocks of one size, the last one shorter. Bytes are copied only where a block has several chunks.
 pub(super) struct Blocks {
@@ -100,28 +97,22 @@ pub(super) struct Hashes {
     sha256: Sha256,
     md5: Md5,
     length: u64,
+    turns: Turns,
 }
 
 impl Hashes {
     /// Adds a block, and says the block's own MD5.
-    ///
-    /// # Errors
-    /// `Unavailable` when the runtime is shutting down.
-    pub(super) async fn add(mut self, block: Bytes) -> Result<(Self, [u8; 16]), StoreError> {
-        let inline = block.len() <= HASH_INLINE;
-        let hash = move || {
-            self.sha256.update(&block);
-            self.md5.update(&block);
-            self.length += block.len() as u64;
-            let own = Md5::digest(&block).into();
-            (self, own)
+    pub(super) async fn add(&mut self, block: &[u8]) -> [u8; 16] {
+        let Self { sha256, md5, length, turns } = self;
+        let mut own = Md5::new();
+        let hash = |part: &[u8]| {
+            sha256.update(part);
+            md5.update(part);
+            own.update(part);
         };
-        if inline {
-            return Ok(hash());
-        }
-        tokio::task::spawn_blocking(hash)
-            .await
-            .map_err(|_| StoreError::unavailable().with_cause("hashing was cut short"))
+        turns.feed(block, hash).await;
+        *length += block.len() as u64;
+        own.finalize().into()
     }
 
     /// The MD5 and the digest of everything added.

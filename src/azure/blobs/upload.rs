@@ -37,7 +37,8 @@ pub(super) async fn put(target: &Target, tuning: BlobTuning, body: MediaBody) ->
 
 /// One Put Blob. The service computes the MD5 of what it stored, and it is compared with our own.
 async fn put_whole(target: &Target, body: Bytes) -> Result<BlobDigest, StoreError> {
-    let (hashes, md5) = Hashes::default().add(body.clone()).await?;
+    let mut hashes = Hashes::default();
+    let md5 = hashes.add(&body).await;
     let (_, digest) = hashes.finish();
     let content = Content { length: digest.length, md5 };
     let send = |method_options| {
@@ -93,8 +94,7 @@ async fn put_blocks(
         let Some(block) = block else {
             return Ok(Some((Step::Done { hashes: staging.hashes, ids: staging.ids }, None)));
         };
-        let (hashes, md5) = staging.hashes.add(block.clone()).await?;
-        staging.hashes = hashes;
+        let md5 = staging.hashes.add(&block).await;
         let id = block_id(&prefix, staging.ids.len());
         staging.ids.push(id.clone());
         Ok::<_, StoreError>(Some((Step::Block { id, block, md5 }, Some(staging))))

@@ -19,6 +19,11 @@ use crate::contract::{Outcome, StoreError};
 
 /// The most lanes, and so known heads, that are kept. Beyond it the half that was idle for longest is dropped.
 const MAX_LANES: usize = 4_096;
+/// The most bytes of known records of one table, as of the last look at them. Beyond it the lanes unused for longest lose theirs,
+/// which costs each record one read.
+const MAX_KNOWN: usize = 16 * 1024 * 1024;
+/// How many calls come before the next look: until then their lanes may pass [`MAX_KNOWN`], each by what one lane may hold.
+const LOOK_EVERY: usize = 64;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -108,7 +113,11 @@ impl Lanes {
             evict(&mut lanes);
         }
         let lane = Arc::clone(lanes.entry(partition.to_owned()).or_default());
-        lane.last_used.store(self.entries.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        let entry = self.entries.fetch_add(1, Ordering::Relaxed);
+        lane.last_used.store(entry, Ordering::Relaxed);
+        if entry % LOOK_EVERY == 0 {
+            let_go(&lanes);
+        }
         lane
     }
 
@@ -130,6 +139,29 @@ fn evict(lanes: &mut HashMap<String, Arc<Lane>>) {
     let middle = ages.len() / 2;
     let (_, &mut median, _) = ages.select_nth_unstable(middle);
     lanes.retain(|_, lane| !idle(lane) || age(lane) > median);
+}
+
+/// Lets records go with heads that are good no more, and those of the lanes unused for longest where all take too much.
+fn let_go(lanes: &HashMap<String, Arc<Lane>>) {
+    let mut holders: Vec<(usize, usize, &Lane)> = Vec::new();
+    for lane in lanes.values() {
+        let held = lock(&lane.known).held();
+        if held > 0 {
+            holders.push((lane.last_used.load(Ordering::Relaxed), held, lane));
+        }
+    }
+    let mut all: usize = holders.iter().map(|(_, held, _)| held).sum();
+    if all <= MAX_KNOWN {
+        return;
+    }
+    holders.sort_unstable_by_key(|(used, ..)| *used);
+    for (_, held, lane) in holders {
+        if all <= MAX_KNOWN / 2 {
+            return;
+        }
+        lock(&lane.known).forget_records();
+        all -= held;
+    }
 }
 
 impl Lane {
@@ -221,8 +253,8 @@ impl Default for Inside {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::azure::tables::committer::MAX_WAITING;
-    use crate::contract::{Freshness, system_clock};
+    use crate::azure::tables::committer::{MAX_KNOWN_BYTES, MAX_WAITING};
+    use crate::contract::{Freshness, Witness, system_clock};
 
     fn call(seconds: u64) -> CallContext {
         CallContext::new("test", [0; 16], Duration::from_secs(seconds), Freshness::Latest, system_clock())
@@ -285,6 +317,45 @@ mod tests {
         drop(turn);
         assert_eq!(lanes.known_tag("a"), None);
         assert_eq!(lanes.known_tag("b"), None);
+    }
+
+    /// What the known records of all lanes take.
+    fn held(lanes: &Lanes) -> usize {
+        lock(&lanes.lanes).values().map(|lane| lock(&lane.known).bytes()).sum()
+    }
+
+    // 4,096 lanes of 128 records each were up to 230 MB a table, and those of a head that was good no more stayed.
+    #[tokio::test(start_paused = true)]
+    async fn known_records_are_bounded_by_bytes_and_go_with_their_head() {
+        let lanes = Lanes::default();
+        let most = MAX_KNOWN + LOOK_EVERY * MAX_KNOWN_BYTES;
+        let mut highest = 0;
+        for n in 0..MAX_LANES {
+            let lane = lanes.lane(&n.to_string());
+            let mut known = lock(&lane.known);
+            *known = Known::read(head());
+            for record in 0..64 {
+                let ops = [1, 2, 3, 4].into_iter().collect();
+                let created = crate::contract::Timestamp::from_micros(0);
+                let state = Witness { tag: "t".repeat(50), number: 1, created, ops, schema_version: 1 };
+                known.learn(&format!("{record:0500}"), Some(state));
+            }
+            drop(known);
+            if n % 32 == 0 {
+                highest = highest.max(held(&lanes));
+            }
+        }
+        println!("known records of {MAX_LANES} lanes: {highest} bytes at most, of {most}");
+        assert!(highest <= most && highest > MAX_KNOWN / 2, "{highest}");
+        let last = MAX_LANES - 1;
+        assert!(lock(&lanes.lane(&last.to_string()).known).bytes() > 0, "the lane used last keeps its records");
+        assert_eq!(lock(&lanes.lane("0").known).bytes(), 0);
+
+        tokio::time::advance(crate::contract::MAX_DEADLINE).await;
+        for _ in 0..LOOK_EVERY {
+            lanes.lane("another");
+        }
+        assert_eq!(held(&lanes), 0);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use super::client::{Query, QueryPage, quote};
 use super::head::HEAD;
 use super::rows;
 use crate::backend::keys::{check_partition, check_range};
-use crate::backend::{CallContext, KeyRange, Record, ScanPage};
+use crate::backend::{CallContext, KeyPage, KeyRange, Record, ScanPage};
 use crate::contract::{StoreError, Timestamp};
 
 /// How often a whole range is read before other writers are said to be in the way.
@@ -82,6 +82,26 @@ impl FencedTable {
         let more = page.continuation.is_some();
         let next = page.entities.last().filter(|_| more).map(|row| row.row_key.clone());
         Ok(ScanPage { records: records(&page, now)?, next })
+    }
+
+    /// See [`RecordBackend::keys`](crate::backend::RecordBackend::keys): the requests of a scan, whose rows are their names alone.
+    pub(super) async fn scan_keys(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<KeyPage, StoreError> {
+        check_partition(partition)?;
+        check_range(range)?;
+        let query = range_query(partition, range, after).with_select(&["RowKey", "Expiry"]);
+        let page = self.first_page(cx, query.with_top(super::rows_of_page(limit))).await?;
+        let next = page.entities.last().filter(|_| page.continuation.is_some()).map(|row| row.row_key.clone());
+        let now = cx.now();
+        let live = |row: &Entity| rows::is_live(&rows::columns(row), now).map(|live| live.then(|| row.row_key.clone()));
+        let keys = page.entities.iter().map(live).filter_map(Result::transpose).collect::<Result<_, StoreError>>()?;
+        Ok(KeyPage { keys, next })
     }
 
     /// See [`RecordBackend::load`](crate::backend::RecordBackend::load).

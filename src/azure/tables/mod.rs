@@ -41,8 +41,8 @@ use self::load::LargeRanges;
 use crate::azure::meter::Metered;
 use crate::backend::keys::{check_partition, check_record_key};
 use crate::backend::{
-    CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
-    ScanPage, Written, retried,
+    CallContext, ChangeCursor, ChangePage, Commit, KeyPage, KeyRange, PartitionPage, Record, RecordBackend,
+    RecordLimits, ScanPage, Written, retried,
 };
 use crate::contract::{ErrorKind, Outcome, Service, StoreError};
 
@@ -178,6 +178,17 @@ impl RecordBackend for FencedTable {
         limit: usize,
     ) -> Result<ScanPage, StoreError> {
         self.scan_range(cx, partition, range, after, limit).await
+    }
+
+    async fn keys(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<KeyPage, StoreError> {
+        self.scan_keys(cx, partition, range, after, limit).await
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {

@@ -1,6 +1,7 @@
 //! Every way to write, each as one call whose content can be compared.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,7 +10,7 @@ use crate::Stores;
 use crate::backend::{BlobArea, BlobName, CallContext, KeyRange, Precondition, keys};
 use crate::conformance::media::payload;
 use crate::conformance::raw::{Place, places};
-use crate::conformance::support::{Must, World, context, member, person, random};
+use crate::conformance::support::{Must, TestClock, World, context_on, member, person, random};
 use crate::contract::{
     DeviceRegistration, DeviceStore, Expect, LoopMember, LoopMemberStore, MediaBody, MediaStore, MemberPatch, NewMedia,
     Person, PersonStore, PersonalMemoryStore, RandomIds, Result,
@@ -67,6 +68,7 @@ paths! {
     MediaBlockList: Media, "media put blocks: the list";
     MediaPublish: Media, "media put small: record";
     MediaReplace: Media, "media replace: record";
+    MediaReplaceAtOnce: Media, "media replace in 1 ms: record";
     MediaRemove: Media, "media remove";
     BlobDelete: Media, "blob delete";
 }
@@ -109,6 +111,8 @@ impl Path {
     /// Brings the world into the state that the call starts from, without faults.
     pub(super) async fn prepare(self, w: &World) -> Ready {
         let (b, home, told) = (&w.b, &w.home, &w.told);
+        // Whether the replacement's row of the time index has the key of the replaced one is the path's, not the machine's.
+        w.clock.set_step(if self == Self::MediaReplaceAtOnce { Duration::ZERO } else { TestClock::STEP });
         let mut ready = Ready { expect: Expect::Any, blob: None };
         match self {
             Self::PersonExact | Self::PersonAny | Self::PersonDelete => {
@@ -132,7 +136,7 @@ impl Path {
                     b.add_list_item(told, "shopping", item).await.must("prepare");
                 }
             }
-            Self::MediaReplace | Self::MediaRemove => {
+            Self::MediaReplace | Self::MediaReplaceAtOnce | Self::MediaRemove => {
                 let body = MediaBody::Bytes(payload(1, 100));
                 let put = b.put_media(home, NewMedia::new(PATH), body, Expect::Absent).await.must("prepare");
                 ready.expect = put.revision().into();
@@ -140,7 +144,7 @@ impl Path {
             Self::BlobDelete => {
                 let name = BlobName::fresh(BlobArea::Media, home, crate::contract::IdSource::next_id(&RandomIds));
                 let body = MediaBody::Bytes(payload(1, 100));
-                b.backends().blobs.put(&context(), &name, body).await.must("prepare");
+                b.backends().blobs.put(&w.context(), &name, body).await.must("prepare");
                 ready.blob = Some(name);
             }
             _ => ready.expect = Expect::Absent,
@@ -181,7 +185,9 @@ impl Path {
             Self::FactDelete => stores.remove_preference(told, "drink", expect).await.map(drop),
             Self::ClearList => stores.clear_list(told, "shopping").await.map(drop),
             Self::Forget => stores.forget_scope(told).await.map(drop),
-            Self::MediaSmall | Self::MediaPublish | Self::MediaReplace => put(payload(2, 200)).await,
+            Self::MediaSmall | Self::MediaPublish | Self::MediaReplace | Self::MediaReplaceAtOnce => {
+                put(payload(2, 200)).await
+            }
             Self::MediaBlock | Self::MediaBlockList => put(payload(3, BLOCKS)).await,
             Self::MediaRemove => stores.remove_media(home, PATH, expect).await.map(drop),
             Self::BlobDelete => match &ready.blob {
@@ -202,7 +208,7 @@ impl Path {
         }
         for partition in partitions {
             let everything = KeyRange { from: "0".into(), to: "zz".into() };
-            let found = place.backend.load(&context(), &partition, &everything).await.must("read the content");
+            let found = place.backend.load(&w.context(), &partition, &everything).await.must("read the content");
             let mut rows: Vec<String> = Vec::new();
             for record in found.iter().filter(|record| record.key != peer_key()) {
                 let envelope = &record.envelope;
@@ -212,7 +218,7 @@ impl Path {
             content.extend(rows);
         }
         if let Some(name) = &ready.blob {
-            let there = w.b.backends().blobs.head(&context(), name).await.must("look").is_some();
+            let there = w.b.backends().blobs.head(&w.context(), name).await.must("look").is_some();
             let _ = write!(content, "blob {there} ");
         }
         if self.area() == Area::Media
@@ -241,10 +247,11 @@ pub(super) fn peer(path: Path, w: &World) -> super::Peer {
         Area::Media => backends.media.clone(),
     };
     let (partition, write) = (place.partition.clone(), place.put("peer", 1, Precondition::Any));
+    let clock = w.clock.clone();
     super::Peer::new(move || {
         let (backend, partition, write) = (backend.clone(), partition.clone(), write.clone());
+        let cx = context_on(clock.clone());
         async move {
-            let cx = context();
             let commit = crate::backend::Commit::new(partition, cx.next_op(), vec![write]);
             backend.commit(&cx, commit).await.must("the peer writes");
         }

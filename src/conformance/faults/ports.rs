@@ -14,7 +14,7 @@ use super::plan::FaultPlan;
 use super::request::{Action, Request, RequestKind, Status};
 use crate::backend::{
     Backends, BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, ChangeCursor,
-    ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Written,
+    ChangePage, Commit, KeyPage, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Written,
 };
 use crate::contract::{ErrorKind, MediaBody, Outcome, Service, StoreError};
 
@@ -138,6 +138,18 @@ impl RecordBackend for Faulty<dyn RecordBackend> {
     ) -> Result<ScanPage, StoreError> {
         let action = self.decide(self.inner.service(), RequestKind::Query, partition);
         read(action, self.inner.scan(cx, partition, range, after, limit)).await
+    }
+
+    async fn keys(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<KeyPage, StoreError> {
+        let action = self.decide(self.inner.service(), RequestKind::Query, partition);
+        read(action, self.inner.keys(cx, partition, range, after, limit)).await
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {

@@ -14,7 +14,7 @@ use super::super::disk::Disk;
 use super::super::{Journal, JournalOptions, blocking};
 use crate::backend::{
     Backends, BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, ChangeCursor,
-    ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Written,
+    ChangePage, Commit, KeyPage, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Written,
 };
 use crate::contract::{MediaBody, Outcome, Result, Service, StoreError};
 
@@ -147,6 +147,17 @@ impl RecordBackend for Records {
         limit: usize,
     ) -> Result<ScanPage> {
         on!(self.journal, |backends| (self.which)(backends).scan(cx, partition, range, after, limit))
+    }
+
+    async fn keys(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<KeyPage> {
+        on!(self.journal, |backends| (self.which)(backends).keys(cx, partition, range, after, limit))
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {

@@ -178,10 +178,18 @@ fn blobs_over(service: Arc<dyn HttpClient>) -> AzureBlobs {
 }
 
 fn blobs_with(service: Arc<dyn HttpClient>, credential: Option<Arc<dyn TokenCredential>>) -> AzureBlobs {
+    blobs_tuned(service, credential, TUNING)
+}
+
+fn blobs_tuned(
+    service: Arc<dyn HttpClient>,
+    credential: Option<Arc<dyn TokenCredential>>,
+    tuning: BlobTuning,
+) -> AzureBlobs {
     let options = ClientOptions { transport: Some(Transport::new(service)), ..ClientOptions::default() };
     let containers = [(BlobArea::Media, "xmedia".to_owned()), (BlobArea::Backups, "xbackups".to_owned())];
     let url = URL.parse().unwrap();
-    AzureBlobs::with_client_options(url, credential, Vec::new(), containers, TUNING, options).unwrap()
+    AzureBlobs::with_client_options(url, credential, Vec::new(), containers, tuning, options).unwrap()
 }
 
 fn call() -> CallContext {

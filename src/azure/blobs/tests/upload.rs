@@ -345,3 +345,24 @@ async fn one_block_too_many_is_refused_with_the_numbers() {
     }
     assert_eq!(blocks.next().await.unwrap_err().kind(), &limit);
 }
+
+// A block of 8 MiB was hashed in one go, three times over; beyond 256 KiB on as many threads as there were uploads.
+#[tokio::test]
+async fn no_poll_hashes_a_whole_block() {
+    use crate::backend::{HASHED_AT_ONCE, polls};
+
+    let bytes = Bytes::from(vec![7; 3 * HASHED_AT_ONCE + 5]);
+    let whole = BlobTuning { block_size: bytes.len(), parallelism: 2 };
+    let blocks = BlobTuning { block_size: 2 * HASHED_AT_ONCE, parallelism: 2 };
+    for (tuning, answers) in [(whole, vec![created(&bytes)]), (blocks, vec![Answer::new(201); 3])] {
+        let script = Script::of(answers);
+        let service = blobs_tuned(Arc::clone(&script) as _, None, tuning);
+        let (cx, name) = (call(), name());
+        let put = service.put(&cx, &name, MediaBody::Bytes(bytes.clone()));
+        let (digest, most, all) = polls::counted(put).await;
+        assert_eq!(digest.unwrap().sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
+        // A block that was staged meanwhile has the next one begun in the same poll.
+        let bound = if tuning == whole { 1 } else { 1 + tuning.parallelism };
+        assert!(most <= bound * HASHED_AT_ONCE && all == bytes.len(), "{most} of {all}, {tuning:?}");
+    }
+}

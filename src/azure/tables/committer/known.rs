@@ -1,19 +1,16 @@
 //! What this process knows of a partition: its head, and records that its own commits wrote.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::records::Records;
 use crate::azure::tables::head::Head;
 use crate::contract::{MAX_DEADLINE, Witness};
 
 /// How long a head is good for: whoever sends under it must find the change row at its place until the call's deadline, and
 /// change rows are kept for twice the longest deadline.
 const HEAD_TIME: Duration = MAX_DEADLINE;
-
-/// The most records known of one partition. Beyond it the one learnt earliest is forgotten, which costs one read.
-const MAX_KNOWN_RECORDS: usize = 128;
 
 /// The head as it was last read or written, and records as this process's own accepted commits left them.
 ///
@@ -23,15 +20,7 @@ const MAX_KNOWN_RECORDS: usize = 128;
 #[derive(Debug, Default)]
 pub(in crate::azure::tables) struct Known {
     head: Option<(Head, Instant)>,
-    records: HashMap<String, Learnt>,
-    lessons: u64,
-}
-
-#[derive(Debug)]
-struct Learnt {
-    lesson: u64,
-    /// `None` when there is no such record.
-    state: Option<Witness>,
+    records: Records,
 }
 
 impl Known {
@@ -53,32 +42,42 @@ impl Known {
     /// What is known of a record under the head: its state, or that there is none.
     pub(super) fn record(&self, key: &str) -> Option<Option<&Witness>> {
         self.head()?;
-        self.records.get(key).map(|learnt| learnt.state.as_ref())
+        self.records.get(key)
     }
 
     /// The own last commit left the record like this.
-    pub(super) fn learn(&mut self, key: &str, state: Option<Witness>) {
-        if self.records.len() >= MAX_KNOWN_RECORDS && !self.records.contains_key(key) {
-            let oldest = self.records.iter().min_by_key(|(_, learnt)| learnt.lesson).map(|(key, _)| key.clone());
-            oldest.into_iter().for_each(|key| drop(self.records.remove(&key)));
-        }
-        self.lessons += 1;
-        self.records.insert(key.to_owned(), Learnt { lesson: self.lessons, state });
+    pub(in crate::azure::tables) fn learn(&mut self, key: &str, state: Option<Witness>) {
+        self.records.learn(key, state);
     }
 
     /// The record turned out to be another.
     pub(super) fn forget(&mut self, key: &str) {
-        self.records.remove(key);
+        self.records.forget(key);
     }
 
     /// Keeps the head alone.
     pub(in crate::azure::tables) fn forget_records(&mut self) {
-        self.records.clear();
+        self.records = Records::default();
+    }
+
+    /// What the records take in memory. Without a good head they are let go with it, which changes no answer.
+    pub(in crate::azure::tables) fn held(&mut self) -> usize {
+        if self.head().is_none() {
+            *self = Self::default();
+        }
+        self.records.bytes()
+    }
+
+    /// The same, and lets go of nothing.
+    #[cfg(test)]
+    pub(in crate::azure::tables) fn bytes(&self) -> usize {
+        self.records.bytes()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::records::MAX_KNOWN_RECORDS;
     use super::*;
 
     fn head() -> Head {
@@ -99,7 +98,7 @@ mod tests {
         known.forget("new");
         assert_eq!(known.record("new"), None);
         known.forget_records();
-        assert!(known.records.is_empty());
+        assert_eq!((known.records.len(), known.held()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]

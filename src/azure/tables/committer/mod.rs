@@ -17,6 +17,7 @@ mod group;
 mod known;
 mod queue;
 mod reads;
+mod records;
 
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub(super) use self::known::Known;
 pub(super) use self::queue::MAX_WAITING;
 pub(super) use self::queue::Queue;
 use self::queue::{CommitAnswer, Member, Ticket};
+#[cfg(test)]
+pub(super) use self::records::MAX_KNOWN_BYTES;
 use super::lane::Lane;
 use super::{FencedTable, at_deadline, rows};
 use crate::backend::{CallContext, Commit, Operation, Precondition, RecordLimits, Written};
