@@ -12,7 +12,7 @@ use super::tables::{PUTS, REMOVALS, Target, writable};
 use crate::Stores;
 use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Written, keys};
 use crate::contract::{
-    Clock, Expect, Freshness, IDEMPOTENCY_WINDOW, IdSource as _, PersonalMemoryStore, RandomIds, Result, Timestamp,
+    Clock, Expect, Freshness, IDEMPOTENCY_WINDOW, IdSource as _, MAX_DEADLINE, PersonalMemoryStore, RandomIds, Result, Timestamp,
 };
 
 /// How the window of a key ends.
@@ -30,8 +30,10 @@ const ENDS: [End; 2] = [End::ByTheClock, End::RowGone];
 async fn past_the_window(w: &World, target: Target, end: End) -> (Stores, Stores) {
     match end {
         End::ByTheClock => {
-            let window = i64::try_from(IDEMPOTENCY_WINDOW.as_millis()).expect("a day fits");
-            let late = clock_at(Timestamp::now().as_millis() + window + 60_000);
+            // A row stays as much longer as a call and its last send may take.
+            let kept = (IDEMPOTENCY_WINDOW + 2 * MAX_DEADLINE).as_millis();
+            let late = Timestamp::now().as_millis() + i64::try_from(kept).expect("a day fits") + 60_000;
+            let late = clock_at(late);
             (w.a.with_clock(late.clone()), w.b.with_clock(late))
         }
         End::RowGone => {

@@ -19,11 +19,12 @@ use tokio::time::Instant;
 use super::record::{self, Place, RecordValue, draft, precondition, stored};
 use crate::backend::{CallContext, Commit, OpId, Operation, Owner, Precondition, RecordBackend, Written, hex, keys};
 use crate::contract::{
-    ErrorKind, Expect, IDEMPOTENCY_WINDOW, OpTrail, Outcome, Result, Revision, StoreError, Stored, Timestamp, Witness,
+    ErrorKind, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, OpTrail, Outcome, Result, Revision, StoreError, Stored, Timestamp, Witness,
 };
 
-/// How long a row is there.
-const WINDOW_MICROS: i64 = IDEMPOTENCY_WINDOW.as_micros() as i64;
+/// How long a row is there: longer than is promised by as much as a call and its last send may take. So a call that is made
+/// inside the window, and answered from the row, has no send under way that could land when the row is gone.
+const ROW_MICROS: i64 = (IDEMPOTENCY_WINDOW.as_micros() + 2 * MAX_DEADLINE.as_micros()) as i64;
 
 /// How far a call of several commits had come with one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,7 +163,7 @@ impl<'a> Once<'a> {
     /// sign, for nothing, and no proof. The record is kept for longer than the row.
     pub(super) fn may_have_written<T>(&self, found: &Stored<T>, mark: Option<&str>) -> bool {
         let age = self.cx.now().as_micros().saturating_sub(found.updated().as_micros());
-        mark.is_some() && mark == self.mark().as_deref() && age < WINDOW_MICROS
+        mark.is_some() && mark == self.mark().as_deref() && age < ROW_MICROS
     }
 
     /// Looks for the row of an earlier call. No request without a key.
@@ -215,7 +216,7 @@ impl<'a> Once<'a> {
     ) -> Result<Done> {
         if let Some((at, row)) = &self.row {
             let mut draft = draft(at, &Row { progress, ..row.clone() })?;
-            let until = Timestamp::from_micros(self.cx.now().as_micros().saturating_add(WINDOW_MICROS));
+            let until = Timestamp::from_micros(self.cx.now().as_micros().saturating_add(ROW_MICROS));
             draft.expiry = Some(until.min(Timestamp::MAX));
             operations.insert(0, Operation::Put { draft, expect: Precondition::Absent });
         }
@@ -235,8 +236,10 @@ impl<'a> Once<'a> {
             }
             Err(error) if error.is_conflict() => match self.earlier().await? {
                 Some(earlier) => Ok(Done::Before(earlier)),
-                // The row's time was over in between.
-                None if error.failed_operation() == Some(0) => Err(StoreError::contended()),
+                // The row's time was over in between, and with it what kept an unanswered send of this call from landing.
+                None if error.failed_operation() == Some(0) => {
+                    Err(StoreError::contended().with_outcome(Outcome::Unknown))
+                }
                 None => Err(without_row(error)),
             },
             Err(error) => Err(without_row(error)),

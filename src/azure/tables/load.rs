@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use super::FencedTable;
-use super::client::{Query, QueryPage, quote};
+use super::client::{Entity, Query, QueryPage, quote};
 use super::head::HEAD;
 use super::rows;
 use crate::backend::keys::{check_partition, check_range};
