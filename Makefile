@@ -38,7 +38,7 @@ lint-containers: ## clippy of the crate of the container lane: apart from `check
 test-entra: ## storage with tokens over HTTPS alone, of what make test runs; prints how many tests and properties ran
 	cargo test $(ALL) --test it -- entra:: --nocapture
 
-soak: ## 100,000 writes under lost answers, judged from the store's content; prints the figures
+soak: ## 100,000 writes under lost answers, in rounds, judged from the store's content; prints the figures
 	OPENJIBO_CAMPAIGN_WRITES=100000 python3 tests/support/run_tests.py campaign --nocapture
 
 journal-figures: ## measure the journal in a release build, as in docs/performance.md

@@ -57,29 +57,30 @@ impl Policy for FaultPolicy {
         };
         let action =
             self.plan.decide(&faults::Request { service: self.service, kind, scopes: scope.as_deref().as_slice() });
+        let scopes = scope.as_deref();
         let lost = || Err(Error::with_message(ErrorKind::Io, "the answer was lost"));
         match action {
-            Action::Forward => self.forward(ctx, request, next).await,
+            Action::Forward => self.forward(scopes, ctx, request, next).await,
             Action::Delay(time) => {
                 tokio::time::sleep(time).await;
-                self.forward(ctx, request, next).await
+                self.forward(scopes, ctx, request, next).await
             }
             Action::Refuse => Err(Error::with_message(ErrorKind::Connection, "no connection could be made")),
             Action::LoseRequest => lost(),
             Action::Answer(status) => Ok(answer(self.service, &status)),
-            Action::Truncate => truncated(self.forward(ctx, request, next).await?).await,
+            Action::Truncate => truncated(self.forward(scopes, ctx, request, next).await?).await,
             // Executed whatever comes next: the whole answer is awaited first.
             Action::LoseAnswer => {
-                self.executed(ctx, request, next).await?;
+                self.executed(scopes, ctx, request, next).await?;
                 lost()
             }
             Action::LoseAnswerToPeer(peer) => {
-                self.executed(ctx, request, next).await?;
+                self.executed(scopes, ctx, request, next).await?;
                 peer.write().await;
                 lost()
             }
             Action::AnswerAfter(status) => {
-                self.executed(ctx, request, next).await?;
+                self.executed(scopes, ctx, request, next).await?;
                 Ok(answer(self.service, &status))
             }
         }
@@ -87,7 +88,14 @@ impl Policy for FaultPolicy {
 }
 
 impl FaultPolicy {
-    async fn forward(&self, ctx: &Context<'_>, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+    async fn forward(
+        &self,
+        scope: Option<&str>,
+        ctx: &Context<'_>,
+        request: &mut Request,
+        next: &[Arc<dyn Policy>],
+    ) -> PolicyResult {
+        let _under_way = self.plan.under_way(scope.as_slice());
         match &self.wire {
             Some(wire) => wire.send(ctx, request).await,
             None => next[0].send(ctx, request, &next[1..]).await,
@@ -96,11 +104,12 @@ impl FaultPolicy {
 
     async fn executed(
         &self,
+        scope: Option<&str>,
         ctx: &Context<'_>,
         request: &mut Request,
         next: &[Arc<dyn Policy>],
     ) -> azure_core::Result<()> {
-        self.forward(ctx, request, next).await?.into_body().collect().await.map(drop)
+        self.forward(scope, ctx, request, next).await?.into_body().collect().await.map(drop)
     }
 }
 

@@ -182,7 +182,10 @@ async fn answer(State(faulty): State<Arc<Faulty>>, request: Request) -> Response
     let scope = partition_of(request.headers());
     let action =
         faulty.plan.decide(&faults::Request { service: Service::Cosmos, kind, scopes: scope.as_deref().as_slice() });
-    let forward = async |request| forwarded(&faulty.region, request).await;
+    let forward = async |request| {
+        let _under_way = faulty.plan.under_way(scope.as_deref().as_slice());
+        forwarded(&faulty.region, request).await
+    };
     match action {
         Action::Forward if describes_account => described(forward(request).await, &faulty.twins).await,
         Action::Forward => forward(request).await,

@@ -12,7 +12,8 @@ use openjibo_store::{AzureConfig, IdSource as _, RandomIds, Stores};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How many of these run at once: each of them keeps the emulators busy, and the rest of the suite has deadlines.
-static ROOM: Semaphore = Semaphore::const_new(3);
+const AT_ONCE: u32 = 3;
+static ROOM: Semaphore = Semaphore::const_new(AT_ONCE as usize);
 
 /// The first replica's requests run through the plan: storage in its clients, Cosmos in a host of this harness's own.
 pub(crate) struct FaultyAzure {
@@ -26,6 +27,14 @@ pub(crate) struct FaultyAzure {
 impl FaultyAzure {
     pub(crate) async fn new(seed: u64) -> Self {
         let place = place().await;
+        let plan = FaultPlan::new(seed);
+        let cosmos = CosmosEmulator::start(&plan).await.expect("a Cosmos account starts");
+        Self::over(plan, cosmos, place).await
+    }
+
+    /// The same, and no other of these runs until it is dropped: what it waits for is not theirs.
+    pub(crate) async fn alone(seed: u64) -> Self {
+        let place = ROOM.acquire_many(AT_ONCE).await.expect("the semaphore is never closed");
         let plan = FaultPlan::new(seed);
         let cosmos = CosmosEmulator::start(&plan).await.expect("a Cosmos account starts");
         Self::over(plan, cosmos, place).await

@@ -115,7 +115,7 @@ impl Lanes {
         let lane = Arc::clone(lanes.entry(partition.to_owned()).or_default());
         let entry = self.entries.fetch_add(1, Ordering::Relaxed);
         lane.last_used.store(entry, Ordering::Relaxed);
-        if entry % LOOK_EVERY == 0 {
+        if entry.is_multiple_of(LOOK_EVERY) {
             let_go(&lanes);
         }
         lane

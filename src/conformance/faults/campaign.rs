@@ -4,12 +4,12 @@
 //! which writes were applied and how often, whatever the calls said.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 
 use super::FaultHarness;
+use super::figures::Figures;
 use super::paths::Area;
 use super::plan::{FaultRule, When};
 use super::request::{Fault, RequestKind};
@@ -58,89 +58,6 @@ pub struct Campaign {
     pub rivals: bool,
 }
 
-/// What a campaign found. The first four must be 0.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Figures {
-    /// Acknowledged writes that are not in the content.
-    pub lost: u64,
-    /// Writes that are in the content more than once.
-    pub twice: u64,
-    /// Writes reported as conflicts that took place, or that no other write explains.
-    pub own_conflicts: u64,
-    /// Writes that were reported as not applied and are in the content, and payloads that are not their record's.
-    pub wrong: u64,
-    /// Unknown outcomes of calls during which no request of their partition or payload met a fault. Must be 0 too.
-    pub unexplained: u64,
-    /// All writes.
-    pub writes: u64,
-    /// Acknowledged.
-    pub acknowledged: u64,
-    /// Conflicts with another writer.
-    pub conflicts: u64,
-    /// Not applied for another reason.
-    pub refused: u64,
-    /// Unknown.
-    pub unknown: u64,
-    /// Of these, applied.
-    pub unknown_applied: u64,
-    /// Requests sent while writing, retries included, to all services.
-    pub requests: u64,
-    /// Faults injected while writing.
-    pub injected: u64,
-    /// The time it took.
-    pub elapsed: Duration,
-    /// The services written to.
-    pub services: BTreeSet<Service>,
-    /// The plan's seed.
-    pub seed: u64,
-}
-
-impl Figures {
-    /// Requests for each acknowledged write.
-    pub fn requests_per_write(&self) -> f64 {
-        self.requests as f64 / self.acknowledged.max(1) as f64
-    }
-
-    /// The columns of the [`Display`](fmt::Display) form.
-    pub const HEADER: &str = "| services | seed | writes | acknowledged | lost | twice | own conflicts | wrong | conflicts | refused \
-                              | unknown (share; applied) | unexplained | faults | requests/write | seconds |";
-
-    /// # Panics
-    /// When a figure that must be 0 is not.
-    pub fn must_be_clean(&self) {
-        let zero = [self.lost, self.twice, self.own_conflicts, self.wrong, self.unexplained];
-        assert_eq!(zero, [0; 5], "lost, twice, own conflicts, wrong, unexplained:\n{}\n{self}", Self::HEADER);
-        assert!(self.acknowledged > 0 && self.writes > 0, "nothing was written: {self}");
-    }
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let services: Vec<_> = self.services.iter().map(ToString::to_string).collect();
-        let share = 100.0 * self.unknown as f64 / self.writes.max(1) as f64;
-        write!(
-            f,
-            "| {} | {:#x} | {} | {} | {} | {} | {} | {} | {} | {} | {} ({share:.2} %; {}) | {} | {} | {:.2} | {:.1} |",
-            services.join("+"),
-            self.seed,
-            self.writes,
-            self.acknowledged,
-            self.lost,
-            self.twice,
-            self.own_conflicts,
-            self.wrong,
-            self.conflicts,
-            self.refused,
-            self.unknown,
-            self.unknown_applied,
-            self.unexplained,
-            self.injected,
-            self.requests_per_write(),
-            self.elapsed.as_secs_f64(),
-        )
-    }
-}
-
 /// What a writer was told of its writes.
 #[derive(Debug, Default)]
 struct Told {
@@ -149,7 +66,9 @@ struct Told {
     refused: Vec<String>,
     unknown: Vec<String>,
     unexplained_conflicts: u64,
-    unexplained: u64,
+    /// What is told of each.
+    unexplained: Vec<String>,
+    slow: u64,
 }
 
 /// One key: a list of ids.
@@ -204,13 +123,23 @@ impl Key {
         format!("{MEDIA_PATH}/{}", self.name)
     }
 
-    /// Faults so far in requests about the key's partition and payloads.
-    fn struck(&self, h: &dyn FaultHarness) -> u64 {
+    /// The names of the key's partition and payloads.
+    fn scopes(&self) -> [String; 2] {
         let partition = match self.area {
             Area::Identity => keys::loop_partition(&self.home),
             Area::Memory | Area::Media => keys::household_partition(&self.home),
         };
-        h.plan().struck(&partition) + h.plan().struck(&BlobName::prefix(&self.home))
+        [partition, BlobName::prefix(&self.home)]
+    }
+
+    /// Faults so far in requests about them.
+    fn struck(&self, h: &dyn FaultHarness) -> u64 {
+        self.scopes().iter().map(|scope| h.plan().struck(scope)).sum()
+    }
+
+    /// How much of the time from this instant until now went into slow requests about them.
+    fn slow(&self, h: &dyn FaultHarness, since: Instant) -> Duration {
+        h.plan().slow(&self.scopes().each_ref().map(String::as_str), since)
     }
 
     /// Whether the payload is that of the record's last write.
@@ -264,7 +193,7 @@ async fn writer(h: &dyn FaultHarness, stores: &Stores, key: &Key, name: &str, wr
         let id = format!("{name}{n}");
         let mut next = value.clone();
         next.push(id.clone());
-        let struck = key.struck(h);
+        let (struck, begun) = (key.struck(h), Instant::now());
         match key.write(stores, &next, expect.clone()).await {
             Ok(revision) => {
                 (value, expect) = (next, revision);
@@ -282,10 +211,17 @@ async fn writer(h: &dyn FaultHarness, stores: &Stores, key: &Key, name: &str, wr
                 continue;
             }
             Err(error) if error.outcome() == Outcome::Applied => told.acknowledged.push(id),
-            Err(error) if error.outcome() == Outcome::NotApplied => told.refused.push(id),
-            Err(_) => {
-                told.unknown.push(id);
-                told.unexplained += u64::from(key.struck(h) == struck);
+            Err(error) => {
+                let refused = error.outcome() == Outcome::NotApplied;
+                if key.struck(h) == struck {
+                    let (slow, took) = (key.slow(h, begun), begun.elapsed());
+                    if !slow.is_zero() && slow >= took / 2 {
+                        told.slow += 1;
+                    } else if !refused {
+                        told.unexplained.push(format!("{error}; took {took:?}, {slow:?} of it in slow requests"));
+                    }
+                }
+                if refused { told.refused.push(id) } else { told.unknown.push(id) }
             }
         }
         (value, expect) = read(key, stores).await;
@@ -367,7 +303,9 @@ async fn judge(figures: &mut Figures, key: &Key, told: &[Told], clean: &Stores) 
         figures.conflicts += told.conflicts.len() as u64;
         figures.refused += told.refused.len() as u64;
         figures.unknown += told.unknown.len() as u64;
-        figures.unexplained += told.unexplained;
+        figures.unexplained += told.unexplained.len() as u64;
+        figures.notes.extend(told.unexplained.iter().cloned());
+        figures.slow += told.slow;
         figures.lost += count(&told.acknowledged, false);
         figures.own_conflicts += count(&told.conflicts, true) + told.unexplained_conflicts;
         figures.wrong += count(&told.refused, true);

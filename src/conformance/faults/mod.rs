@@ -12,7 +12,9 @@
 //! # }
 //! ```
 
+mod answers;
 mod campaign;
+mod figures;
 mod paths;
 mod plan;
 mod ports;
@@ -23,7 +25,8 @@ mod table;
 #[cfg(feature = "journal")]
 #[doc(inline)]
 pub use crate::journal::FaultyJournal;
-pub use campaign::{Campaign, Figures, campaign, lost_answers_lose_nothing};
+pub use campaign::{Campaign, campaign, lost_answers_lose_nothing};
+pub use figures::Figures;
 pub use paths::Area;
 pub use plan::{FaultPlan, FaultRule, Injected, When};
 pub use ports::{Faulty, faulty};

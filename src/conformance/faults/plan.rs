@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use super::answers::{Answers, UnderWay};
 use super::request::{Action, Fault, Request, RequestKind};
 use crate::contract::Service;
 
@@ -102,6 +104,7 @@ struct State {
 pub struct FaultPlan {
     seed: u64,
     state: Arc<Mutex<State>>,
+    answers: Answers,
 }
 
 impl fmt::Debug for FaultPlan {
@@ -114,7 +117,11 @@ impl fmt::Debug for FaultPlan {
 impl FaultPlan {
     /// A plan without rules: every request is forwarded, and counted.
     pub fn new(seed: u64) -> Self {
-        Self { seed, state: Arc::new(Mutex::new(State { random: seed, ..State::default() })) }
+        Self {
+            seed,
+            state: Arc::new(Mutex::new(State { random: seed, ..State::default() })),
+            answers: Answers::default(),
+        }
     }
 
     /// The seed, to be printed beside figures.
@@ -214,6 +221,18 @@ impl FaultPlan {
         let state = self.state();
         let below = state.scopes.range(scope.to_owned()..).take_while(|(name, _)| name.starts_with(scope));
         below.map(|(_, count)| count).sum()
+    }
+
+    /// A request that a wire forwards, until its answer is there or its sender gives it up.
+    #[cfg_attr(not(feature = "emulator"), allow(dead_code, reason = "used by wires"))]
+    pub(crate) fn under_way(&self, scopes: &[&str]) -> UnderWay {
+        self.answers.begin(scopes)
+    }
+
+    /// For how long, from `since` until now, at least one request was under way that took longer than a second, about partitions or
+    /// payloads whose names begin so. A wire that doesn't say when its requests are under way has none.
+    pub fn slow(&self, scopes: &[&str], since: Instant) -> Duration {
+        self.answers.slow(scopes, since)
     }
 
     /// The switches of a client that refuses connections itself, for requests of this kind.
