@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 
 use super::disk::DiskFile;
-use super::error::failed;
+use super::error::{failed, following};
 use super::index::{Effect, Facts, Index, Partition, Place, Rewritten, Segment};
 use super::line::{self, Area, CommitLine, Crc, EndLine, Fixed, FloorLine, Header, Hex, LineOperation, Said};
 use super::segment::{self, LOG, Lines, NEW, Tail, damaged};
@@ -173,7 +173,7 @@ impl Writer {
             let index = self.shared.index();
             let Some(partition) = index.partition(area, name) else { return Ok(0) };
             let rows = partition.rows.keys().filter(|key| ranges.iter().any(|range| range.contains(key)));
-            (rows.cloned().collect::<Vec<_>>(), partition.seq + 1, next_number(partition.number, self.now))
+            (rows.cloned().collect::<Vec<_>>(), following(partition.seq)?, next_number(partition.number, self.now))
         };
         let mut out = Vec::new();
         let mut crc = self.tail.crc;
