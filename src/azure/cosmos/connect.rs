@@ -15,6 +15,7 @@ use serde_json::json;
 use super::CosmosBackend;
 use super::errors::Failure;
 use crate::azure::names::PARTITION_KEY_PATH;
+use crate::azure::token::{self, SignedBy};
 use crate::backend::CallContext;
 use crate::contract::{ErrorKind, StoreError};
 
@@ -91,8 +92,8 @@ impl CosmosBackend {
             // The SDK's shared runtime would keep connections that die with the tokio runtime that first used it.
             let runtime = CosmosRuntime::builder().build().await.map_err(|error| refused(&error))?;
             let routing = RoutingStrategy::ProximityTo(Region::new(nearest.clone()));
-            let client = client.with_runtime(runtime).build(account, routing).await;
-            let client = client.map_err(|error| match refused(&error) {
+            let (client, signed) = token::signed(client.with_runtime(runtime).build(account, routing)).await;
+            let client = client.map_err(|error| match Failure::new(&error, 0).signed_by(&signed).error() {
                 refused if matches!(refused.kind(), ErrorKind::Invalid { .. }) => malformed(),
                 refused => refused,
             })?;
@@ -108,8 +109,8 @@ impl CosmosBackend {
         container: &str,
         regions: &[String],
     ) -> Result<Self, StoreError> {
-        let missing = |error: CosmosError| {
-            let failure = Failure::new(&error, 0);
+        let missing = |error: CosmosError, signed: &SignedBy| {
+            let failure = Failure::new(&error, 0).signed_by(signed);
             match (failure.status, failure.sub_status) {
                 // The owner does not exist.
                 (404, 1003) => StoreError::invalid(DATABASE, "the database does not exist"),
@@ -121,8 +122,11 @@ impl CosmosBackend {
             }
         };
         let client = client.database_client(database.to_owned());
-        let client = client.container_client(container.to_owned(), None).await.map_err(missing)?;
-        let properties = client.read(None).await.and_then(|response| response.into_model()).map_err(missing)?;
+        let (client, signed) = token::signed(client.container_client(container.to_owned(), None)).await;
+        let client = client.map_err(|error| missing(error, &signed))?;
+        let (properties, signed) = token::signed(client.read(None)).await;
+        let properties = properties.and_then(|response| response.into_model());
+        let properties = properties.map_err(|error| missing(error, &signed))?;
         let paths = properties.partition_key.paths();
         if paths.len() != 1 || paths[0] != PARTITION_KEY_PATH {
             return Err(StoreError::invalid(CONTAINER, "the container's partition key path is not /pk"));

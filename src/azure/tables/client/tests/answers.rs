@@ -94,7 +94,8 @@ async fn service_errors_keep_code_request_and_wait() {
             Some(Wait::from_secs(2)),
             false,
         ),
-        (503, &[("retry-after", "Sat, 01 Jan 2000 00:00:00 GMT")], String::new(), None, Some(Wait::ZERO), true),
+        // What is over is no pause.
+        (503, &[("retry-after", "Sat, 01 Jan 2000 00:00:00 GMT")], String::new(), None, None, true),
         (500, &[], odata_error("OperationTimedOut", "x"), Some("OperationTimedOut"), None, true),
         (502, &[("x-ms-error-code", "a text, with spaces")], "<html>".into(), None, None, true),
     ];
