@@ -16,6 +16,7 @@ mod open;
 mod privacy;
 #[cfg(feature = "emulator")]
 mod provision;
+mod retry_after;
 mod tables;
 mod token;
 

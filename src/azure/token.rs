@@ -1,12 +1,18 @@
-//! Tokens of Entra ID: one kept for each scope, and what it means that none could be had.
+//! Tokens of Entra ID: one kept for each scope, and what it means that none could be had, or that one is refused.
 
 mod kept;
+#[cfg(test)]
+pub(super) mod numbered;
+mod signed;
+mod signing;
 
 use std::error::Error;
 
 use azure_core::error::ErrorKind as SdkErrorKind;
 
 pub(super) use kept::KeptTokens;
+pub(super) use signed::{SignedBy, is_refusal, signed};
+pub(super) use signing::TokenPolicy;
 
 use crate::contract::{ErrorKind, StoreError};
 

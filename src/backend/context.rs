@@ -8,6 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use super::after::{after, part};
 use super::hex;
 use super::meter::CallMeter;
 use crate::contract::{Clock, Freshness, Outcome, StoreError, Timestamp};
@@ -101,7 +102,13 @@ impl CallContext {
             meter: CallMeter::default(),
             clock,
         };
-        Self { inner: Arc::new(inner), deadline: Instant::now() + time, freshness, key: None, any_arguments: false }
+        Self {
+            inner: Arc::new(inner),
+            deadline: after(Instant::now(), time),
+            freshness,
+            key: None,
+            any_arguments: false,
+        }
     }
 
     /// The same call under a caller's idempotency key.
@@ -141,7 +148,7 @@ impl CallContext {
     pub fn answer_by(&self) -> Instant {
         const READ_BACK: Duration = Duration::from_secs(2);
         let left = self.deadline.saturating_duration_since(Instant::now());
-        self.deadline - READ_BACK.min(left / 8)
+        self.deadline.checked_sub(READ_BACK.min(part(left, 8))).unwrap_or(self.deadline)
     }
 
     /// How recent reads have to be.

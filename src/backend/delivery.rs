@@ -12,6 +12,7 @@ use std::future::Future;
 
 use tokio::time::Instant;
 
+use super::after::after;
 use super::context::{CallContext, PendingWrite};
 use super::outcome::Answer;
 use super::pace::{Pace, retried, try_until};
@@ -170,7 +171,7 @@ pub async fn deliver<D: Delivery>(
             }
         }
         let pause = pace.pause_after(&cause);
-        if Instant::now() + pause >= give_up {
+        if after(Instant::now(), pause) >= give_up {
             return Err(unknown(cause));
         }
         tokio::time::sleep(pause).await;

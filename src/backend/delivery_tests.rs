@@ -198,3 +198,11 @@ async fn an_unknown_outcome_never_looks_like_a_refusal() {
         assert_eq!((error.kind().name(), error.outcome()), ("unavailable", Outcome::Unknown));
     }
 }
+
+// Guards against: a pause beyond what the clock can count panicked, and the write's outcome with it.
+#[tokio::test(start_paused = true)]
+async fn a_pause_longer_than_any_clock_counts_leaves_an_open_write_unknown() {
+    let forever = StoreError::new(ErrorKind::Throttled { retry_after: Some(Duration::MAX) });
+    let write = script([open(), Reply::NotExecuted(forever)], [Ok(Evidence::MayStillLand), Ok(Evidence::MayStillLand)]);
+    check(write, "unavailable, unknown", 2, 2, Outcome::Unknown).await;
+}

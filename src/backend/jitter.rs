@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::after::part;
+
 /// A part of `longest`, from nothing to all of it, as 128 random bits decide. All bits take part, so that a source that
 /// merely counts does not always pause for nothing.
 pub(crate) fn jitter(longest: Duration, random: [u8; 16]) -> Duration {
     let mixed = random.iter().fold(0_u8, |mixed, byte| mixed.rotate_left(3) ^ byte);
-    longest * u32::from(mixed) / 255
+    part(longest.saturating_mul(u32::from(mixed)), 255)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! [`RecordBackend`] and [`BlobBackend`], proves itself with the conformance suite, and gets in through
 //! [`Stores::over`](crate::Stores::over).
 
+mod after;
 mod blob;
 mod changes;
 mod commit;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(crate) use after::after;
 pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, check_byte_range};
 pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage, History};
 pub(crate) use commit::check_same;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::after::{after, part};
 use super::context::CallContext;
 use super::jitter::jitter;
 use crate::contract::{ErrorKind, IdSource as _, RandomIds, StoreError};
@@ -35,7 +36,10 @@ impl Pace {
     pub fn pause(&mut self, asked: Option<Duration>) -> Duration {
         let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.tries)).min(LONGEST);
         self.tries = self.tries.saturating_add(1);
-        asked.filter(|asked| !asked.is_zero()).unwrap_or_else(|| longest / 2 + jitter(longest / 2, RandomIds.next_id()))
+        asked.filter(|asked| !asked.is_zero()).unwrap_or_else(|| {
+            let half = part(longest, 2);
+            half.saturating_add(jitter(half, RandomIds.next_id()))
+        })
     }
 
     /// How long to wait before the next try after this error.
@@ -53,7 +57,7 @@ impl Pace {
             return Err(error);
         }
         let pause = self.pause_after(&error);
-        if Instant::now() + pause >= until {
+        if after(Instant::now(), pause) >= until {
             return Err(error);
         }
         tokio::time::sleep(pause).await;
@@ -74,7 +78,7 @@ fn asked(error: &StoreError) -> Option<Duration> {
 pub fn try_until(until: Instant) -> Instant {
     let now = Instant::now();
     let left = until.saturating_duration_since(now);
-    now + left.min((left / 2).max(SHORTEST_TRY))
+    after(now, left.min(part(left, 2).max(SHORTEST_TRY)))
 }
 
 /// Makes a request that changes nothing until it succeeds, fails for good, or the call's deadline leaves no time.
@@ -145,6 +149,24 @@ mod tests {
         let error = answer.await.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::Throttled { retry_after: Some(asked) });
         assert_eq!((tries.into_inner(), began.elapsed()), (1, Duration::ZERO));
+    }
+
+    // Guards against: a pause beyond what the clock can count panicked, and the caller's task died.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_longer_than_any_clock_counts_ends_the_call_at_once() {
+        for asked in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_millis(u64::MAX)] {
+            let began = Instant::now();
+            let error = Pace::new().wait(began + Duration::from_secs(300), throttled(asked)).await.unwrap_err();
+            assert_eq!((error.kind().name(), began.elapsed()), ("throttled", Duration::ZERO));
+        }
+    }
+
+    // Guards against: a third party's backend that gives a call all the time there is panicked.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_with_all_the_time_there_is_works() {
+        let cx = call(Duration::MAX);
+        assert!(cx.deadline() > Instant::now() && cx.answer_by() < cx.deadline());
+        assert_eq!(retried(&cx, || async { Ok(7) }).await.unwrap(), 7);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
 //! itself; 2 unknown argument.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::arithmetic_side_effects)]
 
 use std::io::{Read, Write};
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! The operator binary: `openjibo-store --help`.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::arithmetic_side_effects)]
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::error::following;
 use super::index::{Effect, Facts, Index, Place, tag};
 use super::line::{self, Area, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
 use super::segment::Tail;
@@ -100,7 +101,7 @@ impl<'i> Batch<'i> {
             (None, None) => (0, 0),
         };
         let stamp = Stamp { number: next_number(number, now), now, op: commit.op };
-        let seq = seq + 1;
+        let seq = following(seq)?;
         let mut records: Vec<Record> = Vec::new();
         let mut done = Vec::new();
         for (operation, there) in commit.operations.into_iter().zip(&found) {

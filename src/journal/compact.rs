@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 
 use super::disk::DiskFile;
-use super::error::failed;
+use super::error::{failed, following};
 use super::index::{Effect, Facts, Index, Partition, Place, Rewritten, Segment};
 use super::line::{self, Area, CommitLine, Crc, EndLine, Fixed, FloorLine, Header, Hex, LineOperation, Said};
 use super::segment::{self, LOG, Lines, NEW, Tail, damaged};
@@ -175,7 +175,7 @@ impl Writer {
             let rows = partition.rows.keys().filter(|key| ranges.iter().any(|range| range.contains(key)));
             let keys = rows.cloned().collect::<Vec<_>>();
             let live = keys.iter().filter(|key| partition.lives(key, self.now)).count() as u64;
-            (keys, live, partition.seq + 1, next_number(partition.number, self.now))
+            (keys, live, following(partition.seq)?, next_number(partition.number, self.now))
         };
         let mut out = Vec::new();
         // Also without anything to delete: cursors will stand behind this commit.

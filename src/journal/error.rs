@@ -30,3 +30,8 @@ pub(super) fn must_reopen() -> StoreError {
     StoreError::unavailable()
         .with_cause("the journal must be opened again: what an earlier sync left on the disk is not known")
 }
+
+/// The number after this one, which was read from a file: another program may have written the last one there is.
+pub(super) fn following(number: u64) -> Result<u64, StoreError> {
+    number.checked_add(1).ok_or_else(|| StoreError::corrupt("journal", "a sequence is at its end"))
+}

@@ -204,7 +204,7 @@ fn timestamp(at: SystemTime) -> Timestamp {
     let micros = |micros: u128| i64::try_from(micros).unwrap_or(i64::MAX);
     Timestamp::from_micros(match at.duration_since(UNIX_EPOCH) {
         Ok(after) => micros(after.as_micros()),
-        Err(before) => -micros(before.duration().as_micros()),
+        Err(before) => micros(before.duration().as_micros()).saturating_neg(),
     })
 }
 

@@ -53,8 +53,9 @@ pub(super) fn repair(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), 
     let epoch = numbers
         .iter()
         .map(|number| epoch_of(disk, *number))
-        .try_fold(0, |max, epoch| Ok::<_, StoreError>(epoch?.max(max)))?
-        + 1;
+        .try_fold(0_u32, |max, epoch| Ok::<_, StoreError>(epoch?.max(max)))?
+        .checked_add(1)
+        .ok_or_else(|| StoreError::corrupt("journal", "a sequence is at its end"))?;
     disk.create_dir(REPAIRED).and_then(|()| clear(disk)).map_err(writing)?;
     let mut seqs: HashMap<(Area, String), u64> = HashMap::new();
     let (mut from, mut chain) = (1, Crc(0));
@@ -66,7 +67,7 @@ pub(super) fn repair(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), 
         let mut tail = segment::create(disk, &format!("{REPAIRED}/{}", file_name(number)), header).map_err(writing)?;
         let ended = copy(disk, number, &mut tail, &mut seqs, report)?;
         chain = tail.crc;
-        from = number + 1;
+        from = number.saturating_add(1);
         if at + 1 == numbers.len() && ended {
             report.damaged.push(missing(from));
         } else if at + 1 < numbers.len() {

@@ -195,7 +195,9 @@ fn follows(number: u64, header: &Header, before: Option<&(u64, End)>) -> Result<
     match before {
         None if header.from.0 == 1 => Ok(()),
         None => Err(damaged(number, 1, "the segments before it are missing")),
-        Some((last, _)) if header.from.0 != last + 1 => Err(damaged(number, 1, "a segment before it is missing")),
+        Some((last, _)) if last.checked_add(1) != Some(header.from.0) => {
+            Err(damaged(number, 1, "a segment before it is missing"))
+        }
         Some((_, End { said: Some(end) })) if end.next.0 == header.from.0 && end.chain == header.previous => Ok(()),
         Some(_) => Err(damaged(number, 1, "it does not follow the segment before it")),
     }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::batch::{Batch, Decided, Planned};
 use super::disk::{Disk, read_exact};
-use super::error::{failed, must_reopen};
+use super::error::{failed, following, must_reopen};
 use super::index::{Index, Segment};
 use super::line::{self, EndLine, Fixed, Said};
 use super::options::{Durability, JournalOptions};
@@ -125,7 +125,7 @@ impl Writer {
     fn sync_by(&self) -> Option<Instant> {
         match self.shared.options.durability {
             Durability::EachCommit => None,
-            Durability::Interval(interval) => self.unsynced.map(|since| since + interval),
+            Durability::Interval(interval) => self.unsynced.map(|since| since.checked_add(interval).unwrap_or(since)),
         }
     }
 
@@ -297,7 +297,7 @@ impl Writer {
     /// # Errors
     /// Nothing was lost: the log goes on in the old one, or not at all.
     pub(super) fn rotate(&mut self) -> Result<(), StoreError> {
-        let next = self.tail.segment + 1;
+        let next = following(self.tail.segment)?;
         let name = segment::path(next);
         let disk = Arc::clone(&self.shared.disk);
         // An earlier try may have left one, with nothing in it.

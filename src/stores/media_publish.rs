@@ -16,7 +16,7 @@ use super::media_payload::{Upload, digest_of};
 use super::once::{Done, Earlier, Once, asked};
 use super::record::{self, Place, RecordValue, Rounds, check_key, check_not_absent, draft, precondition};
 use crate::backend::{
-    BlobArea, BlobDigest, BlobName, CallContext, Operation, Precondition, Record, Written, keys, record_name,
+    BlobArea, BlobDigest, BlobName, CallContext, Operation, Precondition, Record, Written, after, keys, record_name,
 };
 use crate::contract::{
     ErrorKind, Expect, LoopScope, Media, MediaBody, NewMedia, Outcome, Result, StoreError, Stored, UnknownFields,
@@ -208,7 +208,7 @@ impl Stores {
             };
             let value = published(&media, (name.random(), digest, cx.now().as_millis()), once.mark());
             let operations = publish_operations(scope, &value, current.as_ref())?;
-            let error = match once.commit_as(operations, None, Some(began + GRACE)).await {
+            let error = match once.commit_as(operations, None, Some(after(began, GRACE))).await {
                 Ok(Done::Now(written)) => return answer(scope, value, written),
                 Ok(Done::Before(earlier)) => {
                     let value = Media { put_ms: earlier.at.as_millis(), ..value };

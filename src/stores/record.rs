@@ -10,7 +10,7 @@ use super::once::{Done, Earlier, Once, asked};
 use crate::backend::keys::fold;
 use crate::backend::{
     CallContext, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend, Written,
-    check_schema, jitter, json_bytes, record_name,
+    after, check_schema, jitter, json_bytes, record_name,
 };
 use crate::contract::{
     ErrorKind, Expect, Freshness, IdSource as _, MAX_KEY_BYTES, Outcome, Page, PageToken, Paged, RandomIds, Result,
@@ -34,9 +34,9 @@ impl<'a> Rounds<'a> {
     /// `Unavailable{contended}` when the call's deadline leaves no time for another.
     pub(super) async fn next(&mut self) -> Result<()> {
         if self.round >= 2 {
-            let longest = Duration::from_millis(5) * 2_u32.pow((self.round - 2).min(5));
+            let longest = Duration::from_millis(5).saturating_mul(2_u32.pow((self.round - 2).min(5)));
             let pause = jitter(longest, RandomIds.next_id());
-            if Instant::now() + pause >= self.cx.deadline() {
+            if after(Instant::now(), pause) >= self.cx.deadline() {
                 return Err(StoreError::contended());
             }
             tokio::time::sleep(pause).await;

@@ -67,7 +67,7 @@ impl Stores {
         for round in 0..ROUNDS {
             if round > 0 {
                 tokio::time::sleep(jitter(pause, self.fresh_id())).await;
-                pause *= 2;
+                pause = pause.saturating_mul(2);
                 let options = CallOptions { freshness: Freshness::Latest, ..self.options.clone() };
                 stores = stores.with(options);
             }

@@ -196,6 +196,24 @@ fn a_call_with_a_refused_token_is_denied_and_changes_nothing() {
     });
 }
 
+// Guards against: a token that the service no longer takes was sent until its end, and every call was denied for that long.
+#[test]
+fn a_token_that_the_service_refuses_is_replaced() {
+    in_child(module_path!(), "a_token_that_the_service_refuses_is_replaced", Setting::Well, async |lane| {
+        // As by a clock that is slow: for the client each of them lasts an hour.
+        for refused in ["expired", "early", "audience", "issuer"] {
+            let identity = lane.identity(&format!("soon.{refused}.valid"));
+            let stores = lane.open(&identity).await;
+            use_everything(&stores).await;
+            assert_eq!(identity.requests()[STORAGE], 3, "{refused}");
+            // Also before anything was opened with it.
+            let identity = lane.identity(&format!("{refused}.valid"));
+            use_everything(&lane.open(&identity).await).await;
+            assert_eq!(identity.requests()[STORAGE], 2, "{refused}");
+        }
+    });
+}
+
 #[test]
 fn an_identity_that_is_refused_a_token_is_denied_at_once() {
     in_child(module_path!(), "an_identity_that_is_refused_a_token_is_denied_at_once", Setting::Well, async |lane| {

@@ -16,7 +16,7 @@ use tracing::instrument::WithSubscriber as _;
 
 use super::errors::{Failure, Verdict};
 use super::{Request, Target};
-use crate::backend::{BlobReader, Pace, check_byte_range, retried};
+use crate::backend::{BlobReader, Pace, after, check_byte_range, retried};
 use crate::contract::StoreError;
 
 const CONTENT_RANGE: HeaderName = HeaderName::from_static("content-range");
@@ -125,7 +125,7 @@ impl Version {
     async fn from(&self, next: u64, end: u64) -> Result<(AsyncResponseBody, u64), StoreError> {
         let range = next..end.min(next.saturating_add(self.block_size));
         let request = self.target.request("get");
-        let cx = self.target.cx.until(Instant::now() + CHUNK_TIME);
+        let cx = self.target.cx.until(after(Instant::now(), CHUNK_TIME));
         let part = || fetch(&self.target, &request, range.clone(), Some(self.etag.clone()));
         match retried(&cx, part).await? {
             Some(part) if part.total == self.length => Ok((part.body, part.range.end)),

@@ -13,7 +13,8 @@ use std::time::Duration;
 use azure_core::error::ErrorKind as SdkErrorKind;
 use azure_core::http::headers::{HeaderName, Headers};
 
-use crate::azure::token;
+use crate::azure::retry_after::retry_after;
+use crate::azure::token::{self, SignedBy};
 use crate::contract::{ErrorKind, StoreError};
 
 /// The most blocks of a blob ("Put Block List").
@@ -44,6 +45,8 @@ pub(super) struct Failure {
     /// What the request's outcome is.
     pub(super) verdict: Verdict,
     error: StoreError,
+    /// The service does not take the token that it was signed with.
+    token_refused: bool,
 }
 
 impl Failure {
@@ -54,9 +57,12 @@ impl Failure {
                 let none = Headers::new();
                 let headers = raw_response.as_ref().map_or(&none, |response| response.headers());
                 let code = code_of(headers);
-                let (kind, verdict) = classify(u16::from(*status), code, retry_after(headers), container);
-                let cause = format!("HTTP {} {code}", u16::from(*status));
-                Self { verdict, error: StoreError::new(kind).with_cause(cause.trim_end().to_owned()) }
+                let status = u16::from(*status);
+                let asked = retry_after(|name| headers.get_optional_str(&HeaderName::from_static(name)));
+                let (kind, verdict) = classify(status, code, asked, container);
+                let cause = format!("HTTP {status} {code}");
+                let error = StoreError::new(kind).with_cause(cause.trim_end().to_owned());
+                Self { verdict, error, token_refused: token::is_refusal(status, Some(code)) }
             }
             SdkErrorKind::Connection => Self::new(Verdict::Refused, StoreError::unavailable(), "no connection"),
             SdkErrorKind::Credential => Self::new(Verdict::Refused, token::missing(token::may_come(error)), "no token"),
@@ -66,12 +72,20 @@ impl Failure {
     }
 
     fn new(verdict: Verdict, error: StoreError, cause: &'static str) -> Self {
-        Self { verdict, error: error.with_cause(cause) }
+        Self { verdict, error: error.with_cause(cause), token_refused: false }
+    }
+
+    /// The same, of a request that was signed with this: it may go again where another token is to be expected.
+    pub(super) fn signed_by(self, signed: &SignedBy) -> Self {
+        match self.token_refused && signed.refused() {
+            true => Self::new(Verdict::Refused, token::missing(true), "the service refused the token"),
+            false => self,
+        }
     }
 
     /// No answer in time.
     pub(super) fn timeout(verdict: Verdict) -> Self {
-        Self { verdict, error: StoreError::timeout() }
+        Self { verdict, error: StoreError::timeout(), token_refused: false }
     }
 
     /// An answer that does not fit its request.
@@ -89,17 +103,6 @@ impl Failure {
 pub(super) fn code_of(headers: &Headers) -> &str {
     let code = headers.get_optional_str(&ERROR_CODE).unwrap_or_default();
     if code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric()) { code } else { "" }
-}
-
-/// How long the service asks to wait; no time at all is no answer to that.
-fn retry_after(headers: &Headers) -> Option<Duration> {
-    let number = |name: &'static str| {
-        let text = headers.get_optional_str(&HeaderName::from_static(name))?;
-        text.trim().parse::<u64>().ok()
-    };
-    let millis = number("x-ms-retry-after-ms").or_else(|| number("retry-after-ms"));
-    let asked = millis.map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs));
-    asked.filter(|asked| !asked.is_zero())
 }
 
 /// What an unsuccessful status and code mean.

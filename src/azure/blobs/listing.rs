@@ -122,10 +122,16 @@ impl Listing<'_> {
                 let page = self.client.list_blobs(Some(options))?.into_pages().try_next().await?;
                 page.map(|page| page.into_model()).transpose()
             };
-            request.send(page).await.map_err(Failure::into_error)
+            let page = request.send(page).await.map_err(Failure::into_error)?.unwrap_or_default();
+            // It would never end.
+            if marker.is_some() && page.next_marker == marker {
+                return Err(StoreError::unavailable().with_cause("a page of a list continues where it began"));
+            }
+            Ok(page)
         };
-        let page = retried(self.cx, page).await?.unwrap_or_default();
-        Ok((page.blob_items, page.next_marker.filter(|marker| !marker.is_empty())))
+        let page = retried(self.cx, page).await?;
+        let next = page.next_marker.filter(|marker| !marker.trim().is_empty());
+        Ok((page.blob_items, next))
     }
 }
 

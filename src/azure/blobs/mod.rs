@@ -1,7 +1,7 @@
 //! Payloads on Azure Blob Storage, under write-once names.
 //!
-//! Only this folder names types of `azure_storage_blob`. Every request goes through one pipeline: the meter, then
-//! signing, which has to come last.
+//! Only this folder names types of `azure_storage_blob`. Every request goes through one pipeline: the token, if there is one, the
+//! meter, then signing, which has to come last.
 //!
 //! The SDK never sends anything again: each try is one of ours, so that pauses are as the service asks for them, and an
 //! outcome is never hidden behind a later try. Reads are tried again ([`retried`](crate::backend::retried)), and so are
@@ -31,6 +31,7 @@ use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
 use crate::azure::meter::{MeterPolicy, Metered};
+use crate::azure::token::{self, TokenPolicy};
 use crate::backend::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext};
 use crate::contract::{MediaBody, Service, StoreError};
 use errors::{Failure, MAX_BLOCK_BYTES, Verdict};
@@ -91,14 +92,20 @@ impl AzureBlobs {
             return Err(StoreError::invalid("blob tuning", "blocks have 1 byte to 4,000 MiB and at least 1 is sent"));
         }
         // A trailing slash would put an empty segment before the container.
-        let refused = |_| StoreError::invalid("blob endpoint", "it can't be the base of a URL");
+        let refused = |()| StoreError::invalid("blob endpoint", "it can't be the base of a URL");
         service_url.path_segments_mut().map_err(refused)?.pop_if_empty();
         options.retry = RetryOptions::none();
+        if let Some(credential) = credential {
+            if service_url.scheme() != "https" {
+                return Err(StoreError::invalid("blob endpoint", "a credential is sent over https only"));
+            }
+            options.per_try_policies.push(Arc::new(TokenPolicy::new(credential)));
+        }
+        // Behind the token, so that what waits for one has not been sent.
         options.per_try_policies.push(Arc::new(MeterPolicy));
         options.per_try_policies.extend(signing);
         let client = BlobServiceClientOptions { client_options: options, ..BlobServiceClientOptions::default() };
-        let service = BlobServiceClient::new(service_url, credential, Some(client))
-            .map_err(|_| StoreError::invalid("blob endpoint", "a credential is sent over https only"))?;
+        let service = BlobServiceClient::new(service_url, None, Some(client)).map_err(|_| refused(()))?;
         Ok(Self { service, containers: containers.into_iter().collect(), tuning })
     }
 
@@ -168,7 +175,8 @@ impl Request {
 
     /// Sends it once and reads its failure. The SDK logs URLs, which name blobs and may hold a SAS: no one listens.
     async fn send<T>(&self, request: impl Future<Output = azure_core::Result<T>>) -> Result<T, Failure> {
-        request.with_subscriber(Dispatch::none()).await.map_err(|error| Failure::read(&error, &self.container))
+        let (result, signed) = token::signed(request.with_subscriber(Dispatch::none())).await;
+        result.map_err(|error| Failure::read(&error, &self.container).signed_by(&signed))
     }
 
     /// The same, and waits for its answer no longer than `until`.

@@ -78,7 +78,7 @@ use storage::Storage;
 ///   Azure Developer CLI, in the tenant they are logged in to; `prod` is the first whose settings are there: client
 ///   secret, federated token file, else managed identity. Case does not matter. `azure_identity` reads `AZURE_AUTHORITY_HOST` itself.
 ///   A token is kept per service, replaced in its last five minutes, and used to its end while no other can be had; who hands
-///   them out has 10 s for an answer.
+///   them out has 10 s for an answer. One that a service refuses is dropped and another asked for, at most every 30 s.
 #[derive(Clone)]
 pub struct AzureConfig {
     cosmos: Cosmos,

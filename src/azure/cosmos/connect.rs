@@ -16,6 +16,7 @@ use super::CosmosBackend;
 use super::errors::Failure;
 use super::pinned;
 use crate::azure::names::PARTITION_KEY_PATH;
+use crate::azure::token::{self, SignedBy};
 use crate::backend::CallContext;
 use crate::contract::{ErrorKind, StoreError};
 
@@ -83,8 +84,8 @@ impl CosmosBackend {
                 .with_binary_encoding_options(bodies)
                 .with_default_operation_options(pinned::operation())
                 .with_partition_failover_options(failover);
-            let client = client.build(account, routing).await;
-            let client = client.map_err(|error| match refused(&error) {
+            let (client, signed) = token::signed(client.build(account, routing)).await;
+            let client = client.map_err(|error| match Failure::new(&error, 0).signed_by(&signed).error() {
                 refused if matches!(refused.kind(), ErrorKind::Invalid { .. }) => malformed(),
                 refused => refused,
             })?;
@@ -100,8 +101,8 @@ impl CosmosBackend {
         container: &str,
         regions: &[String],
     ) -> Result<Self, StoreError> {
-        let missing = |error: CosmosError| {
-            let failure = Failure::new(&error, 0);
+        let missing = |error: CosmosError, signed: &SignedBy| {
+            let failure = Failure::new(&error, 0).signed_by(signed);
             match (failure.status, failure.sub_status) {
                 // The owner does not exist.
                 (404, 1003) => StoreError::invalid(DATABASE, "the database does not exist"),
@@ -113,8 +114,11 @@ impl CosmosBackend {
             }
         };
         let client = client.database_client(database.to_owned());
-        let client = client.container_client(container.to_owned(), None).await.map_err(missing)?;
-        let properties = client.read(None).await.and_then(|response| response.into_model()).map_err(missing)?;
+        let (client, signed) = token::signed(client.container_client(container.to_owned(), None)).await;
+        let client = client.map_err(|error| missing(error, &signed))?;
+        let (properties, signed) = token::signed(client.read(None)).await;
+        let properties = properties.and_then(|response| response.into_model());
+        let properties = properties.map_err(|error| missing(error, &signed))?;
         let paths = properties.partition_key.paths();
         if paths.len() != 1 || paths[0] != PARTITION_KEY_PATH {
             return Err(StoreError::invalid(CONTAINER, "the container's partition key path is not /pk"));

@@ -8,7 +8,8 @@ use std::time::Duration;
 use azure_data_cosmos::CosmosError;
 use azure_data_cosmos::diagnostics::DiagnosticsContext;
 
-use crate::azure::token;
+use crate::azure::retry_after;
+use crate::azure::token::{self, SignedBy};
 use crate::contract::{ErrorKind, StoreError};
 
 /// The role that every data request needs.
@@ -19,6 +20,8 @@ const CREDENTIAL: &str = "a valid credential";
 const NO_KEYS: &str = "Entra ID: the account takes no keys";
 /// The SDK's own sub-statuses of a 401 for a request that it could not sign, and never sent.
 const NOT_SIGNED: std::ops::RangeInclusive<u16> = 20_401..=20_402;
+/// The sub-statuses of a 401 or 403 for a key where the account takes none.
+const NO_KEYS_TAKEN: std::ops::RangeInclusive<u16> = 5202..=5203;
 /// The longest request body ("Azure Cosmos DB service quotas"), in bytes.
 const MAX_REQUEST_BYTES: u64 = 2 * 1024 * 1024;
 /// The most bytes of one logical partition ("Azure Cosmos DB service quotas").
@@ -40,7 +43,7 @@ pub(super) struct Failure {
     pub(super) executions: Option<u32>,
     /// The body's length in bytes.
     pub(super) bytes: u64,
-    /// There was no token; whether one may come.
+    /// There was no token that the service takes; whether one may come.
     no_token: Option<bool>,
     activity: String,
 }
@@ -77,8 +80,16 @@ impl Failure {
         }
         let not_signed = status == 401 && NOT_SIGNED.contains(&sub_status);
         let no_token = not_signed.then(|| token::may_come(error));
-        let retry_after = retry_after.map(Duration::from_millis);
+        let retry_after = retry_after.and_then(|millis| retry_after::bounded(Duration::from_millis(millis)));
         Self { status, sub_status, retry_after, executions, bytes, no_token, activity }
+    }
+
+    /// The same, of a request that was signed with this: where the service refused the token, and another is to be expected, it may go
+    /// again.
+    pub(super) fn signed_by(self, signed: &SignedBy) -> Self {
+        let refused = self.status == 401 && self.no_token.is_none() && !NO_KEYS_TAKEN.contains(&self.sub_status);
+        let no_token = if refused && signed.refused() { Some(true) } else { self.no_token };
+        Self { no_token, ..self }
     }
 
     /// An answer that can't be read, and so does not say what was done.
@@ -94,6 +105,7 @@ impl Failure {
         diagnostics: &DiagnosticsContext,
         bytes: u64,
     ) -> Self {
+        let retry_after = retry_after.and_then(retry_after::bounded);
         // The batch's own answer is 207, which counts as one execution.
         let earlier = executions(diagnostics).map(|count| count.saturating_sub(1));
         let executions = earlier.map(|count| count + u32::from(!refused_before_execution(status, sub_status)));
@@ -152,7 +164,7 @@ impl Failure {
             },
             // Not the write region (yet), or an account that is moving.
             (403, 3 | 1008) => unavailable,
-            (401 | 403, 5202 | 5203) => denied(NO_KEYS),
+            (401 | 403, sub_status) if NO_KEYS_TAKEN.contains(&sub_status) => denied(NO_KEYS),
             (403, 5300..=5306) => denied(ROLE),
             (401, _) => denied(CREDENTIAL),
             // The firewall's refusal has no sub-status.

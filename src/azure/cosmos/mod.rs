@@ -131,7 +131,7 @@ impl RecordBackend for CosmosBackend {
     }
 
     async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
-        self.probe_container(cx).await
+        retried(cx, || self.probe_container(cx)).await
     }
 
     async fn close(&self, _deadline: Duration) -> Result<(), StoreError> {

@@ -29,7 +29,8 @@ use tracing::instrument::WithSubscriber as _;
 
 use super::errors::{Failure, sends};
 use super::pinned;
-use crate::backend::{CallContext, Cost, json_bytes, try_until};
+use crate::azure::token;
+use crate::backend::{CallContext, Cost, after, json_bytes, try_until};
 use crate::contract::{Freshness, Service};
 
 /// The container and how it is read.
@@ -83,7 +84,7 @@ fn writing(until: Instant) -> (OperationOptions, Instant) {
     let mut options = pinned::operation();
     options.end_to_end_latency_policy = Some(EndToEndOperationLatencyPolicy::new(left));
     // What was a second away when `until` was chosen is a little less by now.
-    (options, if left + GRACE >= LEAST { until + GRACE } else { until })
+    (options, if left.saturating_add(GRACE) >= LEAST { after(until, GRACE) } else { until })
 }
 
 /// Polls a request of the SDK, whose logs name items, with no one listening.
@@ -115,7 +116,9 @@ async fn counted<T: Answered>(
     request: impl Future<Output = Result<T, CosmosError>>,
 ) -> Result<T, Failure> {
     let mut given_up = GivenUp { cx, kind, bytes, ended: false };
-    let Ok(result) = unlogged(until, request).await else { return Err(Failure::deadline(bytes)) };
+    let Ok((result, signed)) = unlogged(until, token::signed(request)).await else {
+        return Err(Failure::deadline(bytes));
+    };
     given_up.ended = true;
     let diagnostics = match &result {
         Ok(answer) => answer.diagnostics(),
@@ -132,7 +135,7 @@ async fn counted<T: Answered>(
         };
         cx.meter().add(Service::Cosmos, kind, cost);
     }
-    result.map_err(|error| Failure::new(&error, bytes))
+    result.map_err(|error| Failure::new(&error, bytes).signed_by(&signed))
 }
 
 fn received(cx: &CallContext, kind: &'static str, bytes: usize) {
@@ -268,8 +271,9 @@ impl Requests {
             .with_operation_options(self.reading(cx))
             .with_feed_options(FeedOptions::default().with_max_item_count(at_most(page)));
         let planning = self.container.query_items::<Value>(query, scope, Some(options));
-        let items = unlogged(try_until(cx.deadline()), planning).await.map_err(|_| Failure::deadline(0))?;
-        let items = items.map_err(|error| Failure::new(&error, bytes as u64))?;
+        let planned = unlogged(try_until(cx.deadline()), token::signed(planning)).await;
+        let (items, signed) = planned.map_err(|_| Failure::deadline(0))?;
+        let items = items.map_err(|error| Failure::new(&error, bytes as u64).signed_by(&signed))?;
         Ok(Pages { pages: Some(items.into_pages()), bytes: bytes as u64, one_partition })
     }
 

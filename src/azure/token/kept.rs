@@ -3,6 +3,8 @@
 //! The SDK's clients differ in how they ask: Cosmos DB's asks for each request, storage's when a token has five minutes left, and the
 //! credentials of the command-line tools start a process each time. None of them goes on with a valid token when the identity
 //! endpoint does not answer. So all of them ask here.
+//!
+//! A token that a service refuses is dropped, and the next one asked for, but not twice in [`PAUSE`]: see [`super::signed`].
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,39 +13,83 @@ use std::time::Duration;
 
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind};
-use azure_core::time::OffsetDateTime;
+use azure_core::time::{Duration as Span, OffsetDateTime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::signed::note;
+use crate::backend::after;
+
 /// The time before a token's end in which the next one is asked for.
-const BEFORE_END: Duration = Duration::from_secs(300);
+const BEFORE_END: Span = Span::seconds(300);
 /// How long calls that have a valid token wait for the next one.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the identity endpoint has for an answer, the SDK's own tries together.
 const LONGEST: Duration = Duration::from_secs(10);
-/// How long nobody asks again, while there is a valid token and the next one could not be had.
+/// How long calls that have none wait for one: then the task that asks is taken for lost.
+const LOST: Duration = LONGEST.saturating_mul(2);
+/// How long nobody asks again: while there is a valid token and the next one could not be had, and after one was dropped because a service
+/// refused it. The one that came in its place is used whatever the service says, so that an identity endpoint is not asked for each call.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// A credential that keeps what another one answers.
 pub(in crate::azure) struct KeptTokens {
     credential: Arc<dyn TokenCredential>,
-    scopes: Arc<Mutex<HashMap<Vec<String>, Scope>>>,
+    scopes: Scopes,
+}
+
+/// By the names of their resources.
+type Scopes = Arc<Mutex<HashMap<Vec<String>, Scope>>>;
+
+/// A token, and which one of its scope it is.
+#[derive(Clone)]
+struct Kept {
+    token: AccessToken,
+    serial: u64,
 }
 
 /// What is known of a scope.
 #[derive(Default)]
 struct Scope {
-    token: Option<AccessToken>,
+    kept: Option<Kept>,
     asking: Option<Asking>,
     /// When the last answer was no token.
     refused: Option<Instant>,
+    /// When a token was last dropped because a service refused it.
+    dropped: Option<Instant>,
+    /// Tokens so far.
+    serial: u64,
+}
+
+/// The kept token that a request was signed with.
+pub(super) struct Signature {
+    scopes: Scopes,
+    names: Vec<String>,
+    serial: u64,
+}
+
+impl Signature {
+    /// Drops the token, which a service has refused. False when it stays, because another was dropped just before: it is no better
+    /// than that one, and neither would the next be.
+    pub(super) fn refused(&self) -> bool {
+        let mut scopes = lock(&self.scopes);
+        let scope = scopes.entry(self.names.clone()).or_default();
+        // Where another call was faster, its token is used.
+        if scope.kept.as_ref().is_some_and(|kept| kept.serial == self.serial) {
+            if scope.dropped.is_some_and(|at| at.elapsed() < PAUSE) {
+                return false;
+            }
+            (scope.kept, scope.dropped) = (None, Some(Instant::now()));
+        }
+        true
+    }
 }
 
 /// A question under way, in a task of its own: it goes on when the calls that wait for it are given up.
 #[derive(Clone)]
 struct Asking {
     since: Instant,
-    answer: watch::Receiver<Option<Result<AccessToken, Refusal>>>,
+    answer: watch::Receiver<Option<Result<Kept, Refusal>>>,
 }
 
 /// Why there is no token, for everyone who waited.
@@ -64,9 +110,9 @@ impl std::error::Error for Refusal {
 
 /// What to do about a token.
 enum Next {
-    Use(AccessToken),
+    Use(Kept),
     /// Wait; what is there is valid until its end.
-    Wait(Asking, Option<AccessToken>),
+    Wait(Asking, Option<Kept>),
 }
 
 impl KeptTokens {
@@ -74,22 +120,44 @@ impl KeptTokens {
         Self { credential, scopes: Arc::default() }
     }
 
-    fn next(&self, names: &[&str]) -> Next {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    async fn kept(&self, names: &[String]) -> azure_core::Result<Kept> {
+        loop {
+            let (Asking { since, mut answer }, valid) = match self.next(names) {
+                Next::Use(kept) => return Ok(kept),
+                Next::Wait(asking, valid) => (asking, valid),
+            };
+            let until = after(since, if valid.is_some() { PATIENCE } else { LOST });
+            let told = match timeout_at(until, answer.wait_for(Option::is_some)).await {
+                Ok(Ok(told)) => told.clone(),
+                // No answer yet, or its task is gone.
+                Ok(Err(_)) | Err(_) => None,
+            };
+            match (told, valid) {
+                (Some(Ok(kept)), _) | (_, Some(kept)) => return Ok(kept),
+                (Some(Err(refusal)), None) => {
+                    return Err(Error::with_error(ErrorKind::Credential, refusal, "no token"));
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn next(&self, names: &[String]) -> Next {
         let mut scopes = lock(&self.scopes);
-        let scope = scopes.entry(names.clone()).or_default();
+        let scope = scopes.entry(names.to_vec()).or_default();
         let now = OffsetDateTime::now_utc();
-        let valid = scope.token.clone().filter(|token| token.expires_on > now);
-        if let Some(token) = &valid
-            && (token.expires_on > now + BEFORE_END || scope.refused.is_some_and(|at| at.elapsed() < PAUSE))
+        let valid = scope.kept.clone().filter(|kept| kept.token.expires_on > now);
+        if let Some(kept) = &valid
+            && (kept.token.expires_on > now.saturating_add(BEFORE_END)
+                || scope.refused.is_some_and(|at| at.elapsed() < PAUSE))
         {
-            return Next::Use(token.clone());
+            return Next::Use(kept.clone());
         }
         // A task ends with the runtime that it was started on.
-        let lost = |asking: &Asking| asking.answer.has_changed().is_err() || asking.since.elapsed() > 2 * LONGEST;
+        let lost = |asking: &Asking| asking.answer.has_changed().is_err() || asking.since.elapsed() > LOST;
         let asking = match scope.asking.take().filter(|asking| !lost(asking)) {
             Some(asking) => asking,
-            None => self.ask(names),
+            None => self.ask(names.to_vec()),
         };
         Next::Wait(scope.asking.insert(asking).clone(), valid)
     }
@@ -103,16 +171,23 @@ impl KeptTokens {
                 Ok(answer) => answer,
                 Err(_) => Err(Error::with_message(ErrorKind::Io, "the identity endpoint does not answer")),
             };
-            let answer = answer.map_err(|error| Refusal(Arc::new(error)));
-            {
+            let answer = {
                 let mut scopes = lock(&scopes);
                 let scope = scopes.entry(names).or_default();
-                match &answer {
-                    Ok(token) => (scope.token, scope.refused) = (Some(token.clone()), None),
-                    Err(_) => scope.refused = Some(Instant::now()),
-                }
                 scope.asking = None;
-            }
+                match answer {
+                    Ok(token) => {
+                        scope.serial = scope.serial.saturating_add(1);
+                        let kept = Kept { token, serial: scope.serial };
+                        (scope.kept, scope.refused) = (Some(kept.clone()), None);
+                        Ok(kept)
+                    }
+                    Err(error) => {
+                        scope.refused = Some(Instant::now());
+                        Err(Refusal(Arc::new(error)))
+                    }
+                }
+            };
             told.send_replace(Some(answer));
         });
         Asking { since: Instant::now(), answer }
@@ -131,25 +206,10 @@ impl TokenCredential for KeptTokens {
         scopes: &[&str],
         _options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        loop {
-            let (Asking { since, mut answer }, valid) = match self.next(scopes) {
-                Next::Use(token) => return Ok(token),
-                Next::Wait(asking, valid) => (asking, valid),
-            };
-            let until = since + if valid.is_some() { PATIENCE } else { 2 * LONGEST };
-            let told = match timeout_at(until, answer.wait_for(Option::is_some)).await {
-                Ok(Ok(told)) => told.clone(),
-                // No answer yet, or its task is gone.
-                Ok(Err(_)) | Err(_) => None,
-            };
-            match (told, valid) {
-                (Some(Ok(token)), _) | (_, Some(token)) => return Ok(token),
-                (Some(Err(refusal)), None) => {
-                    return Err(Error::with_error(ErrorKind::Credential, refusal, "no token"));
-                }
-                (None, None) => {}
-            }
-        }
+        let names: Vec<String> = scopes.iter().map(|name| (*name).to_owned()).collect();
+        let kept = self.kept(&names).await?;
+        note(Signature { scopes: Arc::clone(&self.scopes), names, serial: kept.serial });
+        Ok(kept.token)
     }
 }
 
@@ -160,180 +220,5 @@ impl fmt::Debug for KeptTokens {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use azure_core::credentials::Secret;
-    use futures::future::join_all;
-
-    use super::*;
-    use crate::azure::token::may_come;
-
-    /// Answers what it is told to: seconds that a token lasts, or none.
-    #[derive(Debug, Default)]
-    struct Told {
-        asked: AtomicUsize,
-        says: Mutex<Says>,
-    }
-
-    #[derive(Debug, Clone, Copy, Default)]
-    enum Says {
-        Lasts(i64),
-        Refuses,
-        #[default]
-        Hangs,
-    }
-
-    #[async_trait::async_trait]
-    impl TokenCredential for Told {
-        async fn get_token(
-            &self,
-            _scopes: &[&str],
-            _options: Option<TokenRequestOptions<'_>>,
-        ) -> azure_core::Result<AccessToken> {
-            let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-            // An answer takes a moment.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            let says = *self.says.lock().unwrap();
-            match says {
-                Says::Lasts(seconds) => {
-                    let end = OffsetDateTime::now_utc() + azure_core::time::Duration::seconds(seconds);
-                    Ok(AccessToken::new(Secret::new(format!("token {number}")), end))
-                }
-                Says::Refuses => Err(Error::with_message(ErrorKind::Other, "refused")),
-                Says::Hangs => std::future::pending().await,
-            }
-        }
-    }
-
-    fn kept() -> (Arc<Told>, KeptTokens) {
-        let told = Arc::new(Told::default());
-        (Arc::clone(&told), KeptTokens::new(told))
-    }
-
-    impl Told {
-        fn say(&self, says: Says) {
-            *self.says.lock().unwrap() = says;
-        }
-
-        fn asked(&self) -> usize {
-            self.asked.load(Ordering::SeqCst)
-        }
-    }
-
-    async fn token(kept: &KeptTokens) -> azure_core::Result<String> {
-        Ok(kept.get_token(&["scope"], None).await?.token.secret().to_owned())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn many_calls_at_once_ask_once() {
-        let (told, kept) = kept();
-        told.say(Says::Lasts(3_600));
-        for token in join_all((0..100).map(|_| token(&kept))).await {
-            assert_eq!(token.unwrap(), "token 1");
-        }
-        assert_eq!((token(&kept).await.unwrap().as_str(), told.asked()), ("token 1", 1));
-        kept.get_token(&["other"], None).await.unwrap();
-        assert_eq!(told.asked(), 2, "each scope has its own");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn many_calls_at_once_share_a_refusal_and_the_next_asks_again() {
-        let (told, kept) = kept();
-        told.say(Says::Refuses);
-        for refused in join_all((0..100).map(|_| token(&kept))).await {
-            let error = refused.unwrap_err();
-            assert!(!may_come(&error) && *error.kind() == ErrorKind::Credential, "{error}");
-        }
-        assert_eq!(told.asked(), 1);
-        told.say(Says::Lasts(3_600));
-        assert_eq!(token(&kept).await.unwrap(), "token 2");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_endpoint_that_hangs_is_given_up_and_may_answer_later() {
-        let (told, kept) = kept();
-        let began = Instant::now();
-        assert!(may_come(&token(&kept).await.unwrap_err()));
-        assert_eq!((began.elapsed(), told.asked()), (LONGEST, 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_token_is_replaced_in_its_last_five_minutes() {
-        let (told, kept) = kept();
-        told.say(Says::Lasts(299));
-        assert_eq!(token(&kept).await.unwrap(), "token 1");
-        assert_eq!(token(&kept).await.unwrap(), "token 2");
-        told.say(Says::Lasts(302));
-        assert_eq!(token(&kept).await.unwrap(), "token 3");
-        assert_eq!(token(&kept).await.unwrap(), "token 3");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_valid_token_is_used_while_the_next_is_refused_and_nobody_asks_for_a_while() {
-        let (told, kept) = kept();
-        told.say(Says::Lasts(299));
-        token(&kept).await.unwrap();
-        told.say(Says::Refuses);
-        for _ in 0..100 {
-            assert_eq!(token(&kept).await.unwrap(), "token 1");
-        }
-        assert_eq!(told.asked(), 2);
-        tokio::time::advance(PAUSE).await;
-        told.say(Says::Lasts(3_600));
-        assert_eq!(token(&kept).await.unwrap(), "token 3");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_valid_token_is_used_while_the_endpoint_hangs_and_few_calls_wait() {
-        let (told, kept) = kept();
-        told.say(Says::Lasts(299));
-        token(&kept).await.unwrap();
-        told.say(Says::Hangs);
-        let began = Instant::now();
-        for _ in 0..100 {
-            assert_eq!(token(&kept).await.unwrap(), "token 1");
-        }
-        assert_eq!((began.elapsed(), told.asked()), (PATIENCE, 2), "the first alone, and no longer");
-        // What was asked is answered, although nobody waits for it.
-        tokio::time::sleep(LONGEST).await;
-        assert_eq!((token(&kept).await.unwrap().as_str(), told.asked()), ("token 1", 2));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_token_that_ended_is_not_used() {
-        let (told, kept) = kept();
-        told.say(Says::Lasts(-1));
-        token(&kept).await.unwrap();
-        told.say(Says::Refuses);
-        token(&kept).await.unwrap_err();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_arrives_although_the_call_that_asked_was_given_up() {
-        let (told, kept) = kept();
-        told.say(Says::Lasts(3_600));
-        timeout(Duration::from_millis(1), token(&kept)).await.unwrap_err();
-        assert_eq!((token(&kept).await.unwrap().as_str(), told.asked()), ("token 1", 1));
-    }
-
-    #[test]
-    fn a_question_that_ended_with_its_runtime_is_asked_again() {
-        let (told, kept) = kept();
-        let runtime =
-            || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime().block_on(async { timeout(Duration::from_millis(1), token(&kept)).await }).unwrap_err();
-        told.say(Says::Lasts(3_600));
-        assert_eq!(runtime().block_on(token(&kept)).unwrap(), "token 2");
-        assert_eq!(told.asked(), 2);
-    }
-
-    #[test]
-    fn its_debug_form_shows_no_token() {
-        let (told, kept) = kept();
-        told.say(Says::Lasts(3_600));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(token(&kept)).unwrap();
-        assert_eq!(format!("{kept:?}"), "KeptTokens(..)");
-    }
-}
+#[path = "kept_tests.rs"]
+mod tests;

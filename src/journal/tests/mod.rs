@@ -1,6 +1,7 @@
 //! The journal on a disk that loses power and that fails.
 
 mod failing_disk;
+mod far_numbers;
 mod power_cut;
 mod sim;
 mod support;

@@ -112,3 +112,22 @@ async fn a_probe_writes_nothing_and_wants_a_refusal() {
     let denied = Script::of([missing(), missing(), Answer::code(403, "AuthorizationPermissionMismatch")]);
     assert_eq!(blobs(&denied).probe(&call()).await.unwrap_err().kind().name(), "denied");
 }
+
+// Guards against: a service that answers a list's own marker kept it going until the deadline, without a pause.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_continues_where_it_began_is_no_page() {
+    let empty = |marker: &str| {
+        let list = format!("<EnumerationResults><Blobs/><NextMarker>{marker}</NextMarker></EnumerationResults>");
+        Answer::new(200).with("content-type", "application/xml").body(list)
+    };
+    let script = Script::always(empty("here"));
+    let cx = call();
+    let error = blobs(&script).list(&cx, BlobArea::Media, "", None, 10).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Unavailable { contended: false }, Outcome::NotApplied));
+    assert!((2..=20).contains(&script.seen().len()), "{} requests", script.seen().len());
+    for blank in ["", " "] {
+        let script = Script::of([empty(blank)]);
+        assert_eq!(blobs(&script).list(&call(), BlobArea::Media, "", None, 10).await.unwrap().next, None);
+        script.seen();
+    }
+}

@@ -5,6 +5,7 @@ mod fake;
 mod faults;
 mod listing;
 mod pacing;
+mod tokens;
 mod upload;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -152,3 +152,36 @@ async fn a_write_that_waits_for_its_token_was_never_sent() {
     }
     assert_eq!((script.seen().len(), cx.meter().is_empty()), (0, true));
 }
+
+// Guards against: the longest number of the header panicked, and a date was no pause at all.
+#[tokio::test(start_paused = true)]
+async fn any_form_of_a_pause_is_understood_and_none_is_an_error() {
+    const DATE: &str = "Sun, 01 Mar 2026 08:00:00 GMT";
+    let second = Duration::from_secs(1);
+    for (header, value, expected) in [
+        ("retry-after", "18446744073709551615", Ok(second * 3_600)),
+        ("x-ms-retry-after-ms", "18446744073709551615", Ok(second * 3_600)),
+        ("retry-after", "Sun, 01 Mar 2026 09:00:00 GMT", Ok(second * 3_600)),
+        ("retry-after", "Sun, 01 Mar 2026 08:00:07 GMT", Err(second * 7)),
+        ("retry-after", "2.5", Err(second * 5 / 2)),
+    ] {
+        let busy = Answer::code(503, "ServerBusy").with(header, value).with("date", DATE);
+        let script = Script::then_always([busy], Answer::code(404, "BlobNotFound"));
+        let began = Instant::now();
+        let head = blobs(&script).head(&call(), &name()).await;
+        match expected {
+            Ok(asked) => {
+                let kind = ErrorKind::Throttled { retry_after: Some(asked) };
+                assert_eq!((head.unwrap_err().kind(), began.elapsed()), (&kind, Duration::ZERO), "{value}");
+            }
+            Err(waited) => assert_eq!((head.unwrap(), began.elapsed()), (None, waited), "{value}"),
+        }
+    }
+    for none in ["", " ", "-5", "soon", "0", "Sun, 01 Mar 2026 07:59:59 GMT", "NaN", "inf", "1e9", "0x10"] {
+        let busy = Answer::code(503, "ServerBusy").with("retry-after", none).with("date", DATE);
+        let script = Script::then_always([busy], Answer::code(404, "BlobNotFound"));
+        let began = Instant::now();
+        assert_eq!(blobs(&script).head(&call(), &name()).await.unwrap(), None);
+        assert!(began.elapsed() <= Duration::from_millis(20), "{none:?}: {:?}", began.elapsed());
+    }
+}

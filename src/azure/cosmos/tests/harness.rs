@@ -44,6 +44,8 @@ pub(super) enum Fault {
 type Faults = Arc<Mutex<VecDeque<Fault>>>;
 /// What the `authorization` headers of all requests began with.
 type Signed = Arc<Mutex<BTreeMap<String, u32>>>;
+/// The token that is not taken any more.
+type Revoked = Arc<Mutex<Option<&'static str>>>;
 
 struct Host {
     base: Url,
@@ -52,6 +54,8 @@ struct Host {
     sends: Arc<AtomicU32>,
     signed: Signed,
     watch: Arc<Watch>,
+    refused: Arc<AtomicU32>,
+    revoked: Revoked,
 }
 
 async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) -> Response {
@@ -78,6 +82,12 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
         if let Some(refusal) = host.watch.refuses(&body) {
             return refusal;
         }
+    }
+    if host.revoked.lock().unwrap().is_some_and(|token| signature.ends_with(&format!("sig%3D{token}"))) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if host.refused.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+        return StatusCode::UNAUTHORIZED.into_response();
     }
     let write = items && head.method != "GET" && !query;
     let fault = if write { host.faults.lock().unwrap().pop_front() } else { None };
@@ -110,6 +120,8 @@ pub(super) struct Account {
     sends: Arc<AtomicU32>,
     signed: Signed,
     pub(super) watch: Arc<Watch>,
+    refused: Arc<AtomicU32>,
+    revoked: Revoked,
 }
 
 pub(super) const DATABASE: &str = "openjibo";
@@ -141,14 +153,23 @@ impl Account {
         let endpoint = bound[0].1.to_string();
         let (faults, sends, signed) = (Faults::default(), Arc::default(), Signed::default());
         let watch = Arc::<Watch>::default();
+        let (refused, revoked) = (Arc::<AtomicU32>::default(), Revoked::default());
         for (listener, base) in bound {
             let emulator = Arc::clone(&emulator);
-            let (sends, watch) = (Arc::clone(&sends), Arc::clone(&watch));
-            let host = Host { base, emulator, faults: faults.clone(), sends, signed: signed.clone(), watch };
+            let host = Host {
+                base,
+                emulator,
+                faults: faults.clone(),
+                sends: Arc::clone(&sends),
+                signed: signed.clone(),
+                watch: Arc::clone(&watch),
+                refused: Arc::clone(&refused),
+                revoked: Arc::clone(&revoked),
+            };
             let app = axum::Router::new().fallback(answer).with_state(Arc::new(host));
             tokio::spawn(async move { axum::serve(listener, app).await });
         }
-        let account = Self { endpoint, faults, sends, signed, watch };
+        let account = Self { endpoint, faults, sends, signed, watch, refused, revoked };
         let client = account.client(names[0]).await;
         client.create_database(DATABASE, None).await.unwrap();
         account.container(CONTAINER, "/pk", true).await;
@@ -219,6 +240,16 @@ impl Account {
     /// What happens to the next writes, one each.
     pub(super) fn fail(&self, faults: &[Fault]) {
         self.faults.lock().unwrap().extend(faults);
+    }
+
+    /// Answers the next requests, of any kind, with 401.
+    pub(super) fn refuse(&self, requests: u32) {
+        self.refused.store(requests, Ordering::SeqCst);
+    }
+
+    /// Answers all requests with this token with 401.
+    pub(super) fn revoke(&self, token: &'static str) {
+        *self.revoked.lock().unwrap() = Some(token);
     }
 
     /// Whether every fault has been used.

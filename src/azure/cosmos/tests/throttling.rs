@@ -127,3 +127,18 @@ async fn a_write_that_never_leaves_is_not_applied() {
     assert!((2..=80).contains(&fault.hit_count()), "{} tries", fault.hit_count());
     assert_eq!(requests(&cx).0, [("create", requests(&cx).1)]);
 }
+
+// Guards against: the longest number of the header panicked, and the caller's task died.
+#[tokio::test]
+async fn a_pause_longer_than_any_clock_counts_is_told_as_the_longest_one() {
+    let data = InProcess::start(&[EAST]).await;
+    let kind = ErrorKind::Throttled { retry_after: Some(Duration::from_secs(3_600)) };
+    for (on, keys) in [(On::CreateItem, vec!["k"]), (On::BatchItem, vec!["k", "l"])] {
+        let backend = data.backend(&[rule(on, throttled(Duration::from_millis(u64::MAX)), 1)]).await;
+        let operations = keys.iter().map(|key| put(key, json!(1), Precondition::Absent)).collect();
+        let error = commit(&backend, operations).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (&kind, Outcome::NotApplied), "{on:?}");
+    }
+    let backend = data.backend(&[rule(On::ReadItem, throttled(Duration::from_millis(u64::MAX)), 1)]).await;
+    assert_eq!(backend.get(&call(), PARTITION, "k").await.unwrap_err().kind(), &kind);
+}

@@ -14,7 +14,8 @@ use serde_json::json;
 use super::harness::*;
 use crate::azure::cosmos::CosmosBackend;
 use crate::azure::token::KeptTokens;
-use crate::backend::{Precondition, RecordBackend};
+use crate::azure::token::numbered::Numbered;
+use crate::backend::{KeyRange, Precondition, RecordBackend};
 use crate::contract::{ErrorKind, Outcome};
 
 /// Fails so many times in this way, then answers tokens that last.
@@ -122,4 +123,85 @@ async fn a_write_waits_for_a_token_that_comes_late() {
     let sends = account.sends();
     written(&backend, put("k", json!(1), Precondition::Absent)).await;
     assert_eq!(account.sends(), sends + 1);
+}
+
+/// A backend that was opened with its first token.
+async fn with_tokens(account: &Account) -> (CosmosBackend, Arc<Numbered>) {
+    let tokens = Arc::new(Numbered::default());
+    let backend = account.connect_as(Arc::new(KeptTokens::new(tokens.clone()))).await.unwrap();
+    assert_eq!(tokens.asked(), 1);
+    (backend, tokens)
+}
+
+// Guards against: a revoked token was sent until its end, and every call was denied for that long.
+#[tokio::test]
+async fn a_refused_token_is_replaced_and_the_call_goes_on() {
+    let account = Account::start().await;
+    for call_of in ["create", "batch", "get", "load", "feed", "partitions", "probe", "erase"] {
+        // Nobody asks twice within some seconds: each with tokens of its own.
+        let (backend, tokens) = with_tokens(&account).await;
+        let sends = account.sends();
+        account.refuse(1);
+        let cx = call();
+        let puts = |keys: &[&str]| keys.iter().map(|key| put(key, json!(1), Precondition::Any)).collect();
+        match call_of {
+            "create" => drop(commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap()),
+            "batch" => drop(commit_in(&cx, &backend, puts(&["l", "m"])).await.unwrap()),
+            "get" => drop(backend.get(&cx, PARTITION, "k").await.unwrap().expect("it was written")),
+            "load" => drop(backend.load(&cx, PARTITION, &KeyRange::only("k")).await.unwrap()),
+            "feed" => drop(backend.changes(&cx, PARTITION, None, 5).await.unwrap()),
+            "partitions" => drop(backend.partitions(&cx, None, 5).await.unwrap()),
+            "probe" => backend.probe(&cx).await.unwrap(),
+            _ => drop(backend.erase(&cx, PARTITION, &[KeyRange::only("k")]).await.unwrap()),
+        }
+        assert_eq!(tokens.asked(), 2, "{call_of}");
+        if call_of == "create" {
+            assert_eq!((account.sends() - sends, requests(&cx).1), (2, 2), "nothing but the request, twice");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_token_that_is_refused_too_is_denied_at_once_and_nothing_is_written() {
+    let account = Account::start().await;
+    for keys in [vec!["k"], vec!["k", "l"]] {
+        let (backend, tokens) = with_tokens(&account).await;
+        let sends = account.sends();
+        account.refuse(2);
+        let cx = call();
+        let operations = keys.iter().map(|key| put(key, json!(1), Precondition::Absent)).collect();
+        let error = commit_in(&cx, &backend, operations).await.unwrap_err();
+        let denied = ErrorKind::Denied { needs: "a valid credential".into() };
+        assert_eq!((error.kind(), error.outcome()), (&denied, Outcome::NotApplied), "{error:?}");
+        assert_eq!((cx.outcome_if_abandoned(), account.sends() - sends), (Outcome::NotApplied, 2));
+        account.refuse(1);
+        assert_eq!(backend.get(&call(), PARTITION, "k").await.unwrap_err().kind(), &denied, "nobody asks for a while");
+        assert_eq!(tokens.asked(), 2);
+        assert_eq!(backend.get(&call(), PARTITION, "k").await.unwrap(), None, "nothing was written");
+    }
+}
+
+#[tokio::test]
+async fn calls_refused_with_one_token_ask_once_together() {
+    let account = Account::start().await;
+    let (backend, tokens) = with_tokens(&account).await;
+    account.revoke("token-1");
+    let reads = (0..10).map(|_| async { backend.get(&call(), PARTITION, "k").await });
+    for found in futures::future::join_all(reads).await {
+        assert_eq!(found.unwrap(), None);
+    }
+    assert_eq!(tokens.asked(), 2);
+}
+
+#[tokio::test]
+async fn opening_with_a_refused_token_can_be_tried_again_with_another() {
+    let account = Account::start().await;
+    let tokens = Arc::new(Numbered::default());
+    let kept = Arc::new(KeptTokens::new(tokens.clone()));
+    account.connect_as(kept.clone()).await.unwrap();
+    account.refuse(1);
+    let error = account.connect_as(kept.clone()).await.unwrap_err();
+    assert!(error.is_transient() && error.outcome() == Outcome::NotApplied, "{error:?}");
+    account.connect_as(kept).await.unwrap();
+    assert_eq!(tokens.asked(), 2);
 }

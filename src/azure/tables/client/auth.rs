@@ -10,14 +10,13 @@ use azure_core::{
     hmac::hmac_sha256,
     http::{
         Context, Request, Url,
-        policies::{Policy, PolicyResult, auth::BearerTokenAuthorizationPolicy},
+        policies::{Policy, PolicyResult},
     },
     time::{OffsetDateTime, to_rfc7231},
 };
 use std::{fmt, sync::Arc};
 
-/// The scope of tokens for every storage service.
-const SCOPE: &str = "https://storage.azure.com/.default";
+use crate::azure::token::TokenPolicy;
 
 /// How requests are authorised. `Debug` shows the kind only.
 #[derive(Clone)]
@@ -84,7 +83,7 @@ impl TablesCredential {
                 Some(Arc::new(SharedKeyLite { account: account.clone(), key: key.clone() }))
             }
             Self::Sas(_) => None,
-            Self::Token(credential) => Some(Arc::new(BearerTokenAuthorizationPolicy::new(credential.clone(), [SCOPE]))),
+            Self::Token(credential) => Some(Arc::new(TokenPolicy::new(credential.clone()))),
         }
     }
 }

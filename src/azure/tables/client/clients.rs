@@ -201,7 +201,11 @@ impl TableClient {
         let outgoing = query.outgoing(&self.name)?;
         let answer = self.wire.send(ctx, outgoing).await?.success()?;
         let entities = json::decode_page(&answer.body).map_err(|what| answer.protocol(what))?;
-        Ok(QueryPage { entities, continuation: Continuation::of(&answer) })
+        let continuation = Continuation::of(&answer);
+        if query.stays_at(continuation.as_ref()) {
+            return Err(answer.protocol("a page continues where it began"));
+        }
+        Ok(QueryPage { entities, continuation })
     }
 
     /// Applies a transaction and returns one entry per operation, in order: the new ETag, `None` for a delete.

@@ -185,11 +185,11 @@ pub(crate) enum Error {
         /// The operating system's class of the failure, where it is known.
         io: Option<io::ErrorKind>,
     },
-    /// The credential yielded no token.
+    /// The credential yielded no token, or one that the service refused, and another may come.
     Credential {
         /// What was asked.
         operation: Operation,
-        /// How often the request was sent before (0: never).
+        /// How often the request was sent before with a token (0: never).
         attempts: u32,
         /// Whether another try may get one.
         may_come: bool,
@@ -313,7 +313,7 @@ impl fmt::Display for Error {
                 }
             }
             Self::Credential { operation, attempts, .. } => {
-                write!(f, "{operation}: the credential yielded no token, attempts {attempts}")
+                write!(f, "{operation}: the credential yielded no token that the service takes, attempts {attempts}")
             }
             Self::Protocol { operation, what, status, request_id, attempts } => write!(
                 f,

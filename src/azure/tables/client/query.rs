@@ -72,6 +72,11 @@ impl Query {
         self
     }
 
+    /// Whether a page's continuation is where that page began: it would never end.
+    pub(super) fn stays_at(&self, next: Option<&Continuation>) -> bool {
+        next.is_some() && self.after.as_ref() == next
+    }
+
     pub(super) fn outgoing<'a>(&self, table: &'a str) -> Result<Outgoing<'a>, Violation> {
         let mut outgoing = Outgoing::new(Operation::Query, Method::Get, table);
         outgoing.keys.push_str("()");
@@ -117,9 +122,10 @@ pub(crate) struct Continuation {
 }
 
 impl Continuation {
-    /// Either header is enough: the row's may be missing, at the start of a partition.
+    /// Either header is enough: the row's may be missing, at the start of a partition. A blank one says nothing: the service writes even
+    /// an empty key as something.
     pub(super) fn of(answer: &Answer) -> Option<Self> {
-        let header = |name| answer.header(name).map(str::to_owned);
+        let header = |name| answer.header(name).filter(|text| !text.trim().is_empty()).map(str::to_owned);
         let partition = header("x-ms-continuation-nextpartitionkey");
         let row = header("x-ms-continuation-nextrowkey");
         (partition.is_some() || row.is_some()).then_some(Self { partition, row })

@@ -21,7 +21,6 @@ use azure_core::{
         policies::{Policy, PolicyResult},
         response::ResponseBody,
     },
-    time::{OffsetDateTime, parse_rfc7231},
 };
 use std::{
     io,
@@ -33,7 +32,8 @@ use std::{
 };
 use tracing::{Dispatch, instrument::WithSubscriber as _};
 
-use crate::azure::token::may_come;
+use crate::azure::retry_after::retry_after;
+use crate::azure::token::{self, SignedBy, may_come};
 
 /// The first version of the service that takes Entra tokens on tables.
 const API_VERSION: &str = "2020-12-06";
@@ -233,10 +233,10 @@ impl Wire {
             true => &self.reads,
             false => &self.writes,
         };
-        let result = pipeline.send(&ctx, &mut request, Some(options)).await;
+        let (result, signed) = token::signed(pipeline.send(&ctx, &mut request, Some(options))).await;
         let attempts = attempts.load(Ordering::Relaxed);
         let (status, headers, body) = result.map_err(|error| failure(operation, attempts, &error))?.deconstruct();
-        Ok(Answer { operation, status: status.into(), headers, body, attempts })
+        Ok(Answer { operation, status: status.into(), headers, body, attempts, signed })
     }
 }
 
@@ -259,6 +259,7 @@ pub(super) struct Answer {
     headers: Headers,
     pub(super) body: ResponseBody,
     pub(super) attempts: u32,
+    signed: SignedBy,
 }
 
 impl Answer {
@@ -276,10 +277,16 @@ impl Answer {
 
     /// The error it stands for.
     pub(super) fn error(&self) -> Error {
+        let code = self.code();
+        if token::is_refusal(self.status, code.as_deref()) && self.signed.refused() {
+            // The send that was refused is none of those before.
+            let attempts = self.attempts.saturating_sub(1);
+            return Error::Credential { operation: self.operation, attempts, may_come: true };
+        }
         Error::Service {
             operation: self.operation,
             status: self.status,
-            code: self.code(),
+            code,
             request_id: self.request_id(),
             attempts: self.attempts,
             retry_after: self.retry_after(),
@@ -313,17 +320,9 @@ impl Answer {
         self.header("x-ms-request-id").and_then(token)
     }
 
-    /// `x-ms-retry-after-ms`, `retry-after-ms`, or `Retry-After` in seconds or as a date.
+    /// How long the service asks to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        let milliseconds = |name| self.header(name)?.parse().ok().map(Duration::from_millis);
-        milliseconds("x-ms-retry-after-ms").or_else(|| milliseconds("retry-after-ms")).or_else(|| {
-            let text = self.header("retry-after")?;
-            if let Ok(seconds) = text.parse() {
-                return Some(Duration::from_secs(seconds));
-            }
-            let wait = parse_rfc7231(text).ok()? - OffsetDateTime::now_utc();
-            Some(wait.try_into().unwrap_or(Duration::ZERO))
-        })
+        retry_after(|name| self.header(name))
     }
 }
 

@@ -12,7 +12,9 @@ use crate::azure::tables::FencedTable;
 use crate::azure::tables::fence::{Fenced, Moved, Party, Sent};
 use crate::azure::tables::head::Head;
 use crate::azure::tables::lane::Turn;
-use crate::backend::{CallContext, OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, next_number};
+use crate::backend::{
+    CallContext, OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, after, next_number,
+};
 use crate::contract::{IdSource as _, Outcome, RandomIds, StoreError};
 
 /// How long a transaction that nobody waits for any more may keep those who wait behind it.
@@ -123,7 +125,7 @@ impl<'a> Group<'a> {
     }
 
     async fn pause(&mut self, pause: Duration, error: StoreError) {
-        let until = Instant::now() + pause;
+        let until = after(Instant::now(), pause);
         self.dismiss(until, &error);
         if !self.members.is_empty() {
             tokio::select! {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use azure_core::error::ErrorKind;
-use azure_core::http::headers::Headers;
+use azure_core::http::headers::{AUTHORIZATION, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, Url};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
@@ -46,6 +46,8 @@ pub(super) struct State {
     pub(super) faults: VecDeque<Fault>,
     /// What happens to the next reads instead of their answers.
     pub(super) read_faults: VecDeque<Reply>,
+    /// The token that is not taken any more.
+    pub(super) revoked: Option<&'static str>,
     /// Transactions wait here for a permit each.
     pub(super) gate: Option<Arc<Semaphore>>,
     /// No transaction is applied or answered.
@@ -352,6 +354,11 @@ impl Fake {
         let body = String::from_utf8(body.to_vec()).unwrap();
         let url = request.url();
         let mut state = self.state();
+        if let Some(revoked) = state.revoked
+            && request.headers().get_optional_str(&AUTHORIZATION) == Some(&format!("Bearer {revoked}"))
+        {
+            return Reply::Error(401, "InvalidAuthenticationInfo").answer();
+        }
         if url.path().ends_with("$batch") {
             return state.commit(&body);
         }

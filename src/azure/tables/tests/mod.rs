@@ -9,6 +9,7 @@ mod known;
 mod outcomes;
 mod reads;
 mod throttling;
+mod tokens;
 mod waiting;
 
 use std::collections::BTreeMap;

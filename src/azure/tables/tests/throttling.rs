@@ -149,3 +149,26 @@ async fn a_service_that_stays_busy_gets_a_bounded_number_of_requests() {
     let sent = requests(&cx);
     assert!((8..=20).contains(&sent), "{sent}");
 }
+
+// Guards against: the longest number of the header panicked in the group, in reads and in the erasure.
+#[tokio::test(start_paused = true)]
+async fn a_pause_longer_than_any_clock_counts_is_told_as_the_longest_one() {
+    let longest = Duration::from_secs(3_600);
+    for header in ["retry-after", "retry-after-ms", "x-ms-retry-after-ms"] {
+        let answer = Reply::Wait(503, "ServerBusy", [header, "18446744073709551615"]);
+        let fake = Fake::default();
+        let table = on(&fake);
+        write(&table, "m:a", 1, Absent).await;
+        let began = Instant::now();
+        busy(&fake, answer);
+        let error = commit(&table, vec![put("m:a", 2, Any)]).await.0.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (&throttled(longest), Outcome::NotApplied), "{header}");
+        fake.state().read_faults.push_back(answer);
+        assert_eq!(*table.get(&call(), "p", "m:a").await.unwrap_err().kind(), throttled(longest), "{header}");
+        busy(&fake, answer);
+        let error = table.erase(&call(), "p", &[KeyRange::below("m")]).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (&throttled(longest), Outcome::NotApplied), "{header}");
+        assert_eq!(began.elapsed(), Duration::ZERO, "{header}");
+        write(&table, "m:b", 1, Absent).await;
+    }
+}

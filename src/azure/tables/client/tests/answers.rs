@@ -48,6 +48,47 @@ async fn an_empty_page_may_continue() {
     assert!(urls[2].ends_with("&NextRowKey=r1"));
 }
 
+// Guards against: a blank header was taken for a position, and the query began anew for ever.
+#[tokio::test]
+async fn a_blank_continuation_is_none() {
+    const PARTITION: &str = "x-ms-continuation-nextpartitionkey";
+    const ROW: &str = "x-ms-continuation-nextrowkey";
+    for (headers, sent) in [
+        (vec![(PARTITION, "")], None),
+        (vec![(ROW, "")], None),
+        (vec![(PARTITION, ""), (ROW, "")], None),
+        (vec![(PARTITION, " "), (ROW, "  ")], None),
+        // One that says something is a position by itself: what is blank is not sent.
+        (vec![(PARTITION, "p1"), (ROW, "")], Some("&NextPartitionKey=p1")),
+        (vec![(PARTITION, ""), (ROW, "r1")], Some("&NextRowKey=r1")),
+    ] {
+        let script = Script::default();
+        script.answer(200, &headers, r#"{"value":[]}"#).answer(200, &[], r#"{"value":[]}"#);
+        let (table, ctx, query) = (script.table(), Context::new(), Query::partition("p"));
+        let page = table.query(&ctx, &query).await.unwrap();
+        assert_eq!(page.continuation.is_some(), sent.is_some(), "{headers:?}");
+        if let (Some(next), Some(sent)) = (page.continuation, sent) {
+            table.query(&ctx, &query.after(next)).await.unwrap();
+            let url = script.last().url;
+            assert!(url.ends_with(sent) && url.matches("&Next").count() == 1, "{url}");
+        }
+    }
+}
+
+// Guards against: a service that answers a query's own position kept it going until the deadline, without a pause.
+#[tokio::test]
+async fn a_page_that_continues_where_it_began_is_no_page() {
+    let script = Script::default();
+    let here = [("x-ms-continuation-nextpartitionkey", "p1"), ("x-ms-continuation-nextrowkey", "r1")];
+    for _ in 0..2 {
+        script.answer(200, &here, r#"{"value":[]}"#);
+    }
+    let (table, ctx, query) = (script.table(), Context::new(), Query::partition("p"));
+    let next = table.query(&ctx, &query).await.unwrap().continuation.unwrap();
+    let error = table.query(&ctx, &query.after(next)).await.unwrap_err();
+    assert!(matches!(error, Error::Protocol { operation: Operation::Query, status: 200, .. }), "{error}");
+}
+
 /// Status, headers, body; code, wait, whether the outcome is open.
 type Case = (u16, &'static [(&'static str, &'static str)], String, Option<&'static str>, Option<Wait>, bool);
 
@@ -94,7 +135,8 @@ async fn service_errors_keep_code_request_and_wait() {
             Some(Wait::from_secs(2)),
             false,
         ),
-        (503, &[("retry-after", "Sat, 01 Jan 2000 00:00:00 GMT")], String::new(), None, Some(Wait::ZERO), true),
+        // What is over is no pause.
+        (503, &[("retry-after", "Sat, 01 Jan 2000 00:00:00 GMT")], String::new(), None, None, true),
         (500, &[], odata_error("OperationTimedOut", "x"), Some("OperationTimedOut"), None, true),
         (502, &[("x-ms-error-code", "a text, with spaces")], "<html>".into(), None, None, true),
     ];
