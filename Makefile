@@ -84,6 +84,7 @@ proofs:
 	python3 tests/support/proofs/dependencies.py
 	python3 tests/support/proofs/public_api.py
 	python3 tests/support/proofs/consistency.py
+	python3 tests/support/proofs/variables.py
 	python3 tests/support/proofs/sizes.py
 	python3 docs/capacity.py --check
 

@@ -8,7 +8,7 @@ use super::index::{Effect, Facts, Index, Place, tag};
 use super::line::{self, Area, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
 use super::segment::Tail;
 use crate::backend::{CallContext, Commit, Operation, Record, Stamp, Written, next_number};
-use crate::contract::{StoreError, Witness};
+use crate::contract::{Outcome, StoreError, Witness};
 
 /// A commit whose line is written, and not in the index yet.
 pub(super) struct Planned {
@@ -67,7 +67,8 @@ impl<'i> Batch<'i> {
     /// # Errors
     /// Those of [`commit`](crate::backend::RecordBackend::commit) that are known before anything is written.
     pub(super) fn decide(&mut self, cx: &CallContext, area: Area, commit: Commit) -> Result<Decided, StoreError> {
-        commit.check_build_time()?;
+        // A call may have waited over its time.
+        commit.check_build_time(cx, None).map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         let name = commit.partition;
         let mut found = Vec::with_capacity(commit.operations.len());
         let mut writes = false;

@@ -58,6 +58,7 @@ impl BlobBackend for MemoryBlobs {
         Self::count(cx, "put");
         let digest = BlobDigest { length: bytes.len() as u64, sha256: Sha256::digest(&bytes).into() };
         let mut blobs = self.blobs();
+        cx.check_time()?;
         if let Some((there, _)) = blobs.get(name) {
             return if *there == bytes { Ok(digest) } else { Err(StoreError::new(ErrorKind::AlreadyExists)) };
         }
@@ -94,7 +95,9 @@ impl BlobBackend for MemoryBlobs {
 
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError> {
         Self::count(cx, "delete");
-        self.blobs().remove(name);
+        let mut blobs = self.blobs();
+        cx.check_time()?;
+        blobs.remove(name);
         Ok(())
     }
 

@@ -9,10 +9,11 @@
 //! there is nothing to do, asks for the row before it is believed. Without a key there is no row and nothing is asked.
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::record::{self, Place, RecordValue, draft, precondition, stored};
-use crate::backend::{CallContext, Commit, OpId, Operation, Owner, Precondition, RecordBackend, Written, hex, keys};
+use crate::backend::{
+    BuildBefore, CallContext, Commit, OpId, Operation, Owner, Precondition, RecordBackend, Written, hex, keys,
+};
 use crate::contract::{
     ErrorKind, Expect, IDEMPOTENCY_WINDOW, OpTrail, Outcome, Result, Revision, StoreError, Stored, Timestamp, Witness,
 };
@@ -174,7 +175,7 @@ impl<'a> Once<'a> {
         &self,
         mut operations: Vec<Operation>,
         progress: Option<Progress>,
-        build_before: Option<Instant>,
+        build_before: Option<BuildBefore>,
     ) -> Result<Done> {
         if let Some((at, row)) = &self.row {
             let mut draft = draft(at, &Row { progress, ..row.clone() })?;

@@ -4,3 +4,4 @@ mod failing_disk;
 mod power_cut;
 mod sim;
 mod support;
+mod suspended;

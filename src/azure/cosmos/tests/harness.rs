@@ -19,12 +19,13 @@ use azure_data_cosmos::{
 use azure_data_cosmos_driver::in_memory_emulator::{
     ConsistencyLevel, InMemoryEmulatorHttpClient, ReplicationConfig, VirtualAccountConfig, VirtualRegion,
 };
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::azure::cosmos::{CosmosBackend, CosmosCredential};
 use crate::backend::{CallContext, Commit, Draft, KeyRange, Operation, Owner, Precondition, RecordBackend, Written};
-use crate::contract::{Freshness, RequestCount, Result, SystemClock, Witness};
+use crate::contract::{Clock, Freshness, RequestCount, Result, SystemClock, Witness};
 
 /// The published key of Microsoft's own emulator.
 pub(super) const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
@@ -43,6 +44,9 @@ pub(super) enum Fault {
 }
 
 type Faults = Arc<Mutex<VecDeque<Fault>>>;
+/// What happens at a read, after the emulator has executed it and before its answer.
+pub(super) type Deed = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+type Deeds = Arc<Mutex<VecDeque<Deed>>>;
 /// What the `authorization` headers of all requests began with.
 type Signed = Arc<Mutex<BTreeMap<String, u32>>>;
 
@@ -50,6 +54,7 @@ struct Host {
     base: Url,
     emulator: Arc<InMemoryEmulatorHttpClient>,
     faults: Faults,
+    deeds: Deeds,
     sends: Arc<AtomicU32>,
     signed: Signed,
 }
@@ -87,6 +92,10 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
         Some(Fault::SilenceAfter) => std::future::pending().await,
         _ => {}
     }
+    let deed = if items && !write { host.deeds.lock().unwrap().pop_front() } else { None };
+    if let Some(deed) = deed {
+        deed().await;
+    }
     let (status, headers, body) = response.deconstruct();
     let mut answer = Response::new(Body::from(body.collect().await.unwrap()));
     *answer.status_mut() = StatusCode::from_u16(status.into()).unwrap();
@@ -101,6 +110,7 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
 pub(super) struct Account {
     endpoint: String,
     faults: Faults,
+    deeds: Deeds,
     sends: Arc<AtomicU32>,
     signed: Signed,
 }
@@ -132,15 +142,15 @@ impl Account {
             .with_replication_config(replication);
         let emulator = Arc::new(InMemoryEmulatorHttpClient::try_new(config).unwrap());
         let endpoint = bound[0].1.to_string();
-        let (faults, sends, signed) = (Faults::default(), Arc::default(), Signed::default());
+        let (faults, deeds, sends, signed) = (Faults::default(), Deeds::default(), Arc::default(), Signed::default());
         for (listener, base) in bound {
             let emulator = Arc::clone(&emulator);
-            let host =
-                Host { base, emulator, faults: faults.clone(), sends: Arc::clone(&sends), signed: signed.clone() };
+            let (faults, deeds, signed) = (faults.clone(), deeds.clone(), signed.clone());
+            let host = Host { base, emulator, faults, deeds, sends: Arc::clone(&sends), signed };
             let app = axum::Router::new().fallback(answer).with_state(Arc::new(host));
             tokio::spawn(async move { axum::serve(listener, app).await });
         }
-        let account = Self { endpoint, faults, sends, signed };
+        let account = Self { endpoint, faults, deeds, sends, signed };
         let client = account.client(names[0]).await;
         client.create_database(DATABASE, None).await.unwrap();
         account.container(CONTAINER, "/pk", true).await;
@@ -199,6 +209,11 @@ impl Account {
         self.faults.lock().unwrap().extend(faults);
     }
 
+    /// What happens at the next reads, one each.
+    pub(super) fn at_reads(&self, deeds: impl IntoIterator<Item = Deed>) {
+        self.deeds.lock().unwrap().extend(deeds);
+    }
+
     /// Whether every fault has been used.
     pub(super) fn has_failed(&self) -> bool {
         self.faults.lock().unwrap().is_empty()
@@ -217,7 +232,11 @@ pub(super) fn call() -> CallContext {
 pub(super) fn call_for(time: Duration) -> CallContext {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let id = u128::from(CALLS.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
-    CallContext::new("test", id, time, Freshness::Session, Arc::new(SystemClock))
+    call_by(id, time, Arc::new(SystemClock))
+}
+
+pub(super) fn call_by(id: [u8; 16], time: Duration, clock: Arc<dyn Clock>) -> CallContext {
+    CallContext::new("test", id, time, Freshness::Session, clock)
 }
 
 /// Requests by kind, and the total.

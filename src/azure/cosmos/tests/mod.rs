@@ -6,5 +6,6 @@ mod lost_answers;
 mod outcomes;
 mod reads;
 mod rules;
+mod suspended;
 mod throttling;
 mod tokens;
