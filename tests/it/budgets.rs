@@ -136,50 +136,11 @@ async fn large_scopes_are_loaded_in_pages_and_two_head_reads() {
     assert_budget("load_scope of 3 pages: pages + 2", &calls.only(), [0, 5, 0]);
 }
 
-// Adding an item loaded the whole list: its requests grew beyond a page, and its bytes by a record for each item.
-#[tokio::test]
-async fn an_item_is_added_with_one_read_and_one_write_whatever_the_length() {
-    let (stores, calls) = Recorder::watch(&stores().await);
-    let scope = memory();
-    let bytes = |report: &CallReport| report.requests.iter().map(|count| count.bytes_received).sum::<u64>();
-    stores.add_list_item(&scope, "big", "item 00000").await.unwrap();
-    calls.take();
-    stores.add_list_item(&scope, "big", "short").await.unwrap();
-    let short = calls.only();
-    assert_budget("list.add to a list of 1 item", &short, [0, 2, 0]);
-    copies(&stores, &scope, 998, |draft, name| draft.value["text"] = name.into()).await;
-    calls.take();
-    stores.list_items(&scope, "big").await.unwrap();
-    let records = calls.only();
-    stores.add_list_item(&scope, "big", "long").await.unwrap();
-    let long = calls.only();
-    assert_budget("list.add to a list of 999 items", &long, [0, 2, 0]);
-    stores.add_list_item(&scope, "big", "short").await.unwrap();
-    assert_budget("list.add of an item that is there", &calls.only(), [0, 2, 0]);
-    stores.add_list_item(&scope, "big", "one more").await.unwrap_err();
-    assert_budget("list.add to a full list", &calls.only(), [0, 2, 0]);
-    stores.remove_list_item(&scope, "big", "long", Expect::Any).await.unwrap();
-    assert_budget("list.remove_item Any, record known", &calls.only(), [0, 1, 0]);
-    let item = (bytes(&long) - bytes(&short)) / 998;
-    println!("of 999 items: keys {} bytes, {item} an item; records {} bytes", bytes(&long), bytes(&records));
-    assert!(bytes(&long) * 2 < bytes(&records), "keys are a part of their records: {long:?} {records:?}");
-}
-
 /// Preferences written in full commits through the port: the fast way to a large scope.
 async fn fill(stores: &Stores, scope: &openjibo_store::MemoryScope, count: usize) {
+    use openjibo_store::backend::{CallContext, Commit, OpId, Operation, Precondition};
     let one = stores.set_preference(scope, "key 00000", "value", Expect::Absent).await.unwrap();
     assert!(one.revision().number() > 0);
-    copies(stores, scope, count, |_, _| ()).await;
-}
-
-/// Copies of the scope's first record, up to this many with it, written in full commits through the port.
-async fn copies(
-    stores: &Stores,
-    scope: &openjibo_store::MemoryScope,
-    count: usize,
-    change: impl Fn(&mut openjibo_store::backend::Draft, &str),
-) {
-    use openjibo_store::backend::{CallContext, Commit, OpId, Operation, Precondition};
     let backend = &stores.backends().memory;
     let cx = CallContext::new(
         "fill",
@@ -192,21 +153,18 @@ async fn copies(
     let page = backend.scan(&cx, &partition, &openjibo_store::backend::KeyRange::below("m"), None, 1).await.unwrap();
     let sample = page.records.into_iter().next().unwrap();
     let prefix = sample.key.rsplit_once(':').unwrap().0.to_owned();
-    let full =
-        sample.envelope.record_key.rsplit_once('\u{1f}').map_or(String::new(), |(list, _)| format!("{list}\u{1f}"));
     let puts: Vec<Operation> = (1..count)
         .map(|index| {
             let name = format!("key {index:05}");
-            let mut draft = openjibo_store::backend::Draft {
+            let draft = openjibo_store::backend::Draft {
                 key: format!("{prefix}:{}", openjibo_store::backend::keys::segment(&name)),
                 owner: sample.envelope.owner.clone(),
                 record_type: sample.envelope.record_type.clone(),
-                record_key: format!("{full}{name}"),
+                record_key: name,
                 value: sample.envelope.value.clone(),
                 schema_version: 1,
                 expiry: None,
             };
-            change(&mut draft, &name);
             Operation::Put { draft, expect: Precondition::Absent }
         })
         .collect();

@@ -1,6 +1,5 @@
 //! The behaviour suite on the backends of this crate: in memory, on Azure's emulators, and on Azure's emulators with a
-//! Cosmos account of two regions, where the second replica reads from the one that lags. What Cosmos DB keeps is tried once more
-//! with text bodies.
+//! Cosmos account of two regions, where the second replica reads from the one that lags.
 
 mod memory {
     use openjibo_store::conformance::MemoryHarness;
@@ -46,33 +45,4 @@ mod azure_replicated {
     use crate::support::azure::AzureHarness;
 
     openjibo_store::conformance_tests!(AzureHarness::two_regions().await);
-}
-
-/// The families whose records are in Cosmos DB, each a test: the first replica sends text bodies, the second binary ones.
-#[cfg(feature = "emulator")]
-mod azure_with_text_bodies {
-    use openjibo_store::conformance::{self, properties};
-
-    use crate::support::azure::AzureHarness;
-
-    fn check(family: &str) {
-        let checked = properties().iter().filter(|property| property.family == family);
-        let count = checked
-            .map(|property| conformance::run(async { property.check(&AzureHarness::of_text_and_binary().await).await }))
-            .count();
-        assert!(count > 0, "the suite has no family {family}");
-    }
-
-    macro_rules! families {
-        ($($family:ident),*) => {
-            $(
-                #[test]
-                fn $family() {
-                    check(stringify!($family));
-                }
-            )*
-        };
-    }
-
-    families!(expectations, revisions, batches, values, devices, members, freshness, idempotency, update, corrupt);
 }

@@ -1,16 +1,6 @@
 //! Every fault in every way to write, on memory, on a journal and on Azure's emulators; and what an operator does to a Cosmos account.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use openjibo_store::backend::{Backends, CallContext, Commit, Operation, Precondition, RecordBackend, Written};
-use openjibo_store::conformance::faults::{
-    Area, FaultHarness, FaultPlan, FaultyMemory, Row, faulty, must_be_right, table,
-};
-use openjibo_store::conformance::{Harness, Replicas};
-use openjibo_store::{Result, Stores, memory};
-
-use crate::support::wrapped::{Around, Wrapped};
+use openjibo_store::conformance::faults::{Area, FaultyMemory, Row, must_be_right, table};
 
 fn print(title: &str, rows: &[Row]) {
     println!("\n{title}: {} cells", rows.len());
@@ -30,88 +20,6 @@ fn every_fault_in_every_way_to_write_in_memory() {
     });
 }
 
-/// A backend whose `Present` keeps what it replaces, as `Any` does.
-#[derive(Debug)]
-struct Keeps(Arc<dyn RecordBackend>);
-
-#[async_trait]
-impl Around for Keeps {
-    fn inner(&self) -> &dyn RecordBackend {
-        &*self.0
-    }
-
-    async fn commit(&self, cx: &CallContext, mut commit: Commit) -> Result<Vec<Written>> {
-        for operation in &mut commit.operations {
-            if let Operation::Put { expect: expect @ Precondition::Present, .. } = operation {
-                *expect = Precondition::Any;
-            }
-        }
-        self.0.commit(cx, commit).await
-    }
-}
-
-/// Memory, with such a backend for media where it is asked for.
-struct Planted {
-    backends: Backends,
-    plan: FaultPlan,
-}
-
-impl Planted {
-    fn new(keeps: bool) -> Self {
-        let mut backends = memory::backends();
-        if keeps {
-            backends.media = Arc::new(Wrapped(Keeps(backends.media)));
-        }
-        Self { backends, plan: FaultPlan::new(1) }
-    }
-}
-
-#[async_trait]
-impl Harness for Planted {
-    async fn replicas(&self) -> Replicas {
-        Replicas { a: Stores::over(faulty(self.backends.clone(), &self.plan)), b: Stores::over(self.backends.clone()) }
-    }
-}
-
-impl FaultHarness for Planted {
-    fn plan(&self) -> &FaultPlan {
-        &self.plan
-    }
-
-    fn reads_back(&self) -> bool {
-        false
-    }
-}
-
-// The row of the time index was put under `Present` where two puts fell into one millisecond, else under `Absent`: so cells
-// of a backend on which the two differ were wrong in one run and right in the next, 2 to 7 of 91.
-#[test]
-fn the_rows_are_the_same_in_every_run() {
-    for keeps in [false, true] {
-        let run = |_: i32| {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-            runtime.block_on(async {
-                let harness = Planted::new(keeps);
-                let mut rows = Vec::new();
-                for area in [Area::Identity, Area::Memory, Area::Media] {
-                    rows.extend(table(&harness, area).await);
-                }
-                rows
-            })
-        };
-        let runs = [0; 4].map(run);
-        let wrong = |rows: &[Row]| rows.iter().filter(|row| row.content.starts_with("WRONG")).count();
-        println!("keeps: {keeps}; {} cells, wrong: {:?}", runs[0].len(), runs.each_ref().map(|rows| wrong(rows)));
-        for rows in &runs {
-            // Times, too: they are those of a clock that stands still while there is something to do.
-            let other: Vec<_> = rows.iter().zip(&runs[0]).filter(|(row, first)| row != first).collect();
-            assert!(other.is_empty() && rows.len() == runs[0].len(), "{other:#?}");
-            must_be_right(rows);
-        }
-    }
-}
-
 /// The properties as a backend's author gets them.
 mod properties {
     use openjibo_store::conformance::faults::FaultyMemory;
@@ -121,6 +29,8 @@ mod properties {
 
 #[cfg(feature = "journal")]
 mod journal {
+    use openjibo_store::conformance::faults::FaultHarness as _;
+
     use super::*;
     use crate::support::journal::FaultyFolder;
 
@@ -144,9 +54,12 @@ mod journal {
 
 #[cfg(feature = "emulator")]
 mod azure {
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use openjibo_store::conformance::faults::{Campaign, Fault, FaultRule, Figures, Peer, RequestKind, When, campaign};
+    use openjibo_store::conformance::faults::{
+        Campaign, Fault, FaultHarness as _, FaultRule, Figures, Peer, RequestKind, When, campaign,
+    };
     use openjibo_store::emulator::ReadRegion;
 
     use super::*;

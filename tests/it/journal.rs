@@ -1,7 +1,6 @@
 //! The journal as an application and an operator meet it: a directory, the ports, the stores.
 
 mod bad_input;
-mod cursors;
 mod draws;
 mod figures;
 mod files;

@@ -3,14 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
-use openjibo_store::AzureConfig;
 use openjibo_store::emulator::EmulatorSet;
 use openjibo_store::{ErrorKind, Service, StoreHealth, Stores};
 
 use crate::support::azure::{config, stores};
-#[cfg(target_os = "linux")]
-use crate::support::child::Child;
 
 async fn refused_with(change: impl FnOnce(&mut BTreeMap<String, String>)) -> ErrorKind {
     let mut env = EmulatorSet::for_tests().await.unwrap().env().clone();
@@ -68,24 +64,4 @@ async fn every_service_is_checked_and_healthy() {
     assert!(report.is_healthy(), "{report:?}");
     let services: Vec<Service> = report.services.iter().map(|service| service.service).collect();
     assert_eq!(services, [Service::Cosmos, Service::Tables, Service::Tables, Service::Tables, Service::Blobs]);
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn an_override_of_the_sdk_ends_opening_by_name() {
-    // Guards: what the SDK reads above code was in force for configurations that had never heard of it.
-    const OVERRIDE: &str = "AZURE_COSMOS_HEDGING_ENABLED_OVERRIDE";
-    if std::env::var_os(OVERRIDE).is_none() {
-        Child::run(module_path!(), "an_override_of_the_sdk_ends_opening_by_name", &[(OVERRIDE, "true")]);
-        return;
-    }
-    let config = AzureConfig::builder()
-        .with_cosmos_endpoint("http://127.0.0.1:1")
-        .with_cosmos_database("openjibo")
-        .with_cosmos_container("records")
-        .with_cosmos_regions("East US")
-        .with_cosmos_key("a2V5")
-        .with_storage_connection_string("UseDevelopmentStorage=true");
-    let error = Stores::azure(config.build().unwrap()).await.unwrap_err();
-    assert_eq!((invalid_field(error.kind()), error.operation()), (OVERRIDE, "open"));
 }

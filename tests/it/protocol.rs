@@ -1,11 +1,8 @@
-//! The three protocols, model-checked: the fenced partition with its committers, the media ledger between publishers and
-//! sweepers, and calls under an idempotency key whose row ends. Small bounds, every state. A model that can't fail proves
-//! nothing, so each rule is also switched off.
+//! The two protocols, model-checked: the fenced partition with its committers, and the media ledger between publishers
+//! and sweepers. Small bounds, every state. A model that can't fail proves nothing, so each rule is also switched off.
 
 mod claims;
 mod committer;
-mod key_calls;
-mod keys;
 mod ledger;
 mod media;
 mod partition;
@@ -17,7 +14,6 @@ use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use keys::Keys;
 use media::{Job, Media};
 use partition::{Bug, Call, Committers, Expect};
 
@@ -62,7 +58,8 @@ const fn delete(replica: usize, key: usize, expect: Expect) -> Call {
 fn new_partition() -> Committers {
     let calls =
         vec![put(0, 0, Expect::Absent), put(0, 1, Expect::Any), put(1, 0, Expect::Absent), delete(1, 1, Expect::Any)];
-    Committers { calls, seeded: false, faults: 2, give_ups: 1, trims: false, second_look: false, bug: None }
+    let (trims, second_look, any_time) = (false, false, false);
+    Committers { calls, seeded: false, faults: 2, give_ups: 1, any_time, trims, second_look, bug: None }
 }
 
 /// Both replicas replace what they have read, beside a write and a delete under `Any`.
@@ -88,6 +85,18 @@ fn known_records() -> Committers {
 fn trimmed() -> Committers {
     let calls = vec![put(0, 0, Expect::Exact), put(1, 0, Expect::Any), put(1, 1, Expect::Any)];
     Committers { calls, trims: true, ..replaces() }
+}
+
+/// Calls that may share a transaction, each with a deadline of its own that strikes at any time, against another replica's.
+fn several_deadlines() -> Committers {
+    let calls =
+        vec![put(0, 0, Expect::Exact), put(0, 1, Expect::Any), put(1, 0, Expect::Any), delete(1, 1, Expect::Any)];
+    Committers { calls, faults: 1, give_ups: 2, any_time: true, second_look: true, ..replaces() }
+}
+
+#[test]
+fn several_deadlines_in_one_group_keep_every_promise() {
+    explore("several deadlines", several_deadlines());
 }
 
 #[test]
@@ -137,6 +146,10 @@ fn every_rule_of_the_partition_is_needed() {
         (Bug::NumberIsClock, replaces(), "numbers grow"),
         (Bug::TrimTooEarly, trimmed(), "a live send finds its change row"),
         (Bug::IdleKeepsHead, trimmed(), "a live send finds its change row"),
+        (Bug::LeaverIsNotApplied, several_deadlines(), refused),
+        (Bug::LeaverIsBuilt, several_deadlines(), refused),
+        (Bug::LeaverTakesTransaction, several_deadlines(), twice),
+        (Bug::GroupSharesDeadline, several_deadlines(), "a deadline ends its own call alone"),
     ];
     for (bug, model, claim) in cases {
         breaks(&format!("{bug:?}"), Committers { bug: Some(bug), ..model }, claim);
@@ -181,6 +194,7 @@ fn every_rule_of_the_ledger_is_needed() {
         (Bug::CondemnSkipped, gone),
         (Bug::SweeperTrustsSilence, gone),
         (Bug::AgeUnchecked, gone),
+        (Bug::AgeByOwnClock, gone),
         (Bug::CondemnedDroppedEarly, gone),
         (Bug::LedgerUpserted, gone),
         (Bug::LedgerLeftOut, gone),
@@ -193,66 +207,4 @@ fn every_rule_of_the_ledger_is_needed() {
     }
     let unread = Media { bug: Some(Bug::CondemnSkipped), reader: true, ..put_and_removal() };
     breaks("CondemnSkipped", unread, "a reader finds the payload or a newer record");
-}
-
-const fn keyed(delete: bool, expect: Expect) -> keys::Call {
-    keys::Call { key: true, delete, expect }
-}
-
-const fn another(delete: bool) -> keys::Call {
-    keys::Call { key: false, delete, expect: Expect::Any }
-}
-
-/// A create and the same call made again, beside a writer who deletes.
-fn creates() -> Keys {
-    let calls = vec![keyed(false, Expect::Absent), keyed(false, Expect::Absent), another(true)];
-    Keys { calls, seeded: false, faults: 1, bug: None }
-}
-
-/// A replace of one state and the same call made again, beside another writer.
-fn exact_replaces() -> Keys {
-    let calls = vec![keyed(false, Expect::Exact), keyed(false, Expect::Exact), another(false)];
-    Keys { calls, seeded: true, ..creates() }
-}
-
-/// A removal of one state, made again, beside another writer.
-fn removals() -> Keys {
-    let calls = vec![keyed(true, Expect::Exact), keyed(true, Expect::Exact), another(false)];
-    Keys { calls, ..exact_replaces() }
-}
-
-/// A write of whatever is there, made again, beside a writer who deletes.
-fn patches() -> Keys {
-    let calls = vec![keyed(false, Expect::Any), keyed(false, Expect::Any), another(true)];
-    Keys { calls, ..creates() }
-}
-
-#[test]
-fn a_key_is_used_once_within_its_window_and_is_new_after_it() {
-    explore("keyed creates", creates());
-    explore("keyed replaces", exact_replaces());
-    explore("keyed removals", removals());
-    explore("keyed patches", patches());
-}
-
-#[test]
-fn every_rule_of_the_keys_is_needed() {
-    use keys::Bug;
-    let acknowledged = "an acknowledged call was applied, or its twin in the window";
-    let once = "calls of one window are applied once";
-    let cases = [
-        (Bug::OpForEver, creates(), acknowledged),
-        (Bug::OpForEver, exact_replaces(), acknowledged),
-        (Bug::OpForEver, removals(), acknowledged),
-        (Bug::OpForEver, patches(), acknowledged),
-        (Bug::RowApart, creates(), once),
-        (Bug::RefusalBelieved, creates(), "no call is refused for what its twin wrote"),
-        (Bug::RefusalBelieved, exact_replaces(), "no call is refused for what its twin wrote"),
-        (Bug::EndedRowBlocks, creates(), "no call is refused for a row that had ended"),
-        (Bug::LateForEver, creates(), once),
-        (Bug::EndedRowIsProof, patches(), "what is answered as not applied never is"),
-    ];
-    for (bug, model, claim) in cases {
-        breaks(&format!("{bug:?}"), Keys { bug: Some(bug), ..model }, claim);
-    }
 }

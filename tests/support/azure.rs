@@ -40,14 +40,6 @@ impl AzureHarness {
         Self { a: config.clone(), b: config }
     }
 
-    /// The first replica sends text bodies to Cosmos DB, the second one binary bodies.
-    pub(crate) async fn of_text_and_binary() -> Self {
-        let set = EmulatorSet::for_tests().await.expect("the emulators start");
-        let mut text = set.env().clone();
-        text.insert("AZURE_COSMOS_BINARY_ENCODING_ENABLED".to_owned(), "false".to_owned());
-        Self { a: config(&text), b: config(set.env()) }
-    }
-
     /// The second replica reads identity from a region that lags behind the write region.
     pub(crate) async fn two_regions() -> Self {
         let set = EmulatorSet::for_tests().await.expect("the emulators start");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use openjibo_store::backend::{
-    CallContext, ChangeCursor, ChangePage, Commit, KeyPage, KeyRange, PartitionPage, Record, RecordBackend,
-    RecordLimits, ScanPage, Written,
+    CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
+    ScanPage, Written,
 };
 use openjibo_store::{Result, Service};
 
@@ -49,16 +49,6 @@ impl<T: Around> RecordBackend for Wrapped<T> {
         limit: usize,
     ) -> Result<ScanPage> {
         self.0.inner().scan(cx, partition, range, after, limit).await
-    }
-    async fn keys(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        range: &KeyRange,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<KeyPage> {
-        self.0.inner().keys(cx, partition, range, after, limit).await
     }
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
         self.0.inner().load(cx, partition, range).await

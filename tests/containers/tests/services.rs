@@ -76,8 +76,6 @@ pub(crate) fn variables(cosmos: &str) -> BTreeMap<String, String> {
         // The SDK passes over regions that the account does not list.
         ("AZURE_COSMOS_REGION", "East US"),
         ("AZURE_COSMOS_KEY", COSMOS_KEY),
-        // The Linux emulator can't decode binary bodies; text serves the other lane as well.
-        ("AZURE_COSMOS_BINARY_ENCODING_ENABLED", "false"),
         ("AZURE_STORAGE_CONNECTION_STRING", &connection),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
