@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Beyond every deadline and pause: 30 years.
-const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
+pub(super) const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 
 /// The instant this long after another; 30 years after it at the most.
 pub(crate) fn after(at: Instant, time: Duration) -> Instant {

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::context::OpId;
+use super::context::{CallContext, OpId};
 use super::envelope::{Before, Draft, Record, check_schema};
 use super::keys::{check_partition, check_record_key};
+use super::moment::Moment;
 use crate::contract::{ErrorKind, OpTrail, RevisionDigest, StoreError, Timestamp, Witness};
 
 /// What one operation of a commit expects to find.
@@ -131,6 +131,25 @@ impl Operation {
     }
 }
 
+/// Until when a commit may be built: a time after its work began. It has passed as soon as the caller's monotonic clock,
+/// its wall clock, or the stamp of the state that the commit builds on says so.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BuildBefore {
+    began: Moment,
+    time: Duration,
+}
+
+impl BuildBefore {
+    /// This long after work that began then.
+    pub fn after(began: Moment, time: Duration) -> Self {
+        Self { began, time }
+    }
+
+    fn has_passed(self, cx: &CallContext, stamp: Option<Timestamp>) -> bool {
+        cx.age_of(self.began) >= self.time || stamp.is_some_and(|stamp| stamp >= self.began.wall_after(self.time))
+    }
+}
+
 /// Operations of one partition that take place together or not at all.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -142,8 +161,8 @@ pub struct Commit {
     pub op: OpId,
     /// The operations; each key once.
     pub operations: Vec<Operation>,
-    /// The commit must not be built, nor built again, after this instant: it ends as `Unavailable{contended}` then.
-    pub build_before: Option<Instant>,
+    /// The commit must not be built, nor built again, from then on: it ends as `Unavailable{contended}` then.
+    pub build_before: Option<BuildBefore>,
 }
 
 impl Commit {
@@ -186,13 +205,15 @@ impl Commit {
         Ok(())
     }
 
-    /// Whether the commit may still be built.
+    /// Whether the commit may still be built, asked right before each build. `stamp` is the service's own of the state that
+    /// it builds on, where it has one.
     ///
     /// # Errors
-    /// `Unavailable{contended}`, not applied, after `build_before`.
-    pub fn check_build_time(&self) -> Result<(), StoreError> {
+    /// `Timeout` when the call is over; `Unavailable{contended}`, not applied, after `build_before`.
+    pub fn check_build_time(&self, cx: &CallContext, stamp: Option<Timestamp>) -> Result<(), StoreError> {
+        cx.check_time()?;
         match self.build_before {
-            Some(limit) if Instant::now() >= limit => {
+            Some(limit) if limit.has_passed(cx, stamp) => {
                 Err(StoreError::contended().with_cause("the upload is older than the grace period"))
             }
             _ => Ok(()),

@@ -1,16 +1,19 @@
 //! The context of one contract call, handed to every port method.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::after::{after, part};
+use super::after::{NEVER, part};
 use super::hex;
 use super::meter::CallMeter;
+use super::moment::{Moment, ahead};
+use super::pace::{SHORTEST_TRY, time_of_try};
 use crate::contract::{Clock, Freshness, Outcome, StoreError, Timestamp};
 
 /// Identifies one commit: resends and rebuilds of it keep it.
@@ -78,14 +81,18 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub struct CallContext {
     inner: Arc<Inner>,
-    deadline: Instant,
+    began: Moment,
+    /// How long it may take.
+    time: Duration,
+    longest_try: Duration,
     freshness: Freshness,
     key: Option<CallerKey>,
     any_arguments: bool,
 }
 
 impl CallContext {
-    /// The context of a call that may take this long.
+    /// The context of a call that begins now and may take this long, by the monotonic clock and by this one: its time is
+    /// over as soon as either says so ([`Moment`]).
     pub fn new(
         operation: &'static str,
         call_id: [u8; 16],
@@ -102,13 +109,9 @@ impl CallContext {
             meter: CallMeter::default(),
             clock,
         };
-        Self {
-            inner: Arc::new(inner),
-            deadline: after(Instant::now(), time),
-            freshness,
-            key: None,
-            any_arguments: false,
-        }
+        let (began, time) = (Moment::now(&*inner.clock), time.min(NEVER));
+        let inner = Arc::new(inner);
+        Self { inner, began, time, longest_try: Duration::MAX, freshness, key: None, any_arguments: false }
     }
 
     /// The same call under a caller's idempotency key.
@@ -132,23 +135,120 @@ impl CallContext {
         self.inner.operation
     }
 
-    /// When the call's time is over.
+    /// The present, by both clocks.
+    pub fn moment(&self) -> Moment {
+        Moment::now(&*self.inner.clock)
+    }
+
+    /// How long ago this was, by the clock that says longer.
+    pub fn age_of(&self, moment: Moment) -> Duration {
+        moment.age(&*self.inner.clock)
+    }
+
+    /// What is left of the call's time, by the clock that says less.
+    pub fn time_left(&self) -> Duration {
+        self.time.saturating_sub(self.age_of(self.began))
+    }
+
+    /// Whether the call's time is over. Asked before each send and each build: a host may have been suspended since.
+    pub fn is_over(&self) -> bool {
+        self.time_left().is_zero()
+    }
+
+    /// Whether the call may go on.
+    ///
+    /// # Errors
+    /// `Timeout` when its time is over, with the outcome that its writes leave open.
+    pub fn check_time(&self) -> Result<(), StoreError> {
+        match self.is_over() {
+            true => Err(StoreError::timeout().with_outcome(self.outcome_if_abandoned())),
+            false => Ok(()),
+        }
+    }
+
+    /// When the call's time is over, as the clocks say now: earlier than they said before, where the wall clock has jumped
+    /// ahead or the host was suspended.
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        ahead(self.time_left())
     }
 
     /// The same call with another deadline: for work that several calls share.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
-        Self { deadline, ..self.clone() }
+        let time = deadline.saturating_duration_since(Instant::now());
+        Self { began: self.moment(), time, ..self.clone() }
     }
 
-    /// Until when a write's answer is awaited: the last eighth of the time left, at most 2 s, is kept for the read that
-    /// tells what became of a write without an answer.
-    pub fn answer_by(&self) -> Instant {
+    /// The same call, whose tries of one request take no longer than this: for work that others wait for.
+    #[must_use]
+    pub fn in_tries_of(&self, longest_try: Duration) -> Self {
+        Self { longest_try, ..self.clone() }
+    }
+
+    /// The time that is kept for the read that tells what became of a write without an answer: the last eighth of the
+    /// time left, at most 2 s.
+    pub(crate) fn time_to_read_back(&self) -> Duration {
         const READ_BACK: Duration = Duration::from_secs(2);
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        self.deadline.checked_sub(READ_BACK.min(part(left, 8))).unwrap_or(self.deadline)
+        let left = self.time_left();
+        READ_BACK.min(part(left, 8))
+    }
+
+    /// Until when a write's answer is awaited: [`deadline`](Self::deadline) less the time that is kept for reading back.
+    pub fn answer_by(&self) -> Instant {
+        ahead(self.time_left().saturating_sub(self.time_to_read_back()))
+    }
+
+    /// Until when one try may take, of a call that keeps this much of its time for later: see
+    /// [`try_until`](super::try_until). `None` when there is no time for another.
+    pub(super) fn try_until(&self, kept: Duration) -> Option<Instant> {
+        let left = self.time_left().saturating_sub(kept);
+        (!left.is_zero()).then(|| ahead(time_of_try(left).min(self.longest_try)))
+    }
+
+    /// Until when a write may be awaited once, were this call alone with it, and a second at least. `None` when it is over.
+    pub fn send_until(&self) -> Option<Instant> {
+        let left = self.time_left().saturating_sub(self.time_to_read_back());
+        (!left.is_zero()).then(|| ahead(time_of_try(left).max(SHORTEST_TRY)))
+    }
+
+    /// Waits for a request until an instant, and no longer than the call lasts. It is not polled once the call's time is
+    /// over, so that a host that was suspended does not go on with it when it wakes.
+    ///
+    /// # Errors
+    /// [`Over`], at that instant.
+    pub fn awaited<F: Future>(&self, until: Instant, request: F) -> impl Future<Output = Result<F::Output, Over>> {
+        self.waited(until, request, false)
+    }
+
+    /// Waits for what tells what it knows, and asks by itself whether it may go on: it is polled a last time when the
+    /// call's time is over.
+    ///
+    /// # Errors
+    /// [`Over`], at that instant.
+    pub(crate) fn told<F: Future>(&self, until: Instant, work: F) -> impl Future<Output = Result<F::Output, Over>> {
+        self.waited(until, work, true)
+    }
+
+    fn waited<F: Future>(
+        &self,
+        until: Instant,
+        work: F,
+        polled_last: bool,
+    ) -> impl Future<Output = Result<F::Output, Over>> {
+        // In a box: futures in futures take as much of the stack as all copies of them.
+        let mut work = Box::pin(work);
+        let polled = poll_fn(move |context| {
+            let over = self.is_over();
+            if over && !polled_last {
+                return Poll::Ready(Err(Over));
+            }
+            match work.as_mut().poll(context) {
+                Poll::Ready(output) => Poll::Ready(Ok(output)),
+                Poll::Pending if over => Poll::Ready(Err(Over)),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        async move { tokio::time::timeout_at(until, polled).await.unwrap_or(Err(Over)) }
     }
 
     /// How recent reads have to be.
@@ -225,20 +325,27 @@ impl CallContext {
         if open > 0 || applied > 0 { Outcome::Unknown } else { Outcome::NotApplied }
     }
 
-    /// Runs `work` until the call's deadline.
+    /// Runs `work` until the call's deadline. It is not begun when that has passed, and polled a last time when it passes, so
+    /// that it can tell what it knows: before each send it asks [`is_over`](Self::is_over).
     ///
     /// # Errors
     /// `Timeout`, with the outcome that the call's writes leave open.
-    pub async fn within_deadline<F, T>(&self, work: F) -> Result<T, StoreError>
+    pub fn within_deadline<F, T>(&self, work: F) -> impl Future<Output = Result<T, StoreError>>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        match tokio::time::timeout_at(self.deadline, work).await {
-            Ok(result) => result,
-            Err(_) => Err(StoreError::timeout().with_outcome(self.outcome_if_abandoned())),
+        let begun = !self.is_over();
+        let ended = self.told(self.deadline(), work);
+        async move {
+            let ended = if begun { ended.await } else { Err(Over) };
+            ended.unwrap_or_else(|Over| Err(StoreError::timeout().with_outcome(self.outcome_if_abandoned())))
         }
     }
 }
+
+/// The time for something is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Over;
 
 /// A write whose outcome is not known yet.
 #[must_use = "a write that is never settled leaves the call's outcome unknown"]
@@ -260,10 +367,43 @@ impl PendingWrite {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::JumpingClock;
     use crate::contract::system_clock;
 
     fn call(operation: &'static str, id: u8) -> CallContext {
         CallContext::new(operation, [id; 16], Duration::from_secs(1), Freshness::Latest, system_clock())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_over_as_soon_as_either_clock_says_so_and_is_not_polled_any_more() {
+        for (jump, advance) in [(-3_600, 10), (3_600, 0), (4, 6)] {
+            let clock = Arc::new(JumpingClock::default());
+            let cx = CallContext::new("test", [0; 16], Duration::from_secs(10), Freshness::Latest, clock.clone());
+            assert_eq!((cx.time_left(), cx.deadline()), (Duration::from_secs(10), Instant::now() + cx.time_left()));
+            tokio::time::advance(Duration::from_secs(advance)).await;
+            assert_eq!(cx.is_over(), advance == 10);
+            clock.jump(jump);
+            assert!(cx.is_over() && cx.until(Instant::now()).is_over() && cx.latest().is_over());
+            assert_eq!(
+                (cx.deadline(), cx.answer_by(), cx.try_until(Duration::ZERO)),
+                (Instant::now(), Instant::now(), None)
+            );
+            let mut polled = false;
+            let ended = cx.within_deadline(async {
+                polled = true;
+                Ok(())
+            });
+            assert_eq!(*ended.await.unwrap_err().kind(), crate::contract::ErrorKind::Timeout);
+            let request = cx.awaited(ahead(Duration::from_secs(1)), async { polled = true });
+            assert_eq!(request.await, Err(Over));
+            assert!(!polled);
+            let sent = cx.write_sent();
+            assert_eq!(cx.check_time().unwrap_err().outcome(), Outcome::Unknown);
+            sent.settle(false);
+            assert_eq!(cx.check_time().unwrap_err().outcome(), Outcome::NotApplied);
+            // Another call, with time of its own.
+            assert_eq!(cx.until(Instant::now() + Duration::from_secs(3)).time_left(), Duration::from_secs(3));
+        }
     }
 
     #[test]

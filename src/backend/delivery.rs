@@ -12,10 +12,9 @@ use std::future::Future;
 
 use tokio::time::Instant;
 
-use super::after::after;
 use super::context::{CallContext, PendingWrite};
 use super::outcome::Answer;
-use super::pace::{Pace, retried, try_until};
+use super::pace::{Pace, retried};
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// How one send of a write ended.
@@ -111,19 +110,27 @@ impl Executions {
 /// Delivers a write until its outcome is known, or the call's deadline.
 ///
 /// # Errors
-/// An error that is NotApplied for a write that was refused before execution and never sent before; else `Timeout` or
-/// `Unavailable`, Unknown.
+/// An error that is NotApplied for a write that was refused before execution and never sent before, and `Timeout` for one
+/// whose call is over before its first send; else `Timeout` or `Unavailable`, Unknown.
 pub async fn deliver<D: Delivery>(
     cx: &CallContext,
     delivery: &D,
 ) -> Result<Delivered<D::Accepted, D::Refused, D::Found>, StoreError> {
     let pending = delivery.sending();
     let settle = |pending: Vec<PendingWrite>, applied| pending.into_iter().for_each(|write| write.settle(applied));
-    let give_up = cx.answer_by();
+    let kept = cx.time_to_read_back();
     let mut executions = Executions(Some(0));
     let mut pace = Pace::new();
+    // Whoever comes back to here after the time is over, as after a suspension, sends nothing.
+    let mut until = match cx.try_until(kept) {
+        Some(until) => until,
+        None => {
+            settle(pending, false);
+            return Err(StoreError::timeout());
+        }
+    };
     loop {
-        let (last, refusal, cause) = match delivery.send(try_until(give_up)).await {
+        let (last, refusal, cause) = match delivery.send(until).await {
             Reply::Accepted(answer) => {
                 settle(pending, true);
                 return Ok(Delivered::Accepted(answer));
@@ -171,10 +178,14 @@ pub async fn deliver<D: Delivery>(
             }
         }
         let pause = pace.pause_after(&cause);
-        if after(Instant::now(), pause) >= give_up {
+        if pause >= cx.time_left().saturating_sub(kept) {
             return Err(unknown(cause));
         }
         tokio::time::sleep(pause).await;
+        until = match cx.try_until(kept) {
+            Some(until) => until,
+            None => return Err(unknown(cause)),
+        };
     }
 }
 

@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
+use crate::backend::JumpingClock;
 use crate::contract::{Freshness, system_clock};
 
 type Script<T> = Mutex<VecDeque<T>>;
@@ -205,4 +206,27 @@ async fn a_pause_longer_than_any_clock_counts_leaves_an_open_write_unknown() {
     let forever = StoreError::new(ErrorKind::Throttled { retry_after: Some(Duration::MAX) });
     let write = script([open(), Reply::NotExecuted(forever)], [Ok(Evidence::MayStillLand), Ok(Evidence::MayStillLand)]);
     check(write, "unavailable, unknown", 2, 2, Outcome::Unknown).await;
+}
+
+// Guards against a write sent, or sent again, by a host that was suspended for longer than its call may take.
+#[tokio::test(start_paused = true)]
+async fn a_suspended_call_sends_nothing_and_nothing_again() {
+    let clock = Arc::new(JumpingClock::default());
+    let call = || CallContext::new("test", [0; 16], Duration::from_secs(300), Freshness::Session, clock.clone());
+    let write = Scripted { cx: call(), ..script([Reply::Accepted("")], []) };
+    clock.jump(3_600);
+    check(write, "timeout, not applied", 0, 0, Outcome::NotApplied).await;
+
+    let may_land = Ok(Evidence::MayStillLand);
+    let wait = || Reply::NotExecuted(throttled(2_000));
+    let write = Scripted {
+        cx: call(),
+        ..script([open(), wait(), Reply::Accepted("")], [may_land, Ok(Evidence::MayStillLand)])
+    };
+    let suspended = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        clock.jump(3_600);
+    };
+    let ((end, sends, _, left), ()) = futures::join!(end(&write), suspended);
+    assert_eq!((end.as_str(), sends, left), ("unavailable, unknown", 2, Outcome::Unknown));
 }

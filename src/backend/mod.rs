@@ -19,6 +19,7 @@ mod key_table;
 pub mod keys;
 mod limits;
 mod meter;
+mod moment;
 pub mod outcome;
 mod pace;
 
@@ -32,8 +33,8 @@ pub(crate) use after::after;
 pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, check_byte_range};
 pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage, History};
 pub(crate) use commit::check_same;
-pub use commit::{Commit, Operation, Precondition, Written};
-pub use context::{CallContext, OpId, PendingWrite};
+pub use commit::{BuildBefore, Commit, Operation, Precondition, Written};
+pub use context::{CallContext, OpId, Over, PendingWrite};
 pub use delivery::{Delivered, Delivery, Evidence, Proof, Reply, deliver};
 pub(crate) use envelope::check_schema;
 pub use envelope::{Before, Draft, Envelope, Owner, Record, Stamp, next_number};
@@ -45,6 +46,9 @@ pub(crate) use jitter::jitter;
 pub use keys::KeyRange;
 pub use limits::{MAX_VALUE_BYTES, RecordLimits, json_bytes};
 pub use meter::{CallMeter, Cost};
+pub use moment::Moment;
+#[cfg(test)]
+pub(crate) use moment::tests::JumpingClock;
 pub use pace::{Pace, retried, try_until};
 
 use crate::contract::{Service, StoreError};

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::after::{after, part};
+use super::after::part;
 use super::context::CallContext;
 use super::jitter::jitter;
+use super::moment::ahead;
 use crate::contract::{ErrorKind, IdSource as _, RandomIds, StoreError};
 
 /// The longest pause before the second try; it doubles with each further one.
@@ -15,7 +16,7 @@ const FIRST: Duration = Duration::from_millis(20);
 /// The longest pause of all that a service did not ask for.
 const LONGEST: Duration = Duration::from_secs(5);
 /// The shortest time a try gets, if that much is left.
-const SHORTEST_TRY: Duration = Duration::from_secs(1);
+pub(super) const SHORTEST_TRY: Duration = Duration::from_secs(1);
 
 /// When the tries of one call follow each other.
 ///
@@ -47,21 +48,32 @@ impl Pace {
         self.pause(asked(error))
     }
 
-    /// Waits before the next try after this error.
+    /// Waits before the next try of this call after this error.
     ///
     /// # Errors
-    /// The error itself, if another try is no use, or if the pause would not end before `until`: of a throttled call this
-    /// says how long to wait.
-    pub async fn wait(&mut self, until: Instant, error: StoreError) -> Result<(), StoreError> {
+    /// The error itself, if another try is no use, if the pause would not end before the call, or if the call is over when
+    /// it has ended: of a throttled call this says how long to wait.
+    pub async fn wait(&mut self, cx: &CallContext, error: StoreError) -> Result<(), StoreError> {
+        self.wait_keeping(cx, Duration::ZERO, error).await
+    }
+
+    /// The same, for a call that keeps this much of its time for later.
+    pub(crate) async fn wait_keeping(
+        &mut self,
+        cx: &CallContext,
+        kept: Duration,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
         if !error.is_transient() {
             return Err(error);
         }
         let pause = self.pause_after(&error);
-        if after(Instant::now(), pause) >= until {
+        let left = || cx.time_left().saturating_sub(kept);
+        if pause >= left() {
             return Err(error);
         }
         tokio::time::sleep(pause).await;
-        Ok(())
+        if left().is_zero() { Err(error) } else { Ok(()) }
     }
 }
 
@@ -76,34 +88,40 @@ fn asked(error: &StoreError) -> Option<Duration> {
 /// Until when one try may take, of a call that has until then: half of the time left, but at least a second, so that a
 /// request without an answer leaves time for another.
 pub fn try_until(until: Instant) -> Instant {
-    let now = Instant::now();
-    let left = until.saturating_duration_since(now);
-    after(now, left.min(part(left, 2).max(SHORTEST_TRY)))
+    ahead(time_of_try(until.saturating_duration_since(Instant::now())))
+}
+
+/// How long one try may take, of a call that has this much time left.
+pub(super) fn time_of_try(left: Duration) -> Duration {
+    left.min(part(left, 2).max(SHORTEST_TRY))
 }
 
 /// Makes a request that changes nothing until it succeeds, fails for good, or the call's deadline leaves no time.
 ///
 /// # Errors
-/// The last error; `Throttled` with the pause that the service asks for when the deadline can't wait for it.
+/// The last error; `Throttled` with the pause that the service asks for when the deadline can't wait for it; `Timeout`,
+/// and nothing is asked, when the call is over.
 pub async fn retried<T, F>(cx: &CallContext, mut request: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
     let mut pace = Pace::new();
     loop {
-        let answer = timeout_at(try_until(cx.deadline()), request()).await;
-        match answer.unwrap_or_else(|_| Err(StoreError::timeout())) {
+        let Some(until) = cx.try_until(Duration::ZERO) else { return Err(StoreError::timeout()) };
+        match cx.awaited(until, request()).await.unwrap_or_else(|_| Err(StoreError::timeout())) {
             Ok(answer) => return Ok(answer),
-            Err(error) => pace.wait(cx.deadline(), error).await?,
+            Err(error) => pace.wait(cx, error).await?,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::backend::JumpingClock;
     use crate::contract::{Freshness, system_clock};
 
     fn call(time: Duration) -> CallContext {
@@ -131,7 +149,7 @@ mod tests {
         for asked in [1, 137, 2_500] {
             let began = Instant::now();
             let asked = Duration::from_millis(asked);
-            Pace::new().wait(began + Duration::from_secs(10), throttled(asked)).await.unwrap();
+            Pace::new().wait(&call(Duration::from_secs(10)), throttled(asked)).await.unwrap();
             assert_eq!(began.elapsed(), asked);
         }
     }
@@ -156,7 +174,7 @@ mod tests {
     async fn a_pause_longer_than_any_clock_counts_ends_the_call_at_once() {
         for asked in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_millis(u64::MAX)] {
             let began = Instant::now();
-            let error = Pace::new().wait(began + Duration::from_secs(300), throttled(asked)).await.unwrap_err();
+            let error = Pace::new().wait(&call(Duration::from_secs(300)), throttled(asked)).await.unwrap_err();
             assert_eq!((error.kind().name(), began.elapsed()), ("throttled", Duration::ZERO));
         }
     }
@@ -197,6 +215,26 @@ mod tests {
         });
         assert_eq!(answer.await.unwrap(), 7);
         assert!(Instant::now() < cx.deadline());
+    }
+
+    // Guards against a host that was suspended during a pause, or a request, and asks again hours later.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_suspended_between_two_tries_makes_no_other() {
+        let clock = Arc::new(JumpingClock::default());
+        let cx = CallContext::new("test", [0; 16], Duration::from_secs(300), Freshness::Latest, clock.clone());
+        let tries = AtomicU32::new(0);
+        let asked = retried(&cx, || async {
+            tries.fetch_add(1, Ordering::SeqCst);
+            Err::<(), _>(throttled(Duration::from_secs(2)))
+        });
+        let suspended = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            clock.jump(3_600);
+        };
+        let (answer, ()) = futures::join!(asked, suspended);
+        assert_eq!(answer.unwrap_err().kind().name(), "throttled");
+        assert_eq!(retried(&cx, || async { Ok(()) }).await.unwrap_err().kind().name(), "timeout");
+        assert_eq!(tries.into_inner(), 1);
     }
 
     #[tokio::test(start_paused = true)]

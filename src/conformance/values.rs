@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Harness;
 use super::raw::{exact, places, witness};
 use super::support::{Must, World, context, over_limit, refused};
-use crate::backend::{Commit, MAX_VALUE_BYTES, OpId, Precondition, json_bytes};
+use crate::backend::{BuildBefore, Commit, MAX_VALUE_BYTES, OpId, Precondition, json_bytes};
 use crate::contract::{ErrorKind, IdSource, OpTrail, RandomIds};
 
 /// A text whose JSON is this many bytes.
@@ -144,7 +144,7 @@ pub async fn a_commit_is_not_built_too_late(h: &dyn Harness) {
         let cx = context();
         let put = place.put("late", 1, Precondition::Absent);
         let mut commit = Commit::new(&*place.partition, cx.next_op(), vec![put]);
-        commit.build_before = Some(tokio::time::Instant::now());
+        commit.build_before = Some(BuildBefore::after(cx.moment(), std::time::Duration::ZERO));
         let error = refused(place.backend.commit(&cx, commit).await, place.name);
         assert_eq!(*error.kind(), ErrorKind::Unavailable { contended: true }, "{}", place.name);
         assert!(place.all().await.is_empty(), "{}", place.name);

@@ -53,7 +53,9 @@ pub enum Freshness {
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallOptions {
-    /// The time for a call, retries included: 30 s for writes and 10 s for reads unless set, at most [`MAX_DEADLINE`].
+    /// The time for a call, retries included: 30 s for writes and 10 s for reads unless set, at most [`MAX_DEADLINE`]. It is
+    /// over as soon as the monotonic or the wall clock says so: a host that was suspended, or whose clock was set ahead,
+    /// ends its calls; a clock set back makes none longer.
     pub deadline: Option<Duration>,
     /// How recent reads have to be.
     pub freshness: Freshness,

@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Where the stores read the time from.
+/// Where the stores read the wall clock's time from: for what they stamp, and beside the monotonic clock for deadlines.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The present instant.
     fn now(&self) -> Timestamp;
@@ -135,8 +135,15 @@ impl IdSource for RandomIds {
     }
 }
 
+#[cfg(not(test))]
 pub(crate) fn system_clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
+}
+
+/// Goes with the runtime's clock, also where a test has paused it: a call's time is judged by both clocks.
+#[cfg(test)]
+pub(crate) fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(tests::RuntimeClock)
 }
 
 pub(crate) fn random_ids() -> Arc<dyn IdSource> {
@@ -145,7 +152,28 @@ pub(crate) fn random_ids() -> Arc<dyn IdSource> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
+    use tokio::time::Instant;
+
     use super::*;
+
+    /// A wall clock that goes with the runtime's.
+    #[derive(Debug)]
+    pub(super) struct RuntimeClock;
+
+    impl Clock for RuntimeClock {
+        fn now(&self) -> Timestamp {
+            static BEGAN: OnceLock<(Timestamp, std::time::Instant)> = OnceLock::new();
+            let &(wall, began) = BEGAN.get_or_init(|| (Timestamp::now(), std::time::Instant::now()));
+            let micros = |time: std::time::Duration| i64::try_from(time.as_micros()).unwrap();
+            let now = Instant::now().into_std();
+            Timestamp::from_micros(match now.checked_duration_since(began) {
+                Some(after) => wall.as_micros() + micros(after),
+                None => wall.as_micros() - micros(began.duration_since(now)),
+            })
+        }
+    }
 
     #[test]
     fn text_form_keeps_microseconds() {

@@ -9,7 +9,7 @@ use super::index::{Effect, Facts, Index, Place, tag};
 use super::line::{self, Area, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
 use super::segment::Tail;
 use crate::backend::{CallContext, Commit, Operation, Record, Stamp, Written, next_number};
-use crate::contract::{StoreError, Timestamp, Witness};
+use crate::contract::{Outcome, StoreError, Timestamp, Witness};
 
 /// A commit whose line is written, and not in the index yet.
 pub(super) struct Planned {
@@ -81,7 +81,8 @@ impl<'i> Batch<'i> {
     /// # Errors
     /// Those of [`commit`](crate::backend::RecordBackend::commit) that are known before anything is written.
     pub(super) fn decide(&mut self, cx: &CallContext, area: Area, commit: Commit) -> Result<Decided, StoreError> {
-        commit.check_build_time()?;
+        // A call may have waited over its time.
+        commit.check_build_time(cx, None).map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         let (name, now) = (commit.partition, cx.now());
         let mut found = Vec::with_capacity(commit.operations.len());
         let mut writes = false;

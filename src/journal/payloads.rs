@@ -264,8 +264,15 @@ impl BlobBackend for JournalBlobs {
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError> {
         let place = Place::of(name)?;
         count(cx, "delete", Cost::one());
-        let (files, write) = (Arc::clone(&self.0), cx.write_sent());
-        cx.within_deadline(blocking(Outcome::Unknown, move || files.delete(&place, write))).await
+        let (files, write, call) = (Arc::clone(&self.0), cx.write_sent(), cx.clone());
+        let delete = move || match call.is_over() {
+            true => {
+                write.settle(false);
+                Err(StoreError::timeout())
+            }
+            false => files.delete(&place, write),
+        };
+        cx.within_deadline(blocking(Outcome::Unknown, delete)).await
     }
 
     async fn list(

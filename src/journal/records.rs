@@ -188,7 +188,7 @@ impl RecordBackend for JournalRecords {
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
         commit.check()?;
         self.limits.check(&commit)?;
-        commit.check_build_time()?;
+        commit.check_build_time(cx, None)?;
         let done = self.journal.shared.queue.commit(cx, self.area, commit).await;
         let (bytes_sent, shared) = done.as_ref().map_or((0, false), |done| (done.bytes, done.shared));
         let requests = u32::from(!shared);

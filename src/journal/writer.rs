@@ -278,7 +278,7 @@ impl Writer {
         match alone {
             Alone::Erase { cx, area, partition, ranges, answer } => {
                 self.now = cx.now();
-                let erased = self.erase(area, &partition, &ranges);
+                let erased = cx.check_time().map_err(not_begun).and_then(|()| self.erase(area, &partition, &ranges));
                 reply(answer, pending, erased, |deleted| *deleted > 0);
             }
             Alone::Sync { answer } => {

@@ -61,6 +61,7 @@ impl BlobBackend for MemoryBlobs {
         Turns::default().feed(&bytes, |part| hash.update(part)).await;
         let digest = BlobDigest { length: bytes.len() as u64, sha256: hash.finalize().into() };
         let mut blobs = self.blobs();
+        cx.check_time()?;
         if let Some((there, _)) = blobs.get(name) {
             return if *there == bytes { Ok(digest) } else { Err(StoreError::new(ErrorKind::AlreadyExists)) };
         }
@@ -97,7 +98,9 @@ impl BlobBackend for MemoryBlobs {
 
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError> {
         Self::count(cx, "delete");
-        self.blobs().remove(name);
+        let mut blobs = self.blobs();
+        cx.check_time()?;
+        blobs.remove(name);
         Ok(())
     }
 

@@ -192,10 +192,10 @@ impl RecordBackend for MemoryRecords {
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
         commit.check()?;
         self.limits.check(&commit)?;
-        commit.check_build_time()?;
         Self::count(cx, "commit");
-        let now = cx.now();
         let mut state = self.state();
+        commit.check_build_time(cx, None)?;
+        let now = cx.now();
         let mut tags = Vec::with_capacity(commit.operations.len());
         for _ in &commit.operations {
             tags.push(state.fresh_tag());
@@ -253,6 +253,7 @@ impl RecordBackend for MemoryRecords {
         Self::count(cx, "erase");
         let now = cx.now();
         let mut state = self.state();
+        cx.check_time()?;
         let Some(partition) = state.partitions.get_mut(partition) else {
             return Ok(0);
         };

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::Stores;
 use super::household::loop_owner;
@@ -16,7 +16,8 @@ use super::media_payload::{Upload, digest_of};
 use super::once::{Done, Earlier, Once, asked};
 use super::record::{self, Place, RecordValue, Rounds, check_key, check_not_absent, draft, precondition};
 use crate::backend::{
-    BlobArea, BlobDigest, BlobName, CallContext, Operation, Precondition, Record, Written, after, keys, record_name,
+    BlobArea, BlobDigest, BlobName, BuildBefore, CallContext, Moment, Operation, Precondition, Record, Written, keys,
+    record_name,
 };
 use crate::contract::{
     ErrorKind, Expect, LoopScope, Media, MediaBody, NewMedia, Outcome, Result, StoreError, Stored, UnknownFields,
@@ -186,7 +187,7 @@ impl Stores {
         let mut current = replaced?;
         let mut upload = Upload::new(body);
         let mut payload_asked = false;
-        let mut sent: Option<(BlobName, BlobDigest, Instant)> = None;
+        let mut sent: Option<(BlobName, BlobDigest, Moment)> = None;
         let mut rounds = Rounds::new(cx);
         loop {
             rounds.next().await?;
@@ -196,7 +197,7 @@ impl Stores {
                     let Some(body) = upload.take() else {
                         return Err(StoreError::contended());
                     };
-                    let began = Instant::now();
+                    let began = cx.moment();
                     let name = BlobName::fresh(BlobArea::Media, scope, self.fresh_id());
                     let digest = self.shared.backends.blobs.put(cx, &name, body).await.map_err(orphaned)?;
                     // A payload uploaded again is the same.
@@ -208,7 +209,7 @@ impl Stores {
             };
             let value = published(&media, (name.random(), digest, cx.now().as_millis()), once.mark());
             let operations = publish_operations(scope, &value, current.as_ref())?;
-            let error = match once.commit_as(operations, None, Some(after(began, GRACE))).await {
+            let error = match once.commit_as(operations, None, Some(BuildBefore::after(began, GRACE))).await {
                 Ok(Done::Now(written)) => return answer(scope, value, written),
                 Ok(Done::Before(earlier)) => {
                     let value = Media { put_ms: earlier.at.as_millis(), ..value };

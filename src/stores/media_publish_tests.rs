@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 
 use super::*;
-use crate::backend::{Commit, HASHED_AT_ONCE, polls};
+use crate::backend::{Commit, HASHED_AT_ONCE, JumpingClock, polls};
 use crate::contract::{AccountId, CallOptions, Freshness, LoopId, MediaStore, system_clock};
 
 fn home() -> LoopScope {
@@ -76,4 +76,41 @@ async fn no_poll_hashes_a_whole_payload() {
         let (length, most, all) = polls::counted(read).await;
         assert_eq!((length, most, all), (bytes.len(), HASHED_AT_ONCE, bytes.len()));
     }
+}
+
+// Guards against a put that publishes a payload which a sweeper took while its host was suspended.
+#[tokio::test]
+async fn a_suspended_put_publishes_nothing() {
+    let backends = crate::memory::backends();
+    let (rows, blobs) = (Arc::clone(&backends.media), Arc::clone(&backends.blobs));
+    let clock = Arc::new(JumpingClock::default());
+    let stores = Stores::over(backends).with_clock(clock.clone());
+    // The host is suspended for more than a day while the body is read.
+    let woken = Arc::clone(&clock);
+    let body = futures::stream::iter(["pic", "ture"]).map(move |part| {
+        woken.jump(if part == "ture" { 25 * 3_600 } else { 0 });
+        Ok(bytes::Bytes::from_static(part.as_bytes()))
+    });
+    let (home, media) = (home(), NewMedia::new("door.jpg"));
+    let error = stores.put_media(&home, media, MediaBody::stream(body), Expect::Any).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::NotApplied));
+    let cx = call();
+    assert_eq!(rows.partitions(&cx, None, 10).await.unwrap().partitions, [""; 0]);
+    assert!(blobs.list(&cx, BlobArea::Media, "", None, 10).await.unwrap().blobs.is_empty());
+
+    // One that is uploaded in time and built too late, by a wall clock that is right or by a service's stamp.
+    let name = BlobName::fresh(BlobArea::Media, &home, [1; 16]);
+    let began = cx.moment();
+    let digest = blobs.put(&cx, &name, MediaBody::from(b"picture".to_vec())).await.unwrap();
+    let value = published(&NewMedia::new("door.jpg"), (name.random(), digest, cx.now().as_millis()), None);
+    let late = CallContext::new("test", [8; 16], GRACE * 3, Freshness::Latest, clock.clone());
+    let place = place(&home, "door.jpg");
+    let began_by_it = late.moment();
+    clock.jump(25 * 3_600);
+    let once = Once::new(&*rows, &late, &place, &()).unwrap();
+    let operations = publish_operations(&home, &value, None).unwrap();
+    let publish = once.commit_as(operations, None, Some(BuildBefore::after(began_by_it, GRACE)));
+    assert_eq!(*publish.await.unwrap_err().kind(), ErrorKind::Unavailable { contended: true });
+    assert_eq!(rows.partitions(&cx, None, 10).await.unwrap().partitions, [""; 0]);
+    assert!(cx.age_of(began) < GRACE);
 }

@@ -16,6 +16,8 @@ mod memory;
 mod once;
 mod person;
 mod record;
+#[cfg(test)]
+mod suspended_tests;
 mod update;
 
 use std::fmt;

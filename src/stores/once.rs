@@ -14,10 +14,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::record::{self, Place, RecordValue, draft, precondition, stored};
-use crate::backend::{CallContext, Commit, OpId, Operation, Owner, Precondition, RecordBackend, Written, hex, keys};
+use crate::backend::{
+    BuildBefore, CallContext, Commit, OpId, Operation, Owner, Precondition, RecordBackend, Written, hex, keys,
+};
 use crate::contract::{
     ErrorKind, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, OpTrail, Outcome, Result, Revision, StoreError, Stored, Timestamp, Witness,
 };
@@ -212,7 +213,7 @@ impl<'a> Once<'a> {
         &self,
         mut operations: Vec<Operation>,
         progress: Option<Progress>,
-        build_before: Option<Instant>,
+        build_before: Option<BuildBefore>,
     ) -> Result<Done> {
         if let Some((at, row)) = &self.row {
             let mut draft = draft(at, &Row { progress, ..row.clone() })?;

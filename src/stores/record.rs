@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use super::once::{Done, Earlier, Once, asked};
 use crate::backend::keys::fold;
 use crate::backend::{
     CallContext, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend, Written,
-    after, check_schema, jitter, json_bytes, record_name,
+    check_schema, jitter, json_bytes, record_name,
 };
 use crate::contract::{
     ErrorKind, Expect, Freshness, IdSource as _, MAX_KEY_BYTES, Outcome, Page, PageToken, Paged, RandomIds, Result,
@@ -36,10 +35,13 @@ impl<'a> Rounds<'a> {
         if self.round >= 2 {
             let longest = Duration::from_millis(5).saturating_mul(2_u32.pow((self.round - 2).min(5)));
             let pause = jitter(longest, RandomIds.next_id());
-            if after(Instant::now(), pause) >= self.cx.deadline() {
+            if pause >= self.cx.time_left() {
                 return Err(StoreError::contended());
             }
             tokio::time::sleep(pause).await;
+        }
+        if self.round > 0 && self.cx.is_over() {
+            return Err(StoreError::contended());
         }
         self.round += 1;
         Ok(())

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::Stores;
-use crate::backend::jitter;
-use crate::contract::{CallOptions, Freshness, Result, StoreError, Stored};
+use crate::backend::{Moment, jitter};
+use crate::contract::{CallOptions, Freshness, MAX_DEADLINE, Result, StoreError, Stored};
 
 /// How often both are done.
 const ROUNDS: usize = 8;
@@ -54,7 +54,9 @@ impl Stores {
     /// ```
     ///
     /// # Errors
-    /// `Unavailable{contended}` after the last round; any other error of `get` or `change` at once.
+    /// `Unavailable{contended}` after the last round, and instead of a round or a change that would begin more than 5
+    /// minutes after the first round, by the monotonic or the wall clock: a host that was suspended does not decide on
+    /// what it read before. Any other error of `get` or `change` at once.
     pub async fn update_with<T, G, GetFuture, C, ChangeFuture>(&self, get: G, mut change: C) -> Result<Stored<T>>
     where
         G: Fn(Stores) -> GetFuture,
@@ -64,6 +66,8 @@ impl Stores {
     {
         let mut stores = Self { updating: true, ..self.clone() };
         let mut pause = FIRST_PAUSE;
+        let clock = &*self.shared.clock;
+        let began = Moment::now(clock);
         for round in 0..ROUNDS {
             if round > 0 {
                 tokio::time::sleep(jitter(pause, self.fresh_id())).await;
@@ -71,7 +75,13 @@ impl Stores {
                 let options = CallOptions { freshness: Freshness::Latest, ..self.options.clone() };
                 stores = stores.with(options);
             }
+            if began.age(clock) >= MAX_DEADLINE {
+                break;
+            }
             let found = get(stores.clone()).await?;
+            if began.age(clock) >= MAX_DEADLINE {
+                break;
+            }
             match change(stores.clone(), found).await {
                 Err(error) if error.is_conflict() => {}
                 ended => return ended,

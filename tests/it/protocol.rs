@@ -62,7 +62,8 @@ const fn delete(replica: usize, key: usize, expect: Expect) -> Call {
 fn new_partition() -> Committers {
     let calls =
         vec![put(0, 0, Expect::Absent), put(0, 1, Expect::Any), put(1, 0, Expect::Absent), delete(1, 1, Expect::Any)];
-    Committers { calls, seeded: false, faults: 2, give_ups: 1, trims: false, second_look: false, bug: None }
+    let (trims, second_look, any_time) = (false, false, false);
+    Committers { calls, seeded: false, faults: 2, give_ups: 1, any_time, trims, second_look, bug: None }
 }
 
 /// Both replicas replace what they have read, beside a write and a delete under `Any`.
@@ -88,6 +89,18 @@ fn known_records() -> Committers {
 fn trimmed() -> Committers {
     let calls = vec![put(0, 0, Expect::Exact), put(1, 0, Expect::Any), put(1, 1, Expect::Any)];
     Committers { calls, trims: true, ..replaces() }
+}
+
+/// Calls that may share a transaction, each with a deadline of its own that strikes at any time, against another replica's.
+fn several_deadlines() -> Committers {
+    let calls =
+        vec![put(0, 0, Expect::Exact), put(0, 1, Expect::Any), put(1, 0, Expect::Any), delete(1, 1, Expect::Any)];
+    Committers { calls, faults: 1, give_ups: 2, any_time: true, second_look: true, ..replaces() }
+}
+
+#[test]
+fn several_deadlines_in_one_group_keep_every_promise() {
+    explore("several deadlines", several_deadlines());
 }
 
 #[test]
@@ -137,6 +150,10 @@ fn every_rule_of_the_partition_is_needed() {
         (Bug::NumberIsClock, replaces(), "numbers grow"),
         (Bug::TrimTooEarly, trimmed(), "a live send finds its change row"),
         (Bug::IdleKeepsHead, trimmed(), "a live send finds its change row"),
+        (Bug::LeaverIsNotApplied, several_deadlines(), refused),
+        (Bug::LeaverIsBuilt, several_deadlines(), refused),
+        (Bug::LeaverTakesTransaction, several_deadlines(), twice),
+        (Bug::GroupSharesDeadline, several_deadlines(), "a deadline ends its own call alone"),
     ];
     for (bug, model, claim) in cases {
         breaks(&format!("{bug:?}"), Committers { bug: Some(bug), ..model }, claim);
@@ -181,6 +198,7 @@ fn every_rule_of_the_ledger_is_needed() {
         (Bug::CondemnSkipped, gone),
         (Bug::SweeperTrustsSilence, gone),
         (Bug::AgeUnchecked, gone),
+        (Bug::AgeByOwnClock, gone),
         (Bug::CondemnedDroppedEarly, gone),
         (Bug::LedgerUpserted, gone),
         (Bug::LedgerLeftOut, gone),

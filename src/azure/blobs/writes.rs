@@ -35,7 +35,9 @@ async fn delivered<D: Delivery>(
     let mut pace = Pace::new();
     loop {
         match deliver(cx, write).await {
-            Err(error) if error.outcome() == Outcome::NotApplied => pace.wait(cx.answer_by(), error).await?,
+            Err(error) if error.outcome() == Outcome::NotApplied => {
+                pace.wait_keeping(cx, cx.time_to_read_back(), error).await?;
+            }
             end => return end,
         }
     }

@@ -8,8 +8,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::CosmosBackend;
 use super::plan::{Basis, Write, plan};
 use super::sending::{Found, Sending, accepted, applied};
@@ -39,17 +37,17 @@ impl CosmosBackend {
         let mut pace = Pace::new();
         let mut again = false;
         loop {
-            commit.check_build_time()?;
             let resting = match self.read_unknown(cx, commit, bases).await {
                 Err(error) if again && *error.kind() == ErrorKind::Timeout => return Err(StoreError::contended()),
                 resting => resting?,
             };
+            match commit.check_build_time(cx, None) {
+                Err(error) if again && *error.kind() == ErrorKind::Timeout => return Err(StoreError::contended()),
+                may_be_built => may_be_built?,
+            }
             let writes = plan(cx, commit, &resting);
             if writes.is_empty() {
                 return Ok(accepted(commit, &writes, &[]));
-            }
-            if Instant::now() >= cx.deadline() {
-                return Err(if again { StoreError::contended() } else { StoreError::timeout() });
             }
             let sending = Sending::new(self, cx, commit, &writes);
             let error = match deliver(cx, &sending).await {
@@ -64,7 +62,7 @@ impl CosmosBackend {
                 Err(error) if error.outcome() == Outcome::NotApplied => {
                     bases = resting.into_iter().map(Some).collect();
                     if *error.kind() == (ErrorKind::Unavailable { contended: true })
-                        && cx.deadline().saturating_duration_since(Instant::now()) < LEAST_AFTER_RETRY_WITH
+                        && cx.time_left() < LEAST_AFTER_RETRY_WITH
                     {
                         return Err(error);
                     }
@@ -72,7 +70,7 @@ impl CosmosBackend {
                 }
                 Err(error) => return Err(error),
             };
-            pace.wait(cx.deadline(), error).await?;
+            pace.wait(cx, error).await?;
         }
     }
 

@@ -65,7 +65,7 @@ impl CosmosBackend {
             match pass.marked {
                 Ok(marked) if !pass.found && now == floor => return Ok(marked + deleted),
                 Ok(_) => {}
-                Err(error) => pace.wait(cx.deadline(), error).await?,
+                Err(error) => pace.wait(cx, error).await?,
             }
             floor = now;
         }
@@ -116,6 +116,7 @@ impl CosmosBackend {
                 }
             };
         }
+        cx.check_time()?;
         let pending = cx.write_sent();
         let sent = self.requests.batch(cx, try_until(cx.deadline()), batch, bytes).await;
         ended(pending, sent.map_err(|(failure, _)| failure))
@@ -128,6 +129,7 @@ impl CosmosBackend {
             let floor = retried(cx, || self.floor(cx, partition)).await?;
             let number = next_number(floor.as_ref().map_or(0, |floor| floor.number), cx.now()).to_string();
             let document = json!({ "id": FLOOR, "pk": partition, "number": number, "ttl": TOMBSTONE_TTL_SECONDS });
+            cx.check_time()?;
             let pending = cx.write_sent();
             let until = try_until(cx.deadline());
             let written = match &floor {
@@ -136,7 +138,7 @@ impl CosmosBackend {
             };
             match ended(pending, written) {
                 Ok(()) => return Ok(()),
-                Err(error) => pace.wait(cx.deadline(), error).await?,
+                Err(error) => pace.wait(cx, error).await?,
             }
         }
     }

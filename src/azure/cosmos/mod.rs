@@ -100,7 +100,7 @@ impl RecordBackend for CosmosBackend {
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
         commit.check()?;
         self.limits().check(&commit)?;
-        commit.check_build_time()?;
+        commit.check_build_time(cx, None)?;
         self.apply(cx, &commit).await
     }
 

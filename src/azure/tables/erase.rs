@@ -1,6 +1,6 @@
 //! Erasing: records, and every trace of their keys in the change history.
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::FencedTable;
 use super::client::{Entity, IfMatch, Query, Transaction, limit};
@@ -8,7 +8,7 @@ use super::decide;
 use super::fence::{Fenced, Moved, Party, Sent};
 use super::head::{self, BORN, HEAD, Head};
 use super::history::{self, Call, Change};
-use super::lane::Turn;
+use super::lane::{LANE_TRY, Turn};
 use crate::azure::meter::Metered;
 use crate::backend::keys::{check_partition, check_range};
 use crate::backend::{CallContext, KeyRange, OpId, Pace, RecordLimits, next_number, try_until};
@@ -30,39 +30,60 @@ impl FencedTable {
     ) -> Result<u64, StoreError> {
         check_partition(partition)?;
         ranges.iter().try_for_each(check_range)?;
-        let turn = self.lanes.enter(cx, partition).await?;
-        let erased = self.erase_under(cx, partition, ranges, &turn).await;
-        erased.map_err(|error| match error.outcome() {
+        let mut turn = self.lanes.enter(cx, partition).await?;
+        let erased = async {
+            let (erased, floor) = self.erase_under(cx, partition, ranges, &mut turn).await?;
+            // Rows below the floor are no writer's business.
+            turn.leave();
+            if let Some(floor) = floor {
+                self.forget_keys(cx, partition, floor).await?;
+            }
+            Ok(erased)
+        };
+        erased.await.map_err(|error: StoreError| match error.outcome() {
             Outcome::NotApplied => error.with_outcome(cx.outcome_if_abandoned()),
             _ => error,
         })
     }
 
+    /// Erases until a scan was empty under an unmoved head: how many records, and the floor; none where there is no head.
+    ///
+    /// It has the lane for [`LANE_TRY`] and the step it is at, then others may go first: a household does not wait for as
+    /// long as its erasure may take. And it leaves the lane before each pause.
     async fn erase_under(
         &self,
         cx: &CallContext,
         partition: &str,
         ranges: &[KeyRange],
-        turn: &Turn,
-    ) -> Result<u64, StoreError> {
+        turn: &mut Turn,
+    ) -> Result<(u64, Option<u64>), StoreError> {
         let mut erased = 0;
         let mut moved: Option<Moved> = None;
-        let (mut calm, mut moved_before) = (Pace::new(), false);
+        let (mut pace, mut calm, mut moved_before) = (Pace::new(), Pace::new(), false);
         for round in 0_u64.. {
-            if round > 0 && Instant::now() >= cx.deadline() {
+            if round > 0 && cx.is_over() {
                 break;
             }
             if moved.is_some() && std::mem::replace(&mut moved_before, true) {
-                calm.wait(cx.deadline(), StoreError::contended()).await?;
+                turn.leave();
+                calm.wait(cx, StoreError::contended()).await?;
             }
-            let Some(head) = self.head_of(&Party::of(cx), partition, turn).await? else {
+            turn.again(cx).await?;
+            let found = match self.look_for(&self.step(cx), partition, ranges, turn).await {
+                Ok(found) => found,
+                Err(error) => {
+                    turn.leave();
+                    pace.wait(cx, error).await?;
+                    continue;
+                }
+            };
+            let Some((head, rows)) = found else {
                 let born = self.read_row(cx, partition, BORN, &["Layout"]).await?.is_some();
-                return if born { Err(head::born_without_head()) } else { Ok(erased) };
+                return if born { Err(head::born_without_head()) } else { Ok((erased, None)) };
             };
             if let Some(moved) = moved.take() {
                 moved.check(Some(&head))?;
             }
-            let rows = self.some_rows(cx, partition, ranges).await?;
             let mut chunks = rows.chunks(RecordLimits::TABLES.operations_per_commit);
             let mut head = Some(head);
             loop {
@@ -71,24 +92,49 @@ impl FencedTable {
                     break;
                 }
                 let Some(before) = head.take() else { break };
-                let floor = before.seq + 1;
-                match self.erase_chunk(cx, partition, turn, before, chunk).await? {
-                    Sent::Applied(_) | Sent::AnswerLost => erased += chunk.len() as u64,
-                    Sent::Moved(by) => {
+                let floor = before.seq.saturating_add(1);
+                match self.erase_chunk(cx, partition, turn, before, chunk).await {
+                    Ok(Sent::Applied(_) | Sent::AnswerLost) => erased += chunk.len() as u64,
+                    Ok(Sent::Moved(by)) => {
                         moved = Some(by);
                         break;
                     }
                     // Someone wrote past the fence: scan again.
-                    Sent::RecordFailed(_) => break,
+                    Ok(Sent::RecordFailed(_)) => break,
+                    // Refused before it was executed.
+                    Err(error) if error.outcome() == Outcome::NotApplied => {
+                        turn.leave();
+                        pace.wait(cx, error).await?;
+                        break;
+                    }
+                    Err(error) => return Err(error),
                 }
                 if rows.is_empty() {
-                    self.forget_keys(cx, partition, floor).await?;
-                    return Ok(erased);
+                    return Ok((erased, Some(floor)));
                 }
-                head = turn.head();
+                turn.again(cx).await?;
+                head = turn.head(cx);
             }
         }
         Err(StoreError::contended())
+    }
+
+    /// The call for as long as one step of it may hold the lane.
+    fn step(&self, cx: &CallContext) -> CallContext {
+        let now = Instant::now();
+        cx.until(cx.deadline().min(now.checked_add(LANE_TRY).unwrap_or(now)))
+    }
+
+    /// The head, and then what there is to erase. `None` where there is no head.
+    async fn look_for(
+        &self,
+        step: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+        turn: &Turn,
+    ) -> Result<Option<(Head, Vec<Entity>)>, StoreError> {
+        let Some(head) = self.head_of(&Party::of(step), partition, turn).await? else { return Ok(None) };
+        Ok(Some((head, self.some_rows(step, partition, ranges).await?)))
     }
 
     /// Up to one page of row keys and ETags of the first range that is not empty.
@@ -125,15 +171,7 @@ impl FencedTable {
             chunk.iter().fold(transaction, |transaction, row| transaction.delete(row.row_key.clone(), condition(row)))
         });
         turn.known().forget_records();
-        let mut pace = Pace::new();
-        loop {
-            let sent = self.send(&Party::of(cx), partition, turn, &fenced, vec![cx.write_sent()]).await;
-            match sent {
-                // Refused before it was executed.
-                Err(error) if error.outcome() == Outcome::NotApplied => pace.wait(cx.deadline(), error).await?,
-                sent => return sent,
-            }
-        }
+        self.send(&Party::of(cx), partition, turn, &fenced, vec![cx.write_sent()]).await
     }
 
     /// Takes the keys out of the change rows below the floor: rows that are evidence no more are deleted, younger ones keep
@@ -144,7 +182,7 @@ impl FencedTable {
         let now = head.as_ref().and_then(written_at);
         let mut query = history::rows_before(partition, floor);
         let mut pace = Pace::new();
-        while Instant::now() < cx.deadline() {
+        while !cx.is_over() {
             let page = self.first_page(cx, query.clone()).await?;
             let mut undisturbed = true;
             let forgotten: Vec<_> = page.entities.iter().filter_map(|row| forget(row, now)).collect();
@@ -168,10 +206,11 @@ impl FencedTable {
     /// Sends a transaction on change rows. False when another eraser was faster, or when it is not known: then the rows are
     /// to be read again.
     async fn tidy(&self, cx: &CallContext, pace: &mut Pace, transaction: &Transaction) -> Result<bool, StoreError> {
+        cx.check_time()?;
         let pending = cx.write_sent();
         let metered = Metered::new(cx, Service::Tables, "commit");
         let context = metered.context();
-        let error = match timeout_at(try_until(cx.deadline()), self.table.execute(&context, transaction)).await {
+        let error = match cx.awaited(try_until(cx.deadline()), self.table.execute(&context, transaction)).await {
             Ok(Ok(_)) => {
                 pending.settle(true);
                 return Ok(true);
@@ -187,7 +226,7 @@ impl FencedTable {
             }
             Err(_) => StoreError::timeout(),
         };
-        pace.wait(cx.deadline(), error).await?;
+        pace.wait(cx, error).await?;
         Ok(false)
     }
 }

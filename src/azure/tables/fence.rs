@@ -1,16 +1,17 @@
 //! One fenced transaction: building its fence, and delivering it.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::FencedTable;
-use super::client::{Error, IfMatch, Transaction};
+use super::client::{Entity, Error, IfMatch, Transaction};
 use super::committer::Known;
 use super::decide::{self, Answer};
 use super::head::{self, Head};
 use super::history::{self, Change};
-use super::lane::Turn;
+use super::lane::{LANE_TRY, Turn};
 use crate::azure::meter::Metered;
 use crate::backend::outcome::{self, AtPlace, Verdict, judge_place};
 use crate::backend::{CallContext, Cost, Delivered, Delivery, Evidence, PendingWrite, Proof, Reply, deliver};
@@ -87,28 +88,73 @@ impl Fenced {
     }
 }
 
-/// The calls that wait for a transaction: the first pays for it, the others have it shared.
+/// The calls that wait for the same requests: the first that still waits pays for one, the others have it shared.
 #[derive(Debug)]
-pub(super) struct Party<'a> {
-    /// Who pays, and until when the transaction may take.
-    pub(super) payer: CallContext,
-    /// The others.
-    pub(super) others: &'a [CallContext],
+pub(super) struct Party {
+    /// Until when the requests may take, and how long a try of one.
+    cx: CallContext,
+    calls: Vec<CallContext>,
 }
 
-impl Party<'_> {
-    /// A call alone.
+impl Party {
+    /// A call alone in its lane.
     pub(super) fn of(call: &CallContext) -> Self {
-        Self { payer: call.clone(), others: &[] }
+        Self { cx: call.in_tries_of(LANE_TRY), calls: vec![call.clone()] }
     }
 
-    /// Tells the others of a request that the payer made.
-    pub(super) fn share(&self, kind: &'static str, requests: u32) {
+    /// Calls that share what takes until then at the most, in tries of this long. At least one.
+    pub(super) fn sharing(calls: Vec<CallContext>, until: Instant, longest_try: Duration) -> Self {
+        let first = calls.first().expect("a group has members");
+        Self { cx: first.until(until).in_tries_of(longest_try), calls }
+    }
+
+    /// The context of what they share.
+    pub(super) fn cx(&self) -> &CallContext {
+        &self.cx
+    }
+
+    /// Who pays for the next request.
+    fn payer(&self) -> Payer<'_> {
+        let at = self.calls.iter().position(|call| !call.is_over()).unwrap_or(0);
+        Payer { cx: self.calls.get(at).unwrap_or(&self.cx), at }
+    }
+
+    /// Tells the others of a request that this one made.
+    fn share(&self, payer: Payer<'_>, kind: &'static str, requests: u32) {
         if requests > 0 {
             let shared = Cost { shared: requests, ..Cost::default() };
-            self.others.iter().for_each(|other| other.meter().add(Service::Tables, kind, shared));
+            let others = self.calls.iter().enumerate().filter(|(at, _)| *at != payer.at);
+            others.for_each(|(_, other)| other.meter().add(Service::Tables, kind, shared));
         }
     }
+
+    /// Until when a try may take that none of the calls would make longer, were it alone. So that those who have more time
+    /// get an answer too, it is a second at least.
+    fn try_until(&self, until: Instant) -> Instant {
+        let alone = self.calls.iter().filter_map(CallContext::send_until).min();
+        alone.map_or(until, |alone| until.min(alone))
+    }
+
+    /// Reads a row for all of them, once.
+    async fn read(
+        &self,
+        table: &FencedTable,
+        (partition, key): (&str, &str),
+        columns: &[&str],
+    ) -> Result<Option<Entity>, StoreError> {
+        let payer = self.payer();
+        let read = table.read_row_once(payer.cx, partition, key, columns);
+        let row = self.cx.awaited(self.try_until(self.cx.deadline()), read).await;
+        self.share(payer, "get", 1);
+        row.unwrap_or_else(|_| Err(StoreError::timeout()))
+    }
+}
+
+/// A call of a party, and its place there.
+#[derive(Clone, Copy)]
+struct Payer<'a> {
+    cx: &'a CallContext,
+    at: usize,
 }
 
 /// What a refused transaction says.
@@ -123,7 +169,7 @@ enum Refusal {
 /// One transaction under way.
 struct Sending<'a> {
     table: &'a FencedTable,
-    party: &'a Party<'a>,
+    party: &'a Party,
     partition: &'a str,
     fenced: &'a Fenced,
     pending: Mutex<Vec<PendingWrite>>,
@@ -140,10 +186,12 @@ impl Delivery for Sending<'_> {
     }
 
     async fn send(&self, until: Instant) -> Reply<Vec<Option<String>>, Refusal> {
-        let metered = Metered::new(&self.party.payer, Service::Tables, "commit");
+        let payer = self.party.payer();
+        let metered = Metered::new(payer.cx, Service::Tables, "commit");
         let context = metered.context();
-        let answer = timeout_at(until, self.table.table.execute(&context, &self.fenced.transaction)).await;
-        self.party.share("commit", metered.sends().min(1));
+        let execute = self.table.table.execute(&context, &self.fenced.transaction);
+        let answer = self.party.cx.awaited(self.party.try_until(until), execute).await;
+        self.party.share(payer, "commit", metered.sends().min(1));
         let error = match answer {
             Ok(Ok(tags)) => return Reply::Accepted(tags),
             Ok(Err(error)) => error,
@@ -163,13 +211,8 @@ impl Delivery for Sending<'_> {
     /// The change row at the place of the transaction's own; if there is none, the head; and the row once more if the head
     /// has moved, as it may have just then, and the row with it.
     async fn evidence(&self, _last: outcome::Answer) -> Result<Evidence<()>, StoreError> {
-        let read = |key: String, column| async move {
-            let columns = [column];
-            let read = self.table.read_row_once(&self.party.payer, self.partition, &key, &columns);
-            let row = read.await;
-            self.party.share("get", 1);
-            row
-        };
+        let read =
+            |key: String, column| async move { self.party.read(self.table, (self.partition, &key), &[column]).await };
         let at_place = || async {
             let row = read(history::row_key(self.fenced.after.seq), "Commit").await?;
             Ok::<_, StoreError>(row.map(|row| match row.string("Commit") {
@@ -197,7 +240,7 @@ impl Delivery for Sending<'_> {
 }
 
 impl FencedTable {
-    /// Delivers a transaction: the same request until an answer, or the payer's deadline. The lane knows the head
+    /// Delivers a transaction: the same request until an answer, or the latest deadline. The lane knows the head
     /// afterwards, and the records as before, unless it is not sure.
     ///
     /// `pending` marks it as sent in every call of the party.
@@ -207,7 +250,7 @@ impl FencedTable {
     /// `Timeout` or `Unavailable`, Unknown. The index is that of the record operation.
     pub(super) async fn send(
         &self,
-        party: &Party<'_>,
+        party: &Party,
         partition: &str,
         turn: &Turn,
         fenced: &Fenced,
@@ -216,11 +259,11 @@ impl FencedTable {
         let mut known = turn.take_known();
         let sending = Sending { table: self, party, partition, fenced, pending: Mutex::new(pending) };
         let moved = |row| Ok(Sent::Moved(Moved { row, tag: fenced.tag().map(str::to_owned) }));
-        match deliver(&party.payer, &sending).await {
+        match deliver(&party.cx, &sending).await {
             Ok(Delivered::Accepted(mut tags)) => {
                 let records = tags.split_off(fenced.fence.min(tags.len()));
                 if let Some(tag) = tags.into_iter().next().flatten() {
-                    known.advance(Head { tag, ..fenced.after.clone() });
+                    known.advance(&party.cx, Head { tag, ..fenced.after.clone() });
                     turn.know(known);
                 }
                 Ok(Sent::Applied(records))
@@ -244,24 +287,20 @@ impl FencedTable {
     /// The partition's head: known, or read. `None` when there is none.
     ///
     /// # Errors
-    /// Those of a read, until the payer's deadline; `Corrupt` for a head that can't be read.
+    /// Those of a read, until the latest deadline; `Corrupt` for a head that can't be read.
     pub(super) async fn head_of(
         &self,
-        party: &Party<'_>,
+        party: &Party,
         partition: &str,
         turn: &Turn,
     ) -> Result<Option<Head>, StoreError> {
-        if let Some(head) = turn.head() {
+        if let Some(head) = turn.head(&party.cx) {
             return Ok(Some(head));
         }
-        let row = crate::backend::retried(&party.payer, || async {
-            let row = self.read_row_once(&party.payer, partition, head::HEAD, &[]).await;
-            party.share("get", 1);
-            row
-        });
+        let row = crate::backend::retried(&party.cx, || party.read(self, (partition, head::HEAD), &[]));
         let head = row.await?.as_ref().map(Head::decode).transpose()?;
         if let Some(head) = &head {
-            turn.know(Known::read(head.clone()));
+            turn.know(Known::read(&party.cx, head.clone()));
         }
         Ok(head)
     }
@@ -291,7 +330,8 @@ mod tests {
 
     #[test]
     fn only_a_head_that_moved_explains_a_row_behind_it() {
-        let head = |tag: &str| Head { seq: 6, number: 40, floor: 2, commit: String::new(), tag: tag.to_owned() };
+        let head =
+            |tag: &str| Head { seq: 6, number: 40, floor: 2, commit: String::new(), tag: tag.to_owned(), stamp: None };
         let (here, moved) = (head("1"), head("2"));
         for (row, tag, found, corrupt) in [
             (0, Some("1"), Some(&here), false),

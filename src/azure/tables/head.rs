@@ -3,7 +3,7 @@
 use super::client::Entity;
 use super::columns::{Columns, number};
 use crate::backend::OpId;
-use crate::contract::StoreError;
+use crate::contract::{StoreError, Timestamp};
 
 /// The head's row key. `!` sorts before every key of a record.
 pub(super) const HEAD: &str = "!head";
@@ -25,6 +25,8 @@ pub(super) struct Head {
     pub(super) commit: String,
     /// The head's ETag; empty until it is written.
     pub(super) tag: String,
+    /// The service's stamp, where the head was read: the answer to a write has none.
+    pub(super) stamp: Option<Timestamp>,
 }
 
 impl Head {
@@ -32,7 +34,7 @@ impl Head {
     pub(super) fn after(before: Option<&Self>, number: u64, op: OpId, raise_floor: bool) -> Self {
         let seq = before.map_or(0, |head| head.seq).saturating_add(1);
         let floor = if raise_floor { seq } else { before.map_or(0, |head| head.floor) };
-        Self { seq, number, floor, commit: op.to_string(), tag: String::new() }
+        Self { seq, number, floor, commit: op.to_string(), tag: String::new(), stamp: None }
     }
 
     pub(super) fn encode(&self, partition: &str) -> Result<Entity, StoreError> {
@@ -60,6 +62,7 @@ impl Head {
             floor: columns.number("Floor")?,
             commit: columns.text("Commit")?.to_owned(),
             tag: columns.tag()?,
+            stamp: entity.timestamp.as_deref().and_then(|stamp| stamp.parse().ok()),
         };
         let commit_is_hex = head.commit.len() == 32 && head.commit.bytes().all(|b| b.is_ascii_hexdigit());
         match () {
@@ -88,7 +91,7 @@ mod tests {
     use crate::azure::tables::client::Value;
 
     fn head() -> Head {
-        let before = Head { seq: 6, number: 40, floor: 2, commit: String::new(), tag: String::new() };
+        let before = Head { seq: 6, number: 40, floor: 2, commit: String::new(), tag: String::new(), stamp: None };
         Head::after(Some(&before), 41, OpId::derive(&[1; 16], 0), false)
     }
 

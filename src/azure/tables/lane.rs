@@ -1,8 +1,8 @@
 //! Lanes: one for each partition that this process writes to. Its transactions run one after the other, and share what is
 //! known of the partition.
 //!
-//! A lane has one place, which the committer takes for each group and an erasure for its whole length, first come, first
-//! served; and the queue of calls that wait for the committer.
+//! A lane has one place, first come, first served: the committer takes it for each group, an erasure until it has held it for
+//! [`LANE_TRY`] and others wait. And it has the queue of calls that wait for the committer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,11 +11,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::time::Instant;
 
 use super::committer::{Known, Queue};
 use super::head::Head;
 use crate::backend::CallContext;
 use crate::contract::{Outcome, StoreError};
+
+/// The longest time for one try of a request while others wait for the lane, or for the same request: so long can a request
+/// without an answer hold up a household, whatever the deadlines. A transaction gets more for its bytes. The service itself
+/// ends a query after 5 s (REST: "Query timeout and pagination").
+pub(super) const LANE_TRY: Duration = Duration::from_secs(5);
 
 /// The most lanes, and so known heads, that are kept. Beyond it the half that was idle for longest is dropped.
 const MAX_LANES: usize = 4_096;
@@ -35,6 +41,8 @@ pub(super) struct Lane {
     place: Arc<tokio::sync::Mutex<()>>,
     queue: Mutex<Queue>,
     known: Mutex<Known>,
+    /// Told of each call that comes to the queue.
+    arrived: Notify,
     last_used: AtomicUsize,
 }
 
@@ -75,17 +83,16 @@ impl Lanes {
         let lane = self.lane(partition);
         let inside = self.inside();
         let waiting = Waiting::behind(&lane)?;
-        let turn = tokio::time::timeout_at(cx.deadline(), Arc::clone(&lane).turn());
-        let turn = turn.await.map_err(|_| StoreError::timeout().with_cause("earlier commits took the call's time"))?;
+        let turn = cx.awaited(cx.deadline(), Arc::clone(&lane).turn()).await.map_err(|_| waited_too_long())?;
         drop(waiting);
         Ok(Turn { _inside: Some(inside), ..turn })
     }
 
     /// The ETag of the partition's head as this process last wrote or read it, while no commit is being sent.
-    pub(super) fn known_tag(&self, partition: &str) -> Option<String> {
+    pub(super) fn known_tag(&self, cx: &CallContext, partition: &str) -> Option<String> {
         let lane = lock(&self.lanes).get(partition).cloned()?;
         let known = lock(&lane.known);
-        known.head().map(|head| head.tag.clone())
+        known.head(cx).map(|head| head.tag.clone())
     }
 
     /// Waits until no call is in any lane.
@@ -170,11 +177,21 @@ impl Lane {
         lock(&self.queue)
     }
 
+    /// Tells whoever has the place that a call has come to the queue.
+    pub(super) fn tell(&self) {
+        self.arrived.notify_one();
+    }
+
     /// Waits for the place.
     pub(super) async fn turn(self: Arc<Self>) -> Turn {
         let place = Arc::clone(&self.place).lock_owned().await;
-        Turn { lane: self, _inside: None, _place: place }
+        Turn { lane: self, since: Instant::now(), _inside: None, place: Some(place) }
     }
+}
+
+/// The error of a call whose time went by before its turn.
+fn waited_too_long() -> StoreError {
+    StoreError::timeout().with_cause("earlier commits took the call's time")
 }
 
 /// An erasure that waits.
@@ -186,6 +203,12 @@ impl<'a> Waiting<'a> {
         queue.check_room()?;
         queue.erasures += 1;
         Ok(Self(lane))
+    }
+
+    /// One that has been in already.
+    fn again(lane: &'a Lane) -> Self {
+        lane.queue().erasures += 1;
+        Self(lane)
     }
 }
 
@@ -211,14 +234,16 @@ impl Drop for Inside {
 #[derive(Debug)]
 pub(super) struct Turn {
     lane: Arc<Lane>,
+    since: Instant,
     _inside: Option<Inside>,
-    _place: OwnedMutexGuard<()>,
+    /// `None` while others go first.
+    place: Option<OwnedMutexGuard<()>>,
 }
 
 impl Turn {
     /// The partition's head, where it is known.
-    pub(super) fn head(&self) -> Option<Head> {
-        lock(&self.lane.known).head().cloned()
+    pub(super) fn head(&self, cx: &CallContext) -> Option<Head> {
+        lock(&self.lane.known).head(cx).cloned()
     }
 
     /// What is known of the partition.
@@ -241,6 +266,40 @@ impl Turn {
     pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.lane.queue()
     }
+
+    /// Ends when a call has come to the queue since this was last awaited.
+    pub(super) async fn arrived(&self) {
+        self.lane.arrived.notified().await;
+    }
+
+    /// Lets others have the place, for good or until [`again`](Self::again).
+    pub(super) fn leave(&mut self) {
+        self.place = None;
+    }
+
+    /// Has the place again, behind those who waited: if it was left, or if others wait and it was held for as long as they
+    /// may be held up. Another head may be known then.
+    ///
+    /// # Errors
+    /// `Timeout` at the call's deadline.
+    pub(super) async fn again(&mut self, cx: &CallContext) -> Result<(), StoreError> {
+        let waited_for = {
+            let queue = self.queue();
+            queue.at_work || queue.erasures > 0
+        };
+        if waited_for && self.since.elapsed() >= LANE_TRY {
+            self.leave();
+        }
+        if self.place.is_none() {
+            let waiting = Waiting::again(&self.lane);
+            let place = Arc::clone(&self.lane.place).lock_owned();
+            let place = cx.awaited(cx.deadline(), place).await.map_err(|_| waited_too_long())?;
+            drop(waiting);
+            self.place = Some(place);
+            self.since = Instant::now();
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -261,7 +320,7 @@ mod tests {
     }
 
     fn head() -> Head {
-        Head { seq: 1, number: 1, floor: 0, commit: String::new(), tag: "t".into() }
+        Head { seq: 1, number: 1, floor: 0, commit: String::new(), tag: "t".into(), stamp: None }
     }
 
     #[tokio::test(start_paused = true)]
@@ -310,13 +369,14 @@ mod tests {
     async fn what_is_taken_away_and_not_put_back_is_known_no_more() {
         let lanes = Lanes::default();
         let turn = lanes.enter(&call(10), "a").await.unwrap();
-        turn.know(Known::read(head()));
-        assert_eq!(lanes.known_tag("a").as_deref(), Some("t"));
-        assert_eq!(turn.head(), Some(head()));
+        let cx = call(10);
+        turn.know(Known::read(&cx, head()));
+        assert_eq!(lanes.known_tag(&cx, "a").as_deref(), Some("t"));
+        assert_eq!(turn.head(&cx), Some(head()));
         drop(turn.take_known());
         drop(turn);
-        assert_eq!(lanes.known_tag("a"), None);
-        assert_eq!(lanes.known_tag("b"), None);
+        assert_eq!(lanes.known_tag(&cx, "a"), None);
+        assert_eq!(lanes.known_tag(&cx, "b"), None);
     }
 
     /// What the known records of all lanes take.
@@ -333,7 +393,7 @@ mod tests {
         for n in 0..MAX_LANES {
             let lane = lanes.lane(&n.to_string());
             let mut known = lock(&lane.known);
-            *known = Known::read(head());
+            *known = Known::read(&call(10), head());
             for record in 0..64 {
                 let ops = [1, 2, 3, 4].into_iter().collect();
                 let created = crate::contract::Timestamp::from_micros(0);
@@ -362,12 +422,12 @@ mod tests {
     async fn lanes_are_bounded_and_one_in_use_stays() {
         let lanes = Lanes::default();
         let turn = lanes.enter(&call(10), "first").await.unwrap();
-        turn.know(Known::read(head()));
+        turn.know(Known::read(&call(10), head()));
         for n in 0..=MAX_LANES {
             lanes.enter(&call(10), &n.to_string()).await.unwrap();
         }
         assert!(lock(&lanes.lanes).len() <= MAX_LANES);
-        assert!(lanes.known_tag("first").is_some());
+        assert!(lanes.known_tag(&call(10), "first").is_some());
         assert!(lock(&lanes.lanes).contains_key(&MAX_LANES.to_string()));
     }
 }

@@ -50,7 +50,15 @@ pub(super) async fn put(
     }
     let (upload, place) = blocking(Outcome::NotApplied, move || upload.complete(place)).await?;
     // Not marked as a write of the call: a payload counts for nothing until a record names it.
-    blocking(Outcome::Unknown, move || upload.publish(&place)).await
+    let call = cx.clone();
+    let publish = move || match call.is_over() {
+        true => {
+            upload.discard();
+            Err(StoreError::timeout())
+        }
+        false => upload.publish(&place),
+    };
+    blocking(Outcome::Unknown, publish).await
 }
 
 /// A body in chunks that are worth a write each.

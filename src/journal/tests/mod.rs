@@ -5,3 +5,4 @@ mod far_numbers;
 mod power_cut;
 mod sim;
 mod support;
+mod suspended;

@@ -2,7 +2,7 @@
 
 use stateright::Property;
 
-use super::partition::{Committers, End, Expect, Stage, State};
+use super::partition::{CallState, Committers, End, Expect, Progress, Stage, State};
 
 fn applied(end: End) -> bool {
     matches!(end, End::Applied | End::AppliedByResend | End::AppliedByEvidence)
@@ -29,6 +29,9 @@ pub(super) fn always() -> Vec<Property<Committers>> {
         }),
         Property::always("a delete that found nothing had nothing to delete", |_, state: &State| {
             state.ended(|end| end == End::Nothing).all(|(_, call)| State::saw_nothing(call))
+        }),
+        Property::always("a deadline ends its own call alone", |_, state: &State| {
+            state.ended(|end| end == End::Unknown).all(|(_, call)| call.over)
         }),
         Property::always("numbers grow", |_, state: &State| !state.wrongs().2),
         Property::always("the head counts the commits", |_, state: &State| {
@@ -73,6 +76,24 @@ pub(super) fn sometimes(model: &Committers) -> Vec<Property<Committers>> {
                 state.ended(|end| end == End::UnknownByEvidence).next().is_some()
             }));
         }
+    }
+    if model.any_time {
+        properties.extend([
+            Property::sometimes("a transaction goes on for a member when the other has left", |_, state: &State| {
+                let left = state.ended(|end| end == End::Unknown).any(|(_, call)| call.applied == 1);
+                let same = |call: &CallState| call.progress == Progress::Ended(End::Applied);
+                left && state.table.change(2).is_some_and(|commit| commit.count_ones() == 2)
+                    && state.calls.iter().any(same)
+            }),
+            Property::sometimes("a member that left is not built again with the other", |model: &Committers, state| {
+                let left = |call: usize| state.calls[call].over && state.calls[call].applied == 0;
+                let applied = |call: usize| state.calls[call].progress == Progress::Ended(End::Applied);
+                let shares = |a: usize, b: usize| a != b && model.calls[a].replica == model.calls[b].replica;
+                let calls = 0..model.calls.len();
+                calls.clone().any(|a| calls.clone().any(|b| shares(a, b) && left(a) && applied(b)))
+            }),
+            Property::sometimes("two deadlines strike", |_, state: &State| state.give_ups == 2),
+        ]);
     }
     if model.give_ups > 0 {
         properties.extend([

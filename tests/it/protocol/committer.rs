@@ -139,7 +139,7 @@ impl Committers {
     /// The fence moved: the members that still wait are built again, over what is there now.
     fn rebuild(&self, state: &mut State, r: usize, members: u8) {
         state.replicas[r].forget(self.bug);
-        match Self::waiting(state, members) {
+        match if self.has(Bug::LeaverIsBuilt) { members } else { Self::waiting(state, members) } {
             0 => state.replicas[r].stage = Stage::Idle,
             members => self.gather(state, r, members),
         }
@@ -280,9 +280,15 @@ impl Committers {
                 Stage::AskRow { sent, .. } | Stage::AskHead { sent, .. } | Stage::AskRowAgain { sent, .. } => {
                     sent.commit
                 }
+                Stage::Await { sent, .. } if self.any_time => sent.commit,
                 Stage::Idle | Stage::Await { .. } => 0,
             };
             actions.extend(bits(Self::waiting(state, members)).map(Action::GiveUp));
+            if self.any_time {
+                let queued =
+                    |&call: &usize| self.calls[call].replica == r && state.calls[call].progress == Progress::Queued;
+                actions.extend((0..self.calls.len()).filter(queued).map(Action::GiveUp));
+            }
         }
     }
 
@@ -363,25 +369,50 @@ impl Committers {
         Some(())
     }
 
+    /// The call's deadline strikes: it is answered, and what it shares with others goes on.
     pub(super) fn give_up(&self, state: &mut State, call: usize) {
         state.give_ups += 1;
+        state.calls[call].over = true;
+        if state.calls[call].progress == Progress::Queued {
+            state.calls[call].progress = Progress::Ended(End::NotApplied);
+            return;
+        }
         let r = self.calls[call].replica;
-        let (members, open) = match &mut state.replicas[r].stage {
+        let (members, sent) = match &mut state.replicas[r].stage {
             Stage::Gather { members, .. } => {
-                *members &= !(1 << call);
-                (*members, false)
+                if !self.has(Bug::LeaverIsBuilt) {
+                    *members &= !(1 << call);
+                }
+                (*members, None)
             }
-            Stage::AskRow { sent, .. } | Stage::AskHead { sent, .. } | Stage::AskRowAgain { sent, .. } => {
-                (sent.commit, true)
-            }
-            Stage::Idle | Stage::Await { .. } => return,
+            Stage::Await { sent, .. }
+            | Stage::AskRow { sent, .. }
+            | Stage::AskHead { sent, .. }
+            | Stage::AskRowAgain { sent, .. } => (sent.commit, Some(sent.clone())),
+            Stage::Idle => return,
         };
-        state.calls[call].progress = Progress::Ended(if open { End::Unknown } else { End::NotApplied });
-        if Self::waiting(state, members) == 0 {
-            state.replicas[r].stage = Stage::Idle;
-            state.replicas[r].forget(self.bug);
-        } else {
-            self.send_if_ready(state, r);
+        let open = sent.is_some() && !self.has(Bug::LeaverIsNotApplied);
+        let end = if open { End::Unknown } else { End::NotApplied };
+        let leaving =
+            if self.has(Bug::GroupSharesDeadline) { Self::waiting(state, members) | 1 << call } else { 1 << call };
+        bits(leaving).for_each(|call| state.calls[call].progress = Progress::Ended(end));
+        let left = Self::waiting(state, members);
+        let given_up = left == 0 || self.has(Bug::LeaverTakesTransaction);
+        match sent {
+            // Nobody waits for it any more, and the service may execute it at any later time.
+            Some(sent) if given_up => {
+                if !state.late.contains(&sent) {
+                    state.late.push(sent);
+                    state.late.sort();
+                }
+                self.rebuild(state, r, left);
+            }
+            Some(_) => {}
+            None if left == 0 => {
+                state.replicas[r].stage = Stage::Idle;
+                state.replicas[r].forget(self.bug);
+            }
+            None => self.send_if_ready(state, r),
         }
     }
 }

@@ -63,10 +63,10 @@ impl Media {
                 blob.into_iter().for_each(|blob| state.payloads[blob] = Payload::There(0));
                 Step::Uploaded
             }
-            Step::Uploaded => Step::Ready(state.record, state.head()),
-            Step::Rebuild(over) => Step::Ready(over, state.head()),
-            Step::Ready(..) if age >= GRACE && !self.has(Bug::AgeUnchecked) => Step::Ended(End::NotApplied),
-            Step::Ready(over, head) => {
+            Step::Uploaded => Step::Ready(state.record, state.head(), age < GRACE),
+            Step::Rebuild(over) => Step::Ready(over, state.head(), age < GRACE),
+            Step::Ready(_, _, false) if !self.has(Bug::AgeUnchecked) => Step::Ended(End::NotApplied),
+            Step::Ready(over, head, _) => {
                 Step::Sent(Commit { head, change: Change::Publish { publisher: p, blob, over } }, 1)
             }
             Step::Sent(commit, sends) => {
@@ -157,7 +157,8 @@ impl Media {
 
     pub(super) fn step(&self, state: &mut State, action: Action) -> Option<()> {
         match action {
-            Action::Tick => state.tick(),
+            Action::Tick => state.tick(true),
+            Action::TickAsleep => state.tick(false),
             Action::Publisher(p) => self.publisher_step(state, p)?,
             Action::PublisherSilent(p) => {
                 let Step::Sent(commit, sends) = state.publishers[p].step else { return None };

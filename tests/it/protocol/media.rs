@@ -23,6 +23,8 @@ pub(super) enum Bug {
     SweeperTrustsSilence,
     /// The publisher does not look at its upload's age.
     AgeUnchecked,
+    /// The publisher judges its upload's age by its own clock, which stands still while its host is suspended.
+    AgeByOwnClock,
     /// Condemned rows are removed as soon as they are seen.
     CondemnedDroppedEarly,
     /// The publisher's ledger row replaces whatever is there.
@@ -102,8 +104,9 @@ pub(super) enum Step {
     Uploaded,
     /// Another commit was first: about to read the head, and to build again over the same record.
     Rebuild(Record),
-    /// About to look at the upload's age, build and send.
-    Ready(Record, u8),
+    /// About to look at the upload's age, build and send. Whether the upload was young enough by the stamp of the head, when
+    /// that was read.
+    Ready(Record, u8, bool),
     Sent(Commit, u8),
     Ask(Commit, u8),
     Ended(End),
@@ -113,7 +116,7 @@ pub(super) enum Step {
 pub(super) struct Publisher {
     pub(super) step: Step,
     pub(super) round: usize,
-    /// How long ago the upload of this round began.
+    /// How long ago the upload of this round began, by the service's clock.
     pub(super) age: i8,
     pub(super) applied: u8,
 }
@@ -148,6 +151,8 @@ pub(super) struct State {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Action {
     Tick,
+    /// The same, while the publishers' hosts are suspended.
+    TickAsleep,
     /// The next step of a publisher; its answer arrives.
     Publisher(usize),
     PublisherSilent(usize),
@@ -176,9 +181,11 @@ pub(super) struct Media {
 }
 
 impl State {
-    pub(super) fn tick(&mut self) {
+    pub(super) fn tick(&mut self, publishers_too: bool) {
         let older = |age: &mut i8| *age += 1;
-        self.publishers.iter_mut().for_each(|publisher| older(&mut publisher.age));
+        if publishers_too {
+            self.publishers.iter_mut().for_each(|publisher| older(&mut publisher.age));
+        }
         for payload in &mut self.payloads {
             if let Payload::There(age) = payload {
                 older(age);
@@ -219,7 +226,7 @@ impl State {
         }
         let mut heads = Vec::new();
         heads.extend(self.publishers.iter_mut().filter_map(|publisher| match &mut publisher.step {
-            Step::Ready(_, head) => Some((head, false)),
+            Step::Ready(_, head, _) => Some((head, false)),
             Step::Sent(commit, _) | Step::Ask(commit, _) => Some((&mut commit.head, true)),
             _ => None,
         }));
@@ -290,6 +297,9 @@ impl Model for Media {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         let faulty = state.faults < self.faults;
         actions.push(Action::Tick);
+        if self.bug == Some(Bug::AgeByOwnClock) {
+            actions.push(Action::TickAsleep);
+        }
         for (p, publisher) in state.publishers.iter().enumerate().take(self.jobs.len()) {
             match publisher.step {
                 Step::Ended(_) => continue,

@@ -57,6 +57,14 @@ pub(super) enum Bug {
     TrimTooEarly,
     /// A committer that was idle for longer than change rows are kept still knows its head.
     IdleKeepsHead,
+    /// A member that leaves while its transaction is open is answered NotApplied.
+    LeaverIsNotApplied,
+    /// A member that left is built all the same.
+    LeaverIsBuilt,
+    /// A member that leaves ends the wait for its transaction, and the others are built again.
+    LeaverTakesTransaction,
+    /// The first deadline of a group ends the others' calls too.
+    GroupSharesDeadline,
 }
 
 /// How a call ended.
@@ -97,6 +105,8 @@ pub(super) struct CallState {
     pub(super) applied: u8,
     /// There was nothing at an instant of a delete that found nothing.
     pub(super) saw_nothing: bool,
+    /// Its own deadline has passed.
+    pub(super) over: bool,
 }
 
 /// What a committer is doing.
@@ -205,6 +215,8 @@ pub(super) struct Committers {
     /// Silences and refusals, at most.
     pub(super) faults: u8,
     pub(super) give_ups: u8,
+    /// Whether deadlines strike at any time: also in the queue, and while an answer is awaited.
+    pub(super) any_time: bool,
     pub(super) trims: bool,
     /// Whether the change row is read once more when the head has moved.
     pub(super) second_look: bool,
@@ -221,6 +233,7 @@ impl Model for Committers {
             exact: 0,
             applied: 0,
             saw_nothing: false,
+            over: false,
         };
         let replica = Replica { head: None, known: [None; KEYS], stage: Stage::Idle };
         vec![State {

@@ -235,7 +235,7 @@ async fn a_commit_past_its_build_time_sends_nothing() {
     let backend = account.backend().await;
     let cx = call();
     let mut late = Commit::new(PARTITION, cx.next_op(), vec![put("k", json!(1), Precondition::Any)]);
-    late.build_before = Some(tokio::time::Instant::now());
+    late.build_before = Some(crate::backend::BuildBefore::after(cx.moment(), std::time::Duration::ZERO));
     let error = backend.commit(&cx, late).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Unavailable { contended: true });
     assert_eq!(requests(&cx).1, 0);

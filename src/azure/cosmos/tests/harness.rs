@@ -17,6 +17,7 @@ use azure_data_cosmos::{AccountReference, ContainerClient, CosmosClient, CosmosC
 use azure_data_cosmos_driver::in_memory_emulator::{
     ConsistencyLevel, InMemoryEmulatorHttpClient, ReplicationConfig, VirtualAccountConfig, VirtualRegion,
 };
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -42,6 +43,9 @@ pub(super) enum Fault {
 }
 
 type Faults = Arc<Mutex<VecDeque<Fault>>>;
+/// What happens at a read, after the emulator has executed it and before its answer.
+pub(super) type Deed = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+type Deeds = Arc<Mutex<VecDeque<Deed>>>;
 /// What the `authorization` headers of all requests began with.
 type Signed = Arc<Mutex<BTreeMap<String, u32>>>;
 /// The token that is not taken any more.
@@ -51,6 +55,7 @@ struct Host {
     base: Url,
     emulator: Arc<InMemoryEmulatorHttpClient>,
     faults: Faults,
+    deeds: Deeds,
     sends: Arc<AtomicU32>,
     signed: Signed,
     watch: Arc<Watch>,
@@ -102,6 +107,10 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
         Some(Fault::SilenceAfter) => std::future::pending().await,
         _ => {}
     }
+    let deed = if items && !write { host.deeds.lock().unwrap().pop_front() } else { None };
+    if let Some(deed) = deed {
+        deed().await;
+    }
     let (status, headers, body) = response.deconstruct();
     let body = host.watch.described(head.uri.path(), body.collect().await.unwrap());
     let mut answer = Response::new(Body::from(body));
@@ -117,6 +126,7 @@ async fn answer(State(host): State<Arc<Host>>, request: axum::extract::Request) 
 pub(super) struct Account {
     endpoint: String,
     faults: Faults,
+    deeds: Deeds,
     sends: Arc<AtomicU32>,
     signed: Signed,
     pub(super) watch: Arc<Watch>,
@@ -151,7 +161,7 @@ impl Account {
             .with_replication_config(replication);
         let emulator = Arc::new(InMemoryEmulatorHttpClient::try_new(config).unwrap());
         let endpoint = bound[0].1.to_string();
-        let (faults, sends, signed) = (Faults::default(), Arc::default(), Signed::default());
+        let (faults, deeds, sends, signed) = (Faults::default(), Deeds::default(), Arc::default(), Signed::default());
         let watch = Arc::<Watch>::default();
         let (refused, revoked) = (Arc::<AtomicU32>::default(), Revoked::default());
         for (listener, base) in bound {
@@ -160,6 +170,7 @@ impl Account {
                 base,
                 emulator,
                 faults: faults.clone(),
+                deeds: deeds.clone(),
                 sends: Arc::clone(&sends),
                 signed: signed.clone(),
                 watch: Arc::clone(&watch),
@@ -169,7 +180,7 @@ impl Account {
             let app = axum::Router::new().fallback(answer).with_state(Arc::new(host));
             tokio::spawn(async move { axum::serve(listener, app).await });
         }
-        let account = Self { endpoint, faults, sends, signed, watch, refused, revoked };
+        let account = Self { endpoint, faults, deeds, sends, signed, watch, refused, revoked };
         let client = account.client(names[0]).await;
         client.create_database(DATABASE, None).await.unwrap();
         account.container(CONTAINER, "/pk", true).await;
@@ -252,6 +263,11 @@ impl Account {
         *self.revoked.lock().unwrap() = Some(token);
     }
 
+    /// What happens at the next reads, one each.
+    pub(super) fn at_reads(&self, deeds: impl IntoIterator<Item = Deed>) {
+        self.deeds.lock().unwrap().extend(deeds);
+    }
+
     /// Whether every fault has been used.
     pub(super) fn has_failed(&self) -> bool {
         self.faults.lock().unwrap().is_empty()
@@ -274,7 +290,11 @@ pub(super) fn call() -> CallContext {
 pub(super) fn call_for(time: Duration) -> CallContext {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let id = u128::from(CALLS.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
-    CallContext::new("test", id, time, Freshness::Session, Arc::new(SystemClock))
+    call_by(id, time, Arc::new(SystemClock))
+}
+
+pub(super) fn call_by(id: [u8; 16], time: Duration, clock: Arc<dyn Clock>) -> CallContext {
+    CallContext::new("test", id, time, Freshness::Session, clock)
 }
 
 /// A clock that stands still.

@@ -11,6 +11,7 @@ mod outcomes;
 mod reads;
 mod revisions;
 mod rules;
+mod suspended;
 mod throttling;
 mod tokens;
 mod watch;

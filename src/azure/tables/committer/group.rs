@@ -11,11 +11,9 @@ use super::reads::already_exists;
 use crate::azure::tables::FencedTable;
 use crate::azure::tables::fence::{Fenced, Moved, Party, Sent};
 use crate::azure::tables::head::Head;
-use crate::azure::tables::lane::Turn;
-use crate::backend::{
-    CallContext, OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, after, next_number,
-};
-use crate::contract::{IdSource as _, Outcome, RandomIds, StoreError};
+use crate::azure::tables::lane::{LANE_TRY, Turn};
+use crate::backend::{OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, after, next_number};
+use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, StoreError};
 
 /// How long a transaction that nobody waits for any more may keep those who wait behind it.
 const UNATTENDED: Duration = Duration::from_secs(1);
@@ -30,6 +28,8 @@ pub(super) struct Group<'a> {
     pub(super) partition: &'a str,
     pub(super) turn: &'a Turn,
     pub(super) members: Vec<Member>,
+    /// Members whose records could not be read while the others wait for them: they come with the next transaction.
+    pub(super) aside: Vec<Member>,
     /// Why the head is to be read again.
     moved: Option<Moved>,
     /// Members whose record was not as expected.
@@ -52,13 +52,14 @@ struct Built {
 impl<'a> Group<'a> {
     pub(super) fn new(table: &'a FencedTable, partition: &'a str, turn: &'a Turn, members: Vec<Member>) -> Self {
         let (calm, pace) = (Pace::new(), Pace::new());
-        Self { table, partition, turn, members, moved: None, stale: 0, contended: 0, calm, pace }
+        Self { table, partition, turn, members, aside: Vec::new(), moved: None, stale: 0, contended: 0, calm, pace }
     }
 
     /// Sends transactions until no member is left.
     pub(super) async fn run(mut self) {
         while !self.members.is_empty() {
             self.round().await;
+            self.members.append(&mut self.aside);
             // Whoever came meanwhile comes along, but not into a group that was promised three transactions.
             if !self.members.is_empty() && self.stale == 0 {
                 self.turn.queue().fill(&mut self.members);
@@ -97,8 +98,7 @@ impl<'a> Group<'a> {
                 self.members.push(member);
                 continue;
             }
-            let error = member.out_of_time(error.clone().with_outcome(Outcome::NotApplied));
-            member.answer(Err(error));
+            member.out_of_time(error);
         }
     }
 
@@ -124,21 +124,32 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// Waits, for those who can. What the service asks for holds for who waits in the queue too, and for who comes there
+    /// meanwhile: they are told at once, and don't learn it at their deadlines.
     async fn pause(&mut self, pause: Duration, error: StoreError) {
         let until = after(Instant::now(), pause);
         self.dismiss(until, &error);
-        if !self.members.is_empty() {
+        if self.members.is_empty() {
+            return;
+        }
+        let asked = matches!(error.kind(), ErrorKind::Throttled { retry_after: Some(asked) } if !asked.is_zero());
+        loop {
+            if asked {
+                let left = until.saturating_duration_since(Instant::now());
+                let error = StoreError::new(ErrorKind::Throttled { retry_after: Some(left) });
+                self.turn.queue().dismiss(until, &error);
+            }
             tokio::select! {
-                () = sleep_until(until) => {}
-                () = all_gone(&mut self.members) => {}
+                () = sleep_until(until) => return,
+                () = all_gone(&mut self.members) => return,
+                () = self.turn.arrived() => {}
             }
         }
     }
 
-    /// The context of what all members pay for together: the first pays, the others have it shared.
-    pub(super) fn payer(&self, until: Instant) -> (CallContext, Vec<CallContext>) {
-        let (payer, others) = self.members.split_first().expect("a group has members");
-        (payer.cx.until(until), others.iter().map(|member| member.cx.clone()).collect())
+    /// The party of what all members share.
+    pub(super) fn party(&self, until: Instant, longest_try: Duration) -> Party {
+        Party::sharing(self.members.iter().map(|member| member.cx.clone()).collect(), until, longest_try)
     }
 
     /// Builds the transaction of all members over this head, and marks it as sent in each. Members that must not or need
@@ -154,13 +165,18 @@ impl<'a> Group<'a> {
             // The first number follows the clock, the others each other.
             let number = if parts.is_empty() { next_number(last, now) } else { last.saturating_add(1) };
             let stamp = Stamp { number, now, op: member.commit.op };
-            let part = member.commit.check_build_time();
+            // A head known from own commits has no newer stamp, and needs none: a sweeper's commit would have moved it.
+            let part = member.commit.check_build_time(&member.cx, head.as_ref().and_then(|head| head.stamp));
             let part = match part.and_then(|()| Part::build(&member.commit, &member.found, &stamp)) {
                 Ok(part) if part.is_empty() => {
                     member.answer(Ok(part.written));
                     continue;
                 }
                 Ok(part) => part,
+                Err(error) if *error.kind() == ErrorKind::Timeout => {
+                    member.out_of_time(&error);
+                    continue;
+                }
                 Err(error) => {
                     member.answer(Err(error));
                     continue;
@@ -193,8 +209,7 @@ impl<'a> Group<'a> {
     async fn send(&mut self, built: Built) {
         let Built { fenced, parts, pending } = built;
         let latest = self.members.iter().map(Member::deadline).max().unwrap_or_else(Instant::now);
-        let (payer, others) = self.payer(latest);
-        let party = Party { payer, others: &others };
+        let party = self.party(latest, time_of_try(self.members.iter().map(Member::bytes).sum()));
         let delivered = self.table.send(&party, self.partition, self.turn, &fenced, pending);
         let sent = tokio::select! {
             biased;
@@ -230,7 +245,7 @@ impl<'a> Group<'a> {
             let written = part.tagged(tags.by_ref().take(rows));
             let mut known = self.turn.known();
             // Without a head there is nothing that the records would be known under.
-            if known.head().is_some() {
+            if known.head(&member.cx).is_some() {
                 let over = member.found.iter().map(|found| found.as_ref().is_some_and(State::is_over));
                 for ((operation, written), over) in member.commit.operations.iter().zip(&written).zip(over) {
                     let state = match (operation, written) {
@@ -288,6 +303,12 @@ impl<'a> Group<'a> {
             self.dismiss_stale().await;
         }
     }
+}
+
+/// How long a try of a transaction of so many bytes may take: a line of 4 Mbit/s carries it in that time.
+fn time_of_try(bytes: usize) -> Duration {
+    const BYTES_PER_SECOND: usize = 512 * 1024;
+    LANE_TRY.saturating_add(Duration::from_secs((bytes / BYTES_PER_SECOND) as u64))
 }
 
 /// The member, and its operation, that the record at this place of a transaction belongs to.

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::records::Records;
 use crate::azure::tables::head::Head;
+use crate::backend::{CallContext, Moment};
 use crate::contract::{MAX_DEADLINE, Witness};
 
 /// How long a head is good for: whoever sends under it must find the change row at its place until the call's deadline, and
-/// change rows are kept for twice the longest deadline.
+/// change rows are kept for twice the longest deadline. Over as soon as the monotonic or the wall clock says so.
 const HEAD_TIME: Duration = MAX_DEADLINE;
 
 /// The head as it was last read or written, and records as this process's own accepted commits left them.
@@ -19,29 +18,29 @@ const HEAD_TIME: Duration = MAX_DEADLINE;
 /// is refused or read from the service is never decided from here.
 #[derive(Debug, Default)]
 pub(in crate::azure::tables) struct Known {
-    head: Option<(Head, Instant)>,
+    head: Option<(Head, Moment)>,
     records: Records,
 }
 
 impl Known {
     /// A head that was read, and no record.
-    pub(in crate::azure::tables) fn read(head: Head) -> Self {
-        Self { head: Some((head, Instant::now())), ..Self::default() }
+    pub(in crate::azure::tables) fn read(cx: &CallContext, head: Head) -> Self {
+        Self { head: Some((head, cx.moment())), ..Self::default() }
     }
 
     /// The partition's head, unless it was learnt too long ago.
-    pub(in crate::azure::tables) fn head(&self) -> Option<&Head> {
-        self.head.as_ref().filter(|(_, learnt)| learnt.elapsed() < HEAD_TIME).map(|(head, _)| head)
+    pub(in crate::azure::tables) fn head(&self, cx: &CallContext) -> Option<&Head> {
+        self.head.as_ref().filter(|(_, learnt)| cx.age_of(*learnt) < HEAD_TIME).map(|(head, _)| head)
     }
 
     /// An own commit replaced the head known so far: records stay known, but for those it wrote.
-    pub(in crate::azure::tables) fn advance(&mut self, head: Head) {
-        self.head = Some((head, Instant::now()));
+    pub(in crate::azure::tables) fn advance(&mut self, cx: &CallContext, head: Head) {
+        self.head = Some((head, cx.moment()));
     }
 
     /// What is known of a record under the head: its state, or that there is none.
-    pub(super) fn record(&self, key: &str) -> Option<Option<&Witness>> {
-        self.head()?;
+    pub(super) fn record(&self, cx: &CallContext, key: &str) -> Option<Option<&Witness>> {
+        self.head(cx)?;
         self.records.get(key)
     }
 
@@ -62,7 +61,8 @@ impl Known {
 
     /// What the records take in memory. Without a good head they are let go with it, which changes no answer.
     pub(in crate::azure::tables) fn held(&mut self) -> usize {
-        if self.head().is_none() {
+        let good = |(_, learnt): &(Head, Moment)| learnt.elapsed() < HEAD_TIME;
+        if !self.head.as_ref().is_some_and(good) {
             *self = Self::default();
         }
         self.records.bytes()
@@ -77,39 +77,66 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::records::MAX_KNOWN_RECORDS;
     use super::*;
+    use crate::backend::JumpingClock;
+    use crate::contract::{Freshness, system_clock};
 
     fn head() -> Head {
-        Head { seq: 1, number: 1, floor: 0, commit: String::new(), tag: "t".into() }
+        Head { seq: 1, number: 1, floor: 0, commit: String::new(), tag: "t".into(), stamp: None }
+    }
+
+    fn call() -> CallContext {
+        CallContext::new("test", [0; 16], Duration::from_secs(1), Freshness::Latest, system_clock())
     }
 
     #[test]
     fn what_is_known_is_bounded_and_the_oldest_lesson_goes_first() {
-        let mut known = Known::read(head());
+        let cx = &call();
+        let mut known = Known::read(cx, head());
         for n in 0..MAX_KNOWN_RECORDS {
             known.learn(&n.to_string(), None);
         }
         known.learn("0", None);
         known.learn("new", None);
         assert_eq!(known.records.len(), MAX_KNOWN_RECORDS);
-        assert_eq!(known.record("1"), None);
-        assert_eq!((known.record("0"), known.record("2"), known.record("new")), (Some(None), Some(None), Some(None)));
+        assert_eq!(known.record(cx, "1"), None);
+        let records = (known.record(cx, "0"), known.record(cx, "2"), known.record(cx, "new"));
+        assert_eq!(records, (Some(None), Some(None), Some(None)));
         known.forget("new");
-        assert_eq!(known.record("new"), None);
+        assert_eq!(known.record(cx, "new"), None);
         known.forget_records();
         assert_eq!((known.records.len(), known.held()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_learnt_too_long_ago_is_read_again_and_no_record_is_known_without_it() {
-        let mut known = Known::read(head());
+        let cx = &call();
+        let mut known = Known::read(cx, head());
         known.learn("a", None);
         tokio::time::advance(HEAD_TIME - Duration::from_millis(1)).await;
-        assert_eq!((known.head(), known.record("a")), (Some(&head()), Some(None)));
+        assert_eq!((known.head(cx), known.record(cx, "a")), (Some(&head()), Some(None)));
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!((known.head(), known.record("a")), (None, None));
-        known.advance(head());
-        assert_eq!((known.head(), known.record("a")), (Some(&head()), Some(None)));
+        assert_eq!((known.head(cx), known.record(cx, "a")), (None, None));
+        known.advance(cx, head());
+        assert_eq!((known.head(cx), known.record(cx, "a")), (Some(&head()), Some(None)));
+    }
+
+    // Guards against a head known before a suspension: the monotonic clock stands still meanwhile, and change rows go.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_learnt_before_a_suspension_is_read_again_and_a_clock_set_back_keeps_none() {
+        let clock = Arc::new(JumpingClock::default());
+        let cx = CallContext::new("test", [0; 16], HEAD_TIME, Freshness::Latest, clock.clone());
+        let mut known = Known::read(&cx, head());
+        clock.jump(299);
+        assert_eq!(known.head(&cx), Some(&head()));
+        clock.jump(1);
+        assert_eq!(known.head(&cx), None);
+        known.advance(&cx, head());
+        clock.jump(-3_600);
+        tokio::time::advance(HEAD_TIME).await;
+        assert_eq!(known.head(&cx), None);
     }
 }

@@ -11,6 +11,7 @@
 //! | a call whose record is not as expected | is answered and leaves; the others go again. After the second, all `Absent` and `Exact` are looked at first, so that a group takes three transactions at most while the fence holds |
 //! | `Any` | is read, and written under what was found or is [known](Known); it goes again until its deadline |
 //! | a caller that is gone | takes its commit back if it was not sent. A transaction that nobody waits for any more gets another second |
+//! | deadlines | cost their own calls alone. Who is over is answered, the transaction goes on for the others; a try without an answer ends after [`LANE_TRY`](super::lane::LANE_TRY) and a second for each 512 KiB, whatever the deadlines; reads are bounded alike, and who can't be read meanwhile comes with the next transaction; who can't wait for a pause that the service asks for is told at once, also in the queue |
 
 mod build;
 mod group;
@@ -22,7 +23,6 @@ mod records;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
-use tokio::time::timeout_at;
 
 use self::build::State;
 use self::group::Group;
@@ -97,11 +97,12 @@ impl FencedTable {
             queue.check_room()?;
             queue.push(member)
         };
+        lane.tell();
         if idle {
             tokio::spawn(self.clone().work(partition, lane));
         }
         let withdrawal = Withdrawal(Arc::clone(&ticket));
-        let answer = timeout_at(cx.deadline(), answer).await;
+        let answer = cx.told(cx.deadline(), answer).await;
         drop(withdrawal);
         let error = match answer {
             Ok(Ok(Ok(written))) => return Ok(written),

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::build::State;
 use crate::azure::tables::lane::Inside;
 use crate::backend::{CallContext, Commit, Precondition, RecordLimits, Written};
-use crate::contract::{ErrorKind, StoreError};
+use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// The most calls that wait for one partition; the next one is `Throttled`.
 pub(in crate::azure::tables) const MAX_WAITING: usize = 1_024;
@@ -95,12 +95,18 @@ impl Member {
         self.ticket.rebuilt.store(true, Ordering::SeqCst);
     }
 
-    /// The error of a member that has no time left for another try.
-    pub(super) fn out_of_time(&self, error: StoreError) -> StoreError {
-        match error.kind() {
+    /// Answers a member that has no time left for another try, and of which nothing is applied or open.
+    pub(super) fn out_of_time(self, error: &StoreError) {
+        let error = match error.kind() {
             ErrorKind::Timeout if self.ticket.rebuilt() => StoreError::contended(),
-            _ => error,
-        }
+            _ => error.clone(),
+        };
+        self.answer(Err(error.with_outcome(Outcome::NotApplied)));
+    }
+
+    /// How long it gets in a transaction at most, in bytes as encoded.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Until when the call may take.
@@ -138,8 +144,8 @@ pub(in crate::azure::tables) struct Queue {
     members: VecDeque<Member>,
     /// Erasures that wait for their turn.
     pub(in crate::azure::tables) erasures: usize,
-    /// Whether a task works at this queue.
-    pub(super) at_work: bool,
+    /// Whether a task works at this queue, or waits for its turn to.
+    pub(in crate::azure::tables) at_work: bool,
 }
 
 impl Queue {
@@ -193,6 +199,16 @@ impl Queue {
             group.push(member);
         }
         self.members = waiting;
+    }
+
+    /// Answers everyone who has no time beyond `until` left.
+    pub(super) fn dismiss(&mut self, until: Instant, error: &StoreError) {
+        for member in std::mem::take(&mut self.members) {
+            match member.deadline() > until {
+                true => self.members.push_back(member),
+                false => member.out_of_time(error),
+            }
+        }
     }
 
     /// Drops every member: their callers are told that no one works for them.

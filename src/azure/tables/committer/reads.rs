@@ -7,9 +7,9 @@ use super::build::State;
 use super::conflict_with;
 use super::group::Group;
 use super::queue::Member;
-use crate::azure::tables::fence::Party;
 use crate::azure::tables::head::Head;
-use crate::backend::{Operation, Precondition, check_schema};
+use crate::azure::tables::lane::LANE_TRY;
+use crate::backend::{CallContext, Operation, Precondition, check_schema};
 use crate::contract::{ErrorKind, StoreError};
 
 impl Group<'_> {
@@ -18,43 +18,56 @@ impl Group<'_> {
     /// But where `Any` may find nothing to delete beside other operations, the records are read behind the head: then an
     /// accepted head proves that there was nothing until the commit.
     ///
+    /// All reads end after [`LANE_TRY`] at the latest, or with the latest deadline, and those of a member with its own
+    /// deadline. Members whose records could not be read by then are set aside.
+    ///
     /// # Errors
-    /// Those of the head; and transient ones of records, for which it is called again. Members whose records can't be read
-    /// for good are answered.
+    /// Those of the head; and transient ones of records, for which it is called again: where a service asks for a pause, or
+    /// nobody is left to go without. Members whose records can't be read for good are answered.
     pub(super) async fn gather(&mut self) -> Result<Option<Head>, StoreError> {
-        let Some(until) = self.members.iter().map(Member::deadline).min() else { return Ok(None) };
-        if self.turn.head().is_none() {
+        let Some(latest) = self.members.iter().map(Member::deadline).max() else { return Ok(None) };
+        let until = latest.min(read_until());
+        let party = self.party(until, LANE_TRY);
+        if self.turn.head(party.cx()).is_none() {
             // What was found before this head is no proof under it.
             self.members.iter_mut().for_each(Member::forget_found);
         }
         let in_order = self.members.iter().any(finds_nothing_beside_others);
-        self.recall();
-        let (payer, others) = self.payer(until);
-        let party = Party { payer, others: &others };
+        self.recall(party.cx());
         let head = self.table.head_of(&party, self.partition, self.turn);
         let records = join_all(self.members.iter().map(|member| self.read_records(member, until)));
         let (head, records) = match in_order {
             true => (head.await, records.await),
             false => futures::join!(head, records),
         };
+        let mut throttled = false;
         let mut transient = None;
         for (mut member, records) in std::mem::take(&mut self.members).into_iter().zip(records) {
-            let mut fatal = None;
+            let (mut fatal, mut late) = (None, false);
             for (operation, record) in records {
                 match record {
                     Ok(state) => member.found[operation] = Some(state),
-                    Err(error) if error.is_transient() => transient = Some(error),
+                    Err(error) if error.is_transient() => {
+                        late = true;
+                        throttled |= matches!(error.kind(), ErrorKind::Throttled { .. });
+                        transient = Some(error);
+                    }
                     Err(error) => fatal = fatal.or(Some(error)),
                 }
             }
             match fatal {
-                None => self.members.push(member),
                 Some(error) => member.answer(Err(error)),
+                None if late => self.aside.push(member),
+                None => self.members.push(member),
             }
         }
-        match (head, transient) {
-            (Ok(_), Some(error)) => Err(error),
-            (head, _) => head,
+        let head = head?;
+        match transient {
+            Some(error) if throttled || self.members.is_empty() => {
+                self.members.append(&mut self.aside);
+                Err(error)
+            }
+            _ => Ok(head),
         }
     }
 
@@ -62,14 +75,14 @@ impl Group<'_> {
     ///
     /// Not that there is nothing to delete: such a call may end without a transaction that would prove it. And not what
     /// would refuse the call: another writer may have changed the record since.
-    fn recall(&mut self) {
+    fn recall(&mut self, cx: &CallContext) {
         let known = self.turn.known();
         for member in &mut self.members {
             for (operation, found) in member.commit.operations.iter().zip(&mut member.found) {
                 if *operation.expect() != Precondition::Any || found.is_some() {
                     continue;
                 }
-                *found = match (known.record(operation.key()), operation) {
+                *found = match (known.record(cx, operation.key()), operation) {
                     (Some(Some(witness)), _) if check_schema(operation.knows(), witness.schema_version).is_ok() => {
                         Some(State::of(Some(witness.clone())))
                     }
@@ -82,7 +95,7 @@ impl Group<'_> {
 
     /// The records of a member's `Any` operations that are not known, all at once.
     async fn read_records(&self, member: &Member, until: Instant) -> Vec<(usize, Result<State, StoreError>)> {
-        let cx = &member.cx.until(until);
+        let cx = &member.cx.until(until.min(member.deadline()));
         let missing = member.found.iter().zip(&member.commit.operations).enumerate();
         let missing = missing.filter(|(_, (found, op))| found.is_none() && *op.expect() == Precondition::Any);
         join_all(missing.map(|(index, (_, operation))| async move {
@@ -102,7 +115,7 @@ impl Group<'_> {
     /// Looks at the records of everyone who expects a state, all at once, and answers those who will be refused. A record
     /// that can't be read is left to the transaction.
     pub(super) async fn dismiss_stale(&mut self) {
-        let Some(until) = self.members.iter().map(Member::deadline).min() else { return };
+        let until = read_until();
         let conflicts = join_all(self.members.iter().map(|member| self.conflict_of(member, until))).await;
         for (member, conflict) in std::mem::take(&mut self.members).into_iter().zip(conflicts) {
             match conflict {
@@ -113,7 +126,7 @@ impl Group<'_> {
     }
 
     async fn conflict_of(&self, member: &Member, until: Instant) -> Option<StoreError> {
-        let cx = &member.cx.until(until);
+        let cx = &member.cx.until(until.min(member.deadline()));
         let conflicts = member.commit.operations.iter().enumerate().map(|(index, operation)| async move {
             if *operation.expect() == Precondition::Any {
                 return None;
@@ -130,6 +143,12 @@ impl Group<'_> {
         });
         join_all(conflicts).await.into_iter().flatten().next()
     }
+}
+
+/// Until when the members of a group wait for each other's reads.
+fn read_until() -> Instant {
+    let now = Instant::now();
+    now.checked_add(LANE_TRY).unwrap_or(now)
 }
 
 /// The error of an operation under `Absent` over a record.

@@ -310,7 +310,7 @@ async fn a_commit_is_not_built_after_its_time() {
     let table = on(&fake);
     let cx = call();
     let mut late = Commit::new("p", cx.next_op(), vec![put("m:a", 1, Absent)]);
-    late.build_before = Some(tokio::time::Instant::now());
+    late.build_before = Some(crate::backend::BuildBefore::after(cx.moment(), std::time::Duration::ZERO));
     let error = table.commit(&cx, late).await.unwrap_err();
     assert_eq!(kind(&error), ("unavailable", Outcome::NotApplied, None));
     assert_eq!(fake.log(), ["get !head"]);

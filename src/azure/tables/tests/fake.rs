@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::error::ErrorKind;
@@ -38,6 +39,9 @@ pub(super) enum Reply {
     Names(usize, u16, &'static str),
 }
 
+/// What a test does at some request.
+type Deed = Box<dyn FnOnce(&mut State) + Send>;
+
 /// The rows of one table, and what was asked of it.
 #[derive(Default)]
 pub(super) struct State {
@@ -58,6 +62,10 @@ pub(super) struct State {
     pub(super) interventions: (usize, Option<fn(&mut State)>),
     /// What happens right before the head is read next.
     pub(super) before_head: Option<fn(&mut State)>,
+    /// What happens right after the next request whose line in the log begins so, before its answer arrives.
+    pub(super) after: Option<(&'static str, Deed)>,
+    /// How long each read takes.
+    pub(super) read_time: Duration,
     /// Rows of a page; 1,000 if 0.
     pub(super) page: usize,
     /// Answers every query with an empty page and a continuation first.
@@ -98,6 +106,11 @@ impl Fake {
     /// Lets others do something right before each of the next transactions.
     pub(super) fn intervene(&self, times: usize, intervention: fn(&mut State)) {
         self.state().interventions = (times, Some(intervention));
+    }
+
+    /// Does this right after the next request whose line in the log begins so.
+    pub(super) fn after(&self, line: &'static str, deed: impl FnOnce(&mut State) + Send + 'static) {
+        self.state().after = Some((line, Box::new(deed)));
     }
 
     /// Holds transactions back until permits are added.
@@ -341,7 +354,13 @@ impl HttpClient for Fake {
         if let Some(gate) = gate {
             gate.acquire().await.expect("the gate is never closed").forget();
         }
-        match self.respond(request) {
+        let read_time = self.state().read_time;
+        if request.method() == Method::Get && !read_time.is_zero() {
+            tokio::time::sleep(read_time).await;
+        }
+        let answer = self.respond(request);
+        self.state().deed_is_due();
+        match answer {
             Some(answer) => answer,
             None => std::future::pending().await,
         }
@@ -400,6 +419,13 @@ impl Fake {
 }
 
 impl State {
+    fn deed_is_due(&mut self) {
+        let due = |(line, _): &mut (&str, Deed)| self.log.last().is_some_and(|last| last.starts_with(*line));
+        if let Some((_, deed)) = self.after.take_if(due) {
+            deed(self);
+        }
+    }
+
     fn commit(&mut self, body: &str) -> Option<azure_core::Result<AsyncRawResponse>> {
         if let (left @ 1.., Some(intervention)) = self.interventions {
             self.interventions.0 = left - 1;

@@ -1,6 +1,7 @@
 //! The fenced partition against a table service in memory, request by request.
 
 mod commits;
+mod deadlines;
 mod erasure;
 mod fake;
 mod groups;
@@ -8,6 +9,7 @@ mod history;
 mod known;
 mod outcomes;
 mod reads;
+mod suspended;
 mod throttling;
 mod tokens;
 mod waiting;
@@ -29,7 +31,7 @@ use crate::azure::meter::MeterPolicy;
 use crate::backend::{
     CallContext, Commit, Draft, History, KeyRange, Operation, Owner, Precondition, Record, RecordBackend, Written,
 };
-use crate::contract::{Freshness, Outcome, StoreError, Witness, system_clock};
+use crate::contract::{Clock, Freshness, Outcome, StoreError, Witness, system_clock};
 
 /// A replica over this service.
 fn replica(transport: Arc<dyn HttpClient>, endpoint: &str, table: &str) -> FencedTable {
@@ -62,9 +64,13 @@ fn call() -> CallContext {
 }
 
 fn call_of(time: Duration) -> CallContext {
+    call_by(system_clock(), time)
+}
+
+fn call_by(clock: Arc<dyn Clock>, time: Duration) -> CallContext {
     static CALLS: AtomicU8 = AtomicU8::new(0);
     let id = [CALLS.fetch_add(1, Ordering::Relaxed); 16];
-    CallContext::new("test", id, time, Freshness::Session, system_clock())
+    CallContext::new("test", id, time, Freshness::Session, clock)
 }
 
 fn draft(key: &str, value: Value) -> Draft {

@@ -3,6 +3,7 @@
 use super::fake::{Fault, Reply};
 use super::*;
 use crate::azure::tables::committer::MAX_WAITING;
+use crate::backend::BuildBefore;
 use crate::contract::ErrorKind;
 use Precondition::{Absent, Any};
 
@@ -176,7 +177,7 @@ async fn a_call_past_its_building_time_leaves_and_the_others_go() {
     let turn = table.lanes.enter(&call(), "p").await.unwrap();
     let cx = call();
     let mut late = Commit::new("p", cx.next_op(), vec![put("m:a", 1, Absent)]);
-    late.build_before = Some(tokio::time::Instant::now());
+    late.build_before = Some(BuildBefore::after(cx.moment(), Duration::ZERO));
     let late = table.commit(&cx, late);
     let other = commit(&table, vec![put("m:b", 1, Absent)]);
     let (late, (other, _), ()) = futures::join!(late, other, async { drop(turn) });
@@ -196,7 +197,7 @@ async fn the_building_time_is_looked_at_again_each_time_the_group_is_built() {
     fake.state().faults.push_back(Fault { applied: false, meanwhile: None, answer: busy });
     let cx = call();
     let mut soon = Commit::new("p", cx.next_op(), vec![put("m:a", 1, Absent)]);
-    soon.build_before = Some(tokio::time::Instant::now() + Duration::from_millis(700));
+    soon.build_before = Some(BuildBefore::after(cx.moment(), Duration::from_millis(700)));
     let error = table.commit(&cx, soon).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable { contended: true });
     assert_eq!(fake.log(), ["commit lost"]);
