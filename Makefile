@@ -86,6 +86,7 @@ proofs:
 	python3 tests/support/proofs/consistency.py
 	python3 tests/support/proofs/variables.py
 	python3 tests/support/proofs/sizes.py
+	python3 tests/support/proofs/times.py
 	python3 docs/capacity.py --check
 
 check-infra: ## parse, evaluate and check the Bicep files, checkov included; installs its pinned packages under target/ once

@@ -20,7 +20,8 @@ pub(crate) fn part(time: Duration, parts: u32) -> Duration {
     time.checked_div(parts).unwrap_or(time)
 }
 
-/// Shows that the lint is on: where it is off, clippy calls these expectations unfulfilled.
+/// Shows that the lint sees such arithmetic: where `clippy.toml` lets it through, clippy calls these expectations unfulfilled.
+/// `tests/support/proofs/times.py` shows that it is denied.
 #[cfg(not(test))]
 mod held {
     use super::{Duration, Instant};

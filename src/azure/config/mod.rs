@@ -238,7 +238,9 @@ impl AzureConfig {
             return Err(ConfigError::one(vars::TOKEN_CREDENTIALS, "no service uses Entra ID: each has a key or a SAS"));
         };
         let built = entra.build()?;
-        Ok(Arc::clone(self.credential.get_or_init(|| Arc::new(KeptTokens::new(built)))))
+        let entra = entra.clone();
+        let kept = || Arc::new(KeptTokens::new(built).with_anew(move || entra.build().ok()));
+        Ok(Arc::clone(self.credential.get_or_init(|| kept() as _)))
     }
 
     /// Runs the Table and Blob requests of stores opened with this through a plan, and lets it refuse connections to Cosmos

@@ -34,9 +34,13 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// A credential that keeps what another one answers.
 pub(in crate::azure) struct KeptTokens {
-    credential: Arc<dyn TokenCredential>,
+    credential: Mutex<Arc<dyn TokenCredential>>,
+    anew: Option<Anew>,
     scopes: Scopes,
 }
+
+/// Makes the credential anew, if that can be done.
+type Anew = Box<dyn Fn() -> Option<Arc<dyn TokenCredential>> + Send + Sync>;
 
 /// By the names of their resources.
 type Scopes = Arc<Mutex<HashMap<Vec<String>, Scope>>>;
@@ -57,6 +61,8 @@ struct Scope {
     refused: Option<Instant>,
     /// When a token was last dropped because a service refused it.
     dropped: Option<Instant>,
+    /// The credential may keep the token that was dropped.
+    stale: bool,
     /// Tokens so far.
     serial: u64,
 }
@@ -79,7 +85,7 @@ impl Signature {
             if scope.dropped.is_some_and(|at| at.elapsed() < PAUSE) {
                 return false;
             }
-            (scope.kept, scope.dropped) = (None, Some(Instant::now()));
+            (scope.kept, scope.dropped, scope.stale) = (None, Some(Instant::now()), true);
         }
         true
     }
@@ -117,7 +123,25 @@ enum Next {
 
 impl KeptTokens {
     pub(in crate::azure) fn new(credential: Arc<dyn TokenCredential>) -> Self {
-        Self { credential, scopes: Arc::default() }
+        Self { credential: Mutex::new(credential), anew: None, scopes: Arc::default() }
+    }
+
+    /// The same with a way to make the credential anew: `azure_identity`'s keep their tokens too, and answer one that was refused until its
+    /// last five minutes.
+    pub(in crate::azure) fn with_anew(
+        self,
+        anew: impl Fn() -> Option<Arc<dyn TokenCredential>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { anew: Some(Box::new(anew)), ..self }
+    }
+
+    /// The credential; a new one, which knows no token, where its token was refused.
+    fn credential(&self, stale: bool) -> Arc<dyn TokenCredential> {
+        let mut credential = self.credential.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(anew) = self.anew.as_ref().filter(|_| stale).and_then(|anew| anew()) {
+            *credential = anew;
+        }
+        Arc::clone(&credential)
     }
 
     async fn kept(&self, names: &[String]) -> azure_core::Result<Kept> {
@@ -157,14 +181,14 @@ impl KeptTokens {
         let lost = |asking: &Asking| asking.answer.has_changed().is_err() || asking.since.elapsed() > LOST;
         let asking = match scope.asking.take().filter(|asking| !lost(asking)) {
             Some(asking) => asking,
-            None => self.ask(names.to_vec()),
+            None => self.ask(names.to_vec(), std::mem::take(&mut scope.stale)),
         };
         Next::Wait(scope.asking.insert(asking).clone(), valid)
     }
 
-    fn ask(&self, names: Vec<String>) -> Asking {
+    fn ask(&self, names: Vec<String>, stale: bool) -> Asking {
         let (told, answer) = watch::channel(None);
-        let (credential, scopes) = (Arc::clone(&self.credential), Arc::clone(&self.scopes));
+        let (credential, scopes) = (self.credential(stale), Arc::clone(&self.scopes));
         tokio::spawn(async move {
             let asked: Vec<&str> = names.iter().map(String::as_str).collect();
             let answer = match timeout(LONGEST, credential.get_token(&asked, None)).await {

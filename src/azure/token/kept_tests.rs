@@ -258,3 +258,29 @@ async fn a_token_may_end_whenever_it_says() {
         }
     }
 }
+
+/// Answers its first token for ever, as `azure_identity`'s do until a token's last five minutes.
+#[derive(Debug)]
+struct Caching(&'static str);
+
+#[async_trait::async_trait]
+impl TokenCredential for Caching {
+    async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+        let end = OffsetDateTime::now_utc() + azure_core::time::Duration::hours(1);
+        Ok(AccessToken::new(Secret::new(self.0), end))
+    }
+}
+
+// Guards against: a credential that keeps its tokens answered the refused one again.
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_keeps_a_refused_token_is_made_anew() {
+    let kept = KeptTokens::new(Arc::new(Caching("old"))).with_anew(|| Some(Arc::new(Caching("new"))));
+    let (old, by) = signed_token(&kept).await;
+    assert_eq!(old, "old");
+    assert!(by.refused());
+    assert_eq!(token(&kept).await.unwrap(), "new");
+    // Where it can't be made anew, the old one goes on.
+    let kept = KeptTokens::new(Arc::new(Caching("old"))).with_anew(|| None);
+    assert!(signed_token(&kept).await.1.refused());
+    assert_eq!(token(&kept).await.unwrap(), "old");
+}

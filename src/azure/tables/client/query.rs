@@ -122,8 +122,8 @@ pub(crate) struct Continuation {
 }
 
 impl Continuation {
-    /// Either header is enough: the row's may be missing, at the start of a partition. A blank one says nothing: the service writes even
-    /// an empty key as something.
+    /// Either header is enough: the row's may be missing, at the start of a partition. A blank one says nothing: no key here is
+    /// empty.
     pub(super) fn of(answer: &Answer) -> Option<Self> {
         let header = |name| answer.header(name).filter(|text| !text.trim().is_empty()).map(str::to_owned);
         let partition = header("x-ms-continuation-nextpartitionkey");
