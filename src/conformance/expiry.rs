@@ -12,7 +12,8 @@ use super::tables::{PUTS, REMOVALS, Target, writable};
 use crate::Stores;
 use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Written, keys};
 use crate::contract::{
-    Clock, Expect, Freshness, IDEMPOTENCY_WINDOW, IdSource as _, MAX_DEADLINE, PersonalMemoryStore, RandomIds, Result, Timestamp,
+    Clock, Expect, Freshness, IDEMPOTENCY_WINDOW, IdSource as _, MAX_DEADLINE, PersonalMemoryStore, RandomIds, Result,
+    Timestamp,
 };
 
 /// How the window of a key ends.

@@ -12,8 +12,8 @@ use super::support::{Must, World, context, invalid, person};
 use super::tables::{PUTS, REMOVALS, Target, writable};
 use crate::backend::{KeyRange, keys};
 use crate::contract::{
-    CallObserver, CallOptions, CallReport, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, MediaStore, NewMedia, Page, Person, PersonStore,
-    PersonalMemoryStore,
+    CallObserver, CallOptions, CallReport, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, MediaStore, NewMedia, Page,
+    Person, PersonStore, PersonalMemoryStore,
 };
 
 /// Requests of all calls.

@@ -16,8 +16,7 @@ use super::read::{Wanted, changes_of};
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyPage, KeyRange, Operation,
-    PartitionPage,
-    Record, RecordBackend, RecordLimits, ScanPage, Written,
+    PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Written,
 };
 use crate::contract::{Service, StoreError, Timestamp};
 

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyPage, KeyRange, Operation,
-    PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
+    CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyPage, KeyRange,
+    Operation, PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
 };
 use crate::contract::{Service, StoreError, Timestamp, Witness};
 

@@ -20,7 +20,8 @@ use crate::backend::{
     BuildBefore, CallContext, Commit, OpId, Operation, Owner, Precondition, RecordBackend, Written, hex, keys,
 };
 use crate::contract::{
-    ErrorKind, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, OpTrail, Outcome, Result, Revision, StoreError, Stored, Timestamp, Witness,
+    ErrorKind, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, OpTrail, Outcome, Result, Revision, StoreError, Stored,
+    Timestamp, Witness,
 };
 
 /// How long a row is there: longer than is promised by as much as a call and its last send may take. So a call that is made

@@ -2,6 +2,7 @@
 //! callers try again.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use azure_data_cosmos::FeedScope;
 use serde_json::Value;
@@ -18,10 +19,10 @@ use crate::contract::{MAX_DEADLINE, StoreError};
 const REQUESTS_PER_PAGE: usize = 8;
 /// How often a load of more than one page is read again before it is given up.
 const LOAD_TRIES: usize = 3;
-/// The longest time of a load by the wall clock: half of the shortest life of a trace, [`ERASED_TTL_SECONDS`].
+/// The longest time of a load by either clock: half of the shortest life of a trace, [`ERASED_TTL_SECONDS`].
 ///
 /// [`ERASED_TTL_SECONDS`]: crate::azure::names::ERASED_TTL_SECONDS
-const LONGEST_MICROS: i64 = MAX_DEADLINE.as_micros() as i64;
+const LONGEST: Duration = MAX_DEADLINE;
 
 impl CosmosBackend {
     /// The record or tombstone at a key.
@@ -147,7 +148,7 @@ impl CosmosBackend {
         range: &KeyRange,
         page: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        let began = cx.now().as_micros();
+        let began = cx.moment();
         let first = retried(cx, || self.collect(cx, partition, range, page)).await?;
         if first.requests <= 1 {
             return Ok(live(first.records));
@@ -158,7 +159,7 @@ impl CosmosBackend {
             if again.requests <= 1 {
                 return Ok(live(again.records));
             }
-            if cx.now().as_micros().saturating_sub(began) > LONGEST_MICROS {
+            if cx.age_of(began) > LONGEST {
                 return Err(StoreError::timeout());
             }
             let same = |(now, then): (&Record, &Mark)| now.key == then.key && now.tag == then.tag;

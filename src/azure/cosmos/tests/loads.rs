@@ -126,7 +126,7 @@ async fn a_load_that_outlasts_the_traces_of_an_erasure_answers_nothing() {
     for (suspended, answered) in [(limit, true), (limit + 1, false), (-limit - 1, true)] {
         let began = Timestamp::now().as_micros();
         let clock = Arc::new(Hands(began.into()));
-        let cx = CallContext::new("test", [7; 16], Duration::from_secs(20), Freshness::Session, clock.clone());
+        let cx = CallContext::new("test", [7; 16], 3 * MAX_DEADLINE, Freshness::Session, clock.clone());
         let mut held = account.watch.hold_queries();
         let script = async {
             pass(&mut held, 3).await;
