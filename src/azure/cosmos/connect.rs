@@ -10,6 +10,7 @@ use azure_data_cosmos::options::{BinaryEncodingOptions, Region};
 use azure_data_cosmos::{
     AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosError, RoutingStrategy,
 };
+use futures::FutureExt as _;
 use serde_json::json;
 
 use super::CosmosBackend;
@@ -91,7 +92,9 @@ impl CosmosBackend {
             })?;
             Self::open(&client, database, container, regions).await
         };
-        tokio::time::timeout(OPEN_TIME, open).await.unwrap_or_else(|_| Err(StoreError::timeout()))
+        // Behind a type that ends here: else whoever spawns an opening proves `Send` through the whole HTTP client, which is
+        // deeper than the compiler goes.
+        tokio::time::timeout(OPEN_TIME, open.boxed()).await.unwrap_or_else(|_| Err(StoreError::timeout()))
     }
 
     /// Opens an existing container of a connected account and checks that it fits.

@@ -11,6 +11,7 @@ use azure_data_cosmos::options::{
     PartitionFailoverOptions, PartitionTopologyCacheMode, ServerCertificateValidation, ThrottlingRetryOptionsBuilder,
 };
 use azure_data_cosmos::{AccountEndpoint, CosmosError, CosmosRuntime, CosmosRuntimeBuilder};
+use futures::FutureExt as _;
 
 use crate::contract::StoreError;
 
@@ -72,7 +73,7 @@ pub(crate) async fn runtime(
     refused: impl Fn(&CosmosError) -> StoreError,
 ) -> Result<CosmosRuntime, StoreError> {
     let built = match settings(endpoint) {
-        Ok(builder) => builder.build().await,
+        Ok(builder) => builder.build().boxed().await,
         Err(error) => Err(error),
     };
     built.map_err(|error| match tuning().as_slice() {
