@@ -137,16 +137,34 @@ impl Operation {
 pub struct BuildBefore {
     began: Moment,
     time: Duration,
+    stamped: Option<Timestamp>,
 }
 
 impl BuildBefore {
     /// This long after work that began then.
     pub fn after(began: Moment, time: Duration) -> Self {
-        Self { began, time }
+        Self { began, time, stamped: None }
+    }
+
+    /// The same work, with the service's own stamp of what it has made: stamps are then compared with that one, and not with
+    /// the caller's wall clock, which may be far from the service's.
+    #[must_use]
+    pub fn stamped(self, at: Timestamp) -> Self {
+        Self { stamped: Some(at), ..self }
+    }
+
+    /// Whether it has the service's own stamp.
+    pub fn is_stamped(&self) -> bool {
+        self.stamped.is_some()
     }
 
     fn has_passed(self, cx: &CallContext, stamp: Option<Timestamp>) -> bool {
-        cx.age_of(self.began) >= self.time || stamp.is_some_and(|stamp| stamp >= self.began.wall_after(self.time))
+        let micros = i64::try_from(self.time.as_micros()).unwrap_or(i64::MAX);
+        let ends = match self.stamped {
+            Some(at) => Timestamp::from_micros(at.as_micros().saturating_add(micros)),
+            None => self.began.wall_after(self.time),
+        };
+        cx.age_of(self.began) >= self.time || stamp.is_some_and(|stamp| stamp >= ends)
     }
 }
 

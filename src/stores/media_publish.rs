@@ -16,7 +16,7 @@ use super::media_payload::{Upload, digest_of};
 use super::once::{Done, Earlier, Once, asked};
 use super::record::{self, Place, RecordValue, Rounds, check_key, check_not_absent, draft, precondition};
 use crate::backend::{
-    BlobArea, BlobDigest, BlobName, BuildBefore, CallContext, Moment, Operation, Precondition, Record, Written, keys,
+    BlobArea, BlobDigest, BlobName, BuildBefore, CallContext, Operation, Precondition, Record, Written, keys,
     record_name,
 };
 use crate::contract::{
@@ -187,29 +187,29 @@ impl Stores {
         let mut current = replaced?;
         let mut upload = Upload::new(body);
         let mut payload_asked = false;
-        let mut sent: Option<(BlobName, BlobDigest, Moment)> = None;
+        let mut sent: Option<(BlobName, BlobDigest, BuildBefore)> = None;
         let mut rounds = Rounds::new(cx);
         loop {
             rounds.next().await?;
-            let (name, digest, began) = match sent.take() {
+            let (name, digest, limit) = match sent.take() {
                 Some(sent) => sent,
                 None => {
                     let Some(body) = upload.take() else {
                         return Err(StoreError::contended());
                     };
-                    let began = cx.moment();
+                    let limit = BuildBefore::after(cx.moment(), GRACE);
                     let name = BlobName::fresh(BlobArea::Media, scope, self.fresh_id());
                     let digest = self.shared.backends.blobs.put(cx, &name, body).await.map_err(orphaned)?;
                     // A payload uploaded again is the same.
                     if !std::mem::replace(&mut payload_asked, true) {
                         once.and(&asked_payload(&digest))?;
                     }
-                    (name, digest, began)
+                    (name, digest, limit)
                 }
             };
             let value = published(&media, (name.random(), digest, cx.now().as_millis()), once.mark());
             let operations = publish_operations(scope, &value, current.as_ref())?;
-            let error = match once.commit_as(operations, None, Some(BuildBefore::after(began, GRACE))).await {
+            let error = match once.commit_as(operations, None, Some(limit)).await {
                 Ok(Done::Now(written)) => return answer(scope, value, written),
                 Ok(Done::Before(earlier)) => {
                     let value = Media { put_ms: earlier.at.as_millis(), ..value };
@@ -221,6 +221,14 @@ impl Stores {
                 }
                 Err(error) => error,
             };
+            if *error.kind() == (ErrorKind::Unavailable { contended: true }) && !limit.is_stamped() && !cx.is_over() {
+                // The service's stamps are compared with this host's clock first, and it may be far from theirs.
+                if let Ok(Some(head)) = self.shared.backends.blobs.head(cx, &name).await {
+                    sent = Some((name, digest, limit.stamped(head.created)));
+                    continue;
+                }
+                return Err(error);
+            }
             if !error.is_conflict() {
                 if matches!(error.kind(), ErrorKind::Invalid { .. }) {
                     self.discard(cx, &name).await;
@@ -232,7 +240,7 @@ impl Stores {
                 Some(LEDGER) => {}
                 Some(RECORD) | None => {
                     current = self.after_conflict(cx, scope, &media.path, expect, error).await?;
-                    sent = Some((name, digest, began));
+                    sent = Some((name, digest, limit));
                 }
                 Some(_) => return Err(broken_ledger(error)),
             }
