@@ -357,10 +357,11 @@ pub struct PendingWrite {
 impl PendingWrite {
     /// The outcome is known.
     pub fn settle(self, applied: bool) {
-        self.call.open_writes.fetch_sub(1, Ordering::SeqCst);
+        // In this order: who asks in between must not find the write neither open nor applied.
         if applied {
             self.call.applied_writes.fetch_add(1, Ordering::SeqCst);
         }
+        self.call.open_writes.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -404,6 +405,31 @@ mod tests {
             // Another call, with time of its own.
             assert_eq!(cx.until(Instant::now() + Duration::from_secs(3)).time_left(), Duration::from_secs(3));
         }
+    }
+
+    /// Bug: a settled write was for an instant neither open nor applied, and a caller whose deadline struck just then was told
+    /// that nothing was written.
+    #[test]
+    fn a_settled_write_is_never_told_as_not_applied() {
+        let (tell, told) = std::sync::mpsc::sync_channel::<CallContext>(1);
+        let (ready, begin) = std::sync::mpsc::sync_channel::<()>(1);
+        let watcher = std::thread::spawn(move || {
+            let mut wrong = 0;
+            while let Ok(cx) = told.recv() {
+                ready.send(()).unwrap();
+                wrong += u32::from((0..400).any(|_| cx.outcome_if_abandoned() == Outcome::NotApplied));
+            }
+            wrong
+        });
+        for _ in 0..30_000 {
+            let cx = call("test", 1);
+            let write = cx.write_sent();
+            tell.send(cx).unwrap();
+            begin.recv().unwrap();
+            write.settle(true);
+        }
+        drop(tell);
+        assert_eq!(watcher.join().unwrap(), 0);
     }
 
     #[test]

@@ -29,9 +29,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "azure")]
 pub(crate) use after::after;
 pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, check_byte_range};
 pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage, History};
+#[cfg(feature = "azure")]
 pub(crate) use commit::check_same;
 pub use commit::{BuildBefore, Commit, Operation, Precondition, Written};
 pub use context::{CallContext, OpId, Over, PendingWrite};
@@ -101,8 +103,8 @@ impl PartitionPage {
 ///
 /// No method upserts: every write happens under absence or under one tag, so that sending the same request again
 /// applies it at most once. Deleted records are invisible to `get`, `scan` and `load`, and a record whose
-/// [time is over](Envelope::is_live) is absent to every call. One freedom: a write under `Exact` of a record whose time is over
-/// is a `Conflict`, or, where the tag alone is sent to a service that still holds it, takes place; nobody has written since.
+/// [time is over](Envelope::is_live) is absent to every call. One freedom: a write under `Exact` or `Present` of a record whose time is
+/// over is a `Conflict`, or, where the tag alone is sent to a service that still holds it, takes place; nobody has written since.
 #[async_trait]
 pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// The service behind, for meters.
@@ -158,7 +160,7 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// Deletes every record of these ranges, maybe none, and clears the keys of the partition's change history, also those
     /// of records deleted before, and makes cursors handed out before it `SnapshotRequired`. Ends only when a scan of
     /// the ranges is empty while no writer moved the partition. Not atomic beyond one commit; called again, it goes on.
-    /// Says how many records were deleted.
+    /// Says how many records were deleted; those whose time was over count where the backend still held them.
     async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError>;
 
     /// Changes of one partition since a cursor, deletions included; from the beginning of its history without one.

@@ -39,6 +39,7 @@ impl Moment {
     }
 
     /// How long ago it was by the monotonic clock alone, for what only costs or spares.
+    #[cfg(feature = "azure")]
     pub(crate) fn elapsed(self) -> Duration {
         self.monotonic.elapsed()
     }

@@ -111,9 +111,11 @@ impl Position {
     pub(super) fn after(self, documents: &[Value], end: String, now: Timestamp) -> Self {
         let now = now.as_micros();
         if documents.is_empty() {
-            let settled = |at: i64| !(0..SETTLED_MICROS).contains(&now.saturating_sub(at));
+            let age = |at: i64| now.saturating_sub(at);
             let (from, end) = match self.end {
-                Some((at, last)) if settled(at) => (Some(last), Some((now, end))),
+                Some((at, last)) if age(at) >= SETTLED_MICROS => (Some(last), Some((now, end))),
+                // The clock went back: the wait begins anew.
+                Some((at, _)) if age(at) < 0 => (self.from, Some((now, end))),
                 Some(unsettled) => (self.from, Some(unsettled)),
                 None => (self.from, Some((now, end))),
             };
@@ -223,6 +225,10 @@ mod tests {
         assert_eq!(waiting.from.as_deref(), Some("c1"));
         let moved = waiting.after(&[], "c4".into(), later(SETTLED_MICROS));
         assert_eq!((moved.from.as_deref(), &moved.anchor), (Some("c2"), &seen.anchor));
+        // Bug: a clock that went back a microsecond was taken for an hour that had passed.
+        let back = moved.clone().after(&[], "c4".into(), NOW);
+        assert_eq!(back.from.as_deref(), Some("c2"));
+        assert_eq!(back.after(&[], "c5".into(), later(SETTLED_MICROS - 1)).from.as_deref(), Some("c2"));
         let seen = moved.after(&[document("b", 2, &[8])], "c5".into(), later(SETTLED_MICROS));
         assert_eq!((seen.from.as_deref(), seen.end), (Some("c5"), None));
         assert_eq!(Position::default().after(&[], "c1".into(), NOW).from, None);

@@ -22,15 +22,14 @@ use azure_data_cosmos::options::{
 use azure_data_cosmos::{ContainerClient, CosmosError, FeedScope, Query, TransactionalBatch};
 use futures::StreamExt;
 use serde_json::Value;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber as _;
 
 use super::errors::{Failure, sends};
 use super::pinned;
 use crate::azure::token;
-use crate::backend::{CallContext, Cost, after, json_bytes, try_until};
+use crate::backend::{CallContext, Cost, Over, after, json_bytes, try_until};
 use crate::contract::{Freshness, Service};
 
 /// The container and how it is read.
@@ -88,8 +87,10 @@ fn writing(until: Instant) -> (OperationOptions, Instant) {
 }
 
 /// Polls a request of the SDK, whose logs name items, with no one listening.
-async fn unlogged<F: Future>(until: Instant, request: F) -> Result<F::Output, Elapsed> {
-    timeout_at(until, request.with_subscriber(Dispatch::none())).await
+///
+/// Not once the call is over: a host that was suspended must not send when it wakes.
+async fn unlogged<F: Future>(cx: &CallContext, until: Instant, request: F) -> Result<F::Output, Over> {
+    cx.awaited(until, request.with_subscriber(Dispatch::none())).await
 }
 
 /// Counts a request that its caller drops unanswered.
@@ -116,7 +117,7 @@ async fn counted<T: Answered>(
     request: impl Future<Output = Result<T, CosmosError>>,
 ) -> Result<T, Failure> {
     let mut given_up = GivenUp { cx, kind, bytes, ended: false };
-    let Ok((result, signed)) = unlogged(until, token::signed(request)).await else {
+    let Ok((result, signed)) = unlogged(cx, until, token::signed(request)).await else {
         return Err(Failure::deadline(bytes));
     };
     given_up.ended = true;
@@ -271,7 +272,7 @@ impl Requests {
             .with_operation_options(self.reading(cx))
             .with_feed_options(FeedOptions::default().with_max_item_count(at_most(page)));
         let planning = self.container.query_items::<Value>(query, scope, Some(options));
-        let planned = unlogged(try_until(cx.deadline()), token::signed(planning)).await;
+        let planned = unlogged(cx, try_until(cx.deadline()), token::signed(planning)).await;
         let (items, signed) = planned.map_err(|_| Failure::deadline(0))?;
         let items = items.map_err(|error| Failure::new(&error, bytes as u64).signed_by(&signed))?;
         Ok(Pages { pages: Some(items.into_pages()), bytes: bytes as u64, one_partition })

@@ -40,6 +40,8 @@ pub(super) struct Group<'a> {
     calm: Pace,
     /// Pauses because the service can't.
     pace: Pace,
+    /// Someone came while only members were left that are late.
+    pub(super) interrupted: bool,
 }
 
 /// A transaction with the parts of the members, in their order.
@@ -52,14 +54,31 @@ struct Built {
 impl<'a> Group<'a> {
     pub(super) fn new(table: &'a FencedTable, partition: &'a str, turn: &'a Turn, members: Vec<Member>) -> Self {
         let (calm, pace) = (Pace::new(), Pace::new());
-        Self { table, partition, turn, members, aside: Vec::new(), moved: None, stale: 0, contended: 0, calm, pace }
+        Self {
+            table,
+            partition,
+            turn,
+            members,
+            aside: Vec::new(),
+            moved: None,
+            stale: 0,
+            contended: 0,
+            calm,
+            pace,
+            interrupted: false,
+        }
     }
 
     /// Sends transactions until no member is left.
     pub(super) async fn run(mut self) {
+        let began = Instant::now();
         while !self.members.is_empty() {
             self.round().await;
             self.members.append(&mut self.aside);
+            // Others wait: they come along in the next group, or have the lane for an erasure.
+            if began.elapsed() >= LANE_TRY && self.turn.queue().has_waiting() {
+                return self.turn.queue().take_back(self.members);
+            }
             // Whoever came meanwhile comes along, but not into a group that was promised three transactions.
             if !self.members.is_empty() && self.stale == 0 {
                 self.turn.queue().fill(&mut self.members);
@@ -72,6 +91,7 @@ impl<'a> Group<'a> {
         self.dismiss(Instant::now(), &StoreError::timeout());
         let head = match self.gather().await {
             Ok(head) => head,
+            Err(_) if std::mem::take(&mut self.interrupted) => return,
             Err(error) if error.is_transient() => return self.rest(error).await,
             Err(error) => return self.end(&error),
         };
@@ -94,7 +114,7 @@ impl<'a> Group<'a> {
             if member.withdrawn() {
                 continue;
             }
-            if member.deadline() > until {
+            if member.has_time_beyond(until) {
                 self.members.push(member);
                 continue;
             }
@@ -142,7 +162,12 @@ impl<'a> Group<'a> {
             tokio::select! {
                 () = sleep_until(until) => return,
                 () = all_gone(&mut self.members) => return,
-                () = self.turn.arrived() => {}
+                () = self.turn.arrived() => {
+                    // Who can't be read keeps nobody waiting, unless the service asks for it.
+                    if !asked && self.all_late() {
+                        return;
+                    }
+                }
             }
         }
     }

@@ -74,10 +74,13 @@ impl FencedTable {
             };
             // A row whose time is over is no record, but the service holds it: it is written over.
             let Some(index) = error.failed_operation() else { return Err(error) };
-            match self.read_over(cx, &commit.partition, commit.operations[index].key()).await {
-                Ok(Some(tag)) => found[index] = Some(State::Over(tag)),
-                // The refusal is proven; only what was in the way could not be read.
-                Ok(None) | Err(_) => return Err(error),
+            found[index] = match self.read_seen(cx, &commit.partition, commit.operations[index].key()).await {
+                Ok(Seen::Live(..)) => return Err(error),
+                Ok(Seen::Over(tag)) => Some(State::Over(tag)),
+                // What was in the way is gone by now.
+                Ok(Seen::Nothing) => None,
+                // That nothing was written is proven, and why it was not is not.
+                Err(error) => return Err(error.with_outcome(Outcome::NotApplied)),
             }
         }
     }
@@ -158,11 +161,12 @@ impl FencedTable {
         try_join_all(answers).await.map_err(|error| error.with_outcome(Outcome::Applied))
     }
 
-    /// The ETag of a row whose time is over.
-    async fn read_over(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<String>, StoreError> {
-        let Some(row) = self.read_row(cx, partition, key, &rows::STATE).await? else { return Ok(None) };
+    /// What is at a key.
+    async fn read_seen(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Seen, StoreError> {
+        let Some(row) = self.read_row(cx, partition, key, &rows::STATE).await? else { return Ok(Seen::Nothing) };
         let columns = rows::columns(&row);
-        if rows::is_live(&columns, cx.now())? { Ok(None) } else { columns.tag().map(Some) }
+        let (number, tag) = (columns.number("Number")?, columns.tag()?);
+        Ok(if rows::is_live(&columns, cx.now())? { Seen::Live(number, tag) } else { Seen::Over(tag) })
     }
 
     /// A record's number and ETag.
@@ -172,10 +176,26 @@ impl FencedTable {
         partition: &str,
         key: &str,
     ) -> Result<Option<(u64, String)>, StoreError> {
-        let Some(row) = self.read_row(cx, partition, key, &rows::STATE).await? else { return Ok(None) };
-        let columns = rows::columns(&row);
-        let state = (columns.number("Number")?, columns.tag()?);
-        Ok(rows::is_live(&columns, cx.now())?.then_some(state))
+        Ok(self.read_seen(cx, partition, key).await?.state())
+    }
+}
+
+/// What a look at a key finds.
+#[derive(Debug)]
+enum Seen {
+    Nothing,
+    /// A record of this number and ETag.
+    Live(u64, String),
+    /// A row with this ETag whose time is over.
+    Over(String),
+}
+
+impl Seen {
+    fn state(self) -> Option<(u64, String)> {
+        match self {
+            Self::Live(number, tag) => Some((number, tag)),
+            Self::Nothing | Self::Over(_) => None,
+        }
     }
 }
 

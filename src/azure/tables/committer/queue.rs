@@ -51,6 +51,8 @@ pub(super) struct Member {
     /// known, and those under `Absent` over a row whose time is over.
     pub(super) found: Vec<Option<State>>,
     bytes: usize,
+    /// Its records could not be read in time before.
+    pub(super) late: bool,
     ticket: Arc<Ticket>,
     answer: oneshot::Sender<CommitAnswer>,
     inside: Inside,
@@ -73,7 +75,8 @@ impl Member {
     ) -> (Self, Arc<Ticket>, oneshot::Receiver<CommitAnswer>) {
         let (answer, arrives) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
-        let member = Self { cx: cx.clone(), commit, found, bytes, ticket: Arc::clone(&ticket), answer, inside };
+        let member =
+            Self { cx: cx.clone(), commit, found, bytes, late: false, ticket: Arc::clone(&ticket), answer, inside };
         (member, ticket, arrives)
     }
 
@@ -107,6 +110,12 @@ impl Member {
     /// How long it gets in a transaction at most, in bytes as encoded.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether the call has time beyond an instant. Asked of the call itself: the deadline of one that is over is the present,
+    /// which moves on.
+    pub(super) fn has_time_beyond(&self, until: Instant) -> bool {
+        self.cx.time_left() > until.saturating_duration_since(Instant::now())
     }
 
     /// Until when the call may take.
@@ -204,11 +213,21 @@ impl Queue {
     /// Answers everyone who has no time beyond `until` left.
     pub(super) fn dismiss(&mut self, until: Instant, error: &StoreError) {
         for member in std::mem::take(&mut self.members) {
-            match member.deadline() > until {
+            match member.has_time_beyond(until) {
                 true => self.members.push_back(member),
                 false => member.out_of_time(error),
             }
         }
+    }
+
+    /// Whether anyone waits.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.members.is_empty() || self.erasures > 0
+    }
+
+    /// Takes members back that gave their place up, before all others, in their order.
+    pub(super) fn take_back(&mut self, members: Vec<Member>) {
+        members.into_iter().rev().for_each(|member| self.members.push_front(member));
     }
 
     /// Drops every member: their callers are told that no one works for them.

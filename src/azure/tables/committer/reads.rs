@@ -1,16 +1,21 @@
 //! What a group reads before it is built: head, records of `Any`, and after failures the records of everyone else.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::build::State;
-use super::conflict_with;
 use super::group::Group;
 use super::queue::Member;
+use super::{Seen, conflict_with};
 use crate::azure::tables::head::Head;
 use crate::azure::tables::lane::LANE_TRY;
-use crate::backend::{CallContext, Operation, Precondition, check_schema};
+use crate::backend::{CallContext, Operation, Precondition, after, check_schema};
 use crate::contract::{ErrorKind, StoreError};
+
+/// How long a group waits for the records of members that could not be read before, while there are others.
+const LATE_TRY: Duration = Duration::from_millis(500);
 
 impl Group<'_> {
     /// The head, and what `Any` operations take their records to be, at once.
@@ -19,14 +24,14 @@ impl Group<'_> {
     /// accepted head proves that there was nothing until the commit.
     ///
     /// All reads end after [`LANE_TRY`] at the latest, or with the latest deadline, and those of a member with its own
-    /// deadline. Members whose records could not be read by then are set aside.
+    /// deadline. Members whose records could not be read by then are set aside, and keep others for [`LATE_TRY`] from then on.
     ///
     /// # Errors
     /// Those of the head; and transient ones of records, for which it is called again: where a service asks for a pause, or
     /// nobody is left to go without. Members whose records can't be read for good are answered.
     pub(super) async fn gather(&mut self) -> Result<Option<Head>, StoreError> {
         let Some(latest) = self.members.iter().map(Member::deadline).max() else { return Ok(None) };
-        let until = latest.min(read_until());
+        let until = latest.min(read_until(LANE_TRY));
         let party = self.party(until, LANE_TRY);
         if self.turn.head(party.cx()).is_none() {
             // What was found before this head is no proof under it.
@@ -35,10 +40,27 @@ impl Group<'_> {
         let in_order = self.members.iter().any(finds_nothing_beside_others);
         self.recall(party.cx());
         let head = self.table.head_of(&party, self.partition, self.turn);
-        let records = join_all(self.members.iter().map(|member| self.read_records(member, until)));
+        let soon = if self.all_late() { until } else { until.min(read_until(LATE_TRY)) };
+        let records = self.members.iter().map(|member| {
+            let until = if member.late { soon } else { until };
+            self.read_records(member, until)
+        });
+        // Those who are late wait for as long as nobody else comes.
+        let alone = self.all_late();
+        let records = async {
+            tokio::select! {
+                biased;
+                records = join_all(records) => Some(records),
+                () = self.turn.arrived(), if alone => None,
+            }
+        };
         let (head, records) = match in_order {
             true => (head.await, records.await),
             false => futures::join!(head, records),
+        };
+        let Some(records) = records else {
+            self.interrupted = true;
+            return Err(StoreError::timeout());
         };
         let mut throttled = false;
         let mut transient = None;
@@ -57,9 +79,16 @@ impl Group<'_> {
             }
             match fatal {
                 Some(error) => member.answer(Err(error)),
-                None if late => self.aside.push(member),
+                None if late => {
+                    member.late = true;
+                    self.aside.push(member);
+                }
                 None => self.members.push(member),
             }
+        }
+        if head.is_err() {
+            // Nobody goes on without a head, and who answers or waits for the members must find them all.
+            self.members.append(&mut self.aside);
         }
         let head = head?;
         match transient {
@@ -69,6 +98,11 @@ impl Group<'_> {
             }
             _ => Ok(head),
         }
+    }
+
+    /// Whether no member's records could be read in time before.
+    pub(super) fn all_late(&self) -> bool {
+        self.members.iter().all(|member| member.late)
     }
 
     /// Takes what is known of the records of `Any` operations.
@@ -115,40 +149,46 @@ impl Group<'_> {
     /// Looks at the records of everyone who expects a state, all at once, and answers those who will be refused. A record
     /// that can't be read is left to the transaction.
     pub(super) async fn dismiss_stale(&mut self) {
-        let until = read_until();
-        let conflicts = join_all(self.members.iter().map(|member| self.conflict_of(member, until))).await;
-        for (member, conflict) in std::mem::take(&mut self.members).into_iter().zip(conflicts) {
-            match conflict {
-                None => self.members.push(member),
-                Some(error) => member.answer(Err(error)),
+        let until = read_until(LANE_TRY);
+        let looks = join_all(self.members.iter().map(|member| self.look_at(member, until))).await;
+        for (mut member, look) in std::mem::take(&mut self.members).into_iter().zip(looks) {
+            match look {
+                Ok(over) => {
+                    over.into_iter().for_each(|(operation, state)| member.found[operation] = Some(state));
+                    self.members.push(member);
+                }
+                Err(error) => member.answer(Err(error)),
             }
         }
     }
 
-    async fn conflict_of(&self, member: &Member, until: Instant) -> Option<StoreError> {
+    /// The rows in a member's way whose time is over, which it writes over; or the error of the first operation that will be
+    /// refused.
+    async fn look_at(&self, member: &Member, until: Instant) -> Result<Vec<(usize, State)>, StoreError> {
         let cx = &member.cx.until(until.min(member.deadline()));
-        let conflicts = member.commit.operations.iter().enumerate().map(|(index, operation)| async move {
+        let looks = member.commit.operations.iter().enumerate().map(|(index, operation)| async move {
             if *operation.expect() == Precondition::Any {
-                return None;
+                return Ok(None);
             }
-            let state = self.table.read_state(cx, self.partition, operation.key()).await.ok()?;
-            match (operation.expect(), &state) {
-                (Precondition::Absent, Some(_)) => Some(already_exists(index)),
-                (Precondition::Exact(witness), Some((_, tag))) if *tag == witness.tag => None,
-                (Precondition::Exact(_), _) | (Precondition::Present, None) => {
-                    Some(conflict_with(state).with_index(index))
+            let Ok(seen) = self.table.read_seen(cx, self.partition, operation.key()).await else { return Ok(None) };
+            match (operation.expect(), seen) {
+                (Precondition::Absent, Seen::Live(..)) => Err(already_exists(index)),
+                (Precondition::Absent, Seen::Over(tag)) => Ok(Some((index, State::Over(tag)))),
+                (Precondition::Exact(witness), Seen::Live(_, tag)) if tag == witness.tag => Ok(None),
+                (Precondition::Exact(_), seen) | (Precondition::Present, seen @ (Seen::Nothing | Seen::Over(_))) => {
+                    Err(conflict_with(seen.state()).with_index(index))
                 }
-                _ => None,
+                _ => Ok(None),
             }
         });
-        join_all(conflicts).await.into_iter().flatten().next()
+        let looks: Result<Vec<_>, StoreError> = join_all(looks).await.into_iter().collect();
+        Ok(looks?.into_iter().flatten().collect())
     }
 }
 
 /// Until when the members of a group wait for each other's reads.
-fn read_until() -> Instant {
-    let now = Instant::now();
-    now.checked_add(LANE_TRY).unwrap_or(now)
+fn read_until(time: Duration) -> Instant {
+    after(Instant::now(), time)
 }
 
 /// The error of an operation under `Absent` over a record.

@@ -5,6 +5,7 @@ mod deadlines;
 mod erasure;
 mod fake;
 mod groups;
+mod held_up;
 mod history;
 mod known;
 mod outcomes;
