@@ -8,7 +8,7 @@ use super::Harness;
 use super::idempotency::{fill_list, under};
 use super::raw::{self, Place, delete_of, exact, places, witness};
 use super::support::{Must, World, clock_at, conflicts, exists};
-use super::tables::{PUTS, REMOVALS, Target, writable};
+use super::tables::{PUTS, REMOVALS, Target, of_each_shape, writable};
 use crate::Stores;
 use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Written, keys};
 use crate::contract::{
@@ -58,7 +58,7 @@ async fn past_the_window(w: &World, target: Target, end: End) -> (Stores, Stores
 pub async fn keyed_absent_after_a_delete_past_the_window_is_a_new_call(h: &dyn Harness) {
     for end in ENDS {
         let w = World::of(h).await;
-        for target in PUTS {
+        for target in of_each_shape(&w, PUTS) {
             let first = target.put(&w, &under(&w.a, "k"), 0, Expect::Absent).await.must("first");
             target.make_go(&w, &w.a).await;
             let (a, b) = past_the_window(&w, target, end).await;
@@ -76,7 +76,7 @@ pub async fn keyed_absent_after_a_delete_past_the_window_is_a_new_call(h: &dyn H
 pub async fn a_stale_write_past_the_window_is_refused(h: &dyn Harness) {
     for end in ENDS {
         let w = World::of(h).await;
-        for target in writable() {
+        for target in of_each_shape(&w, writable()) {
             let created = target.create(&w, &w.a).await;
             target.write(&w, &under(&w.a, "k"), 1, created.exact()).await.must("first");
             let theirs = target.write(&w, &w.b, 2, Expect::Any).await.must("another writer");
@@ -85,7 +85,7 @@ pub async fn a_stale_write_past_the_window_is_refused(h: &dyn Harness) {
             assert_eq!(target.read(&w, &b).await, Some(theirs), "{target:?}, {end:?}: nothing changed");
         }
         let w = World::of(h).await;
-        for target in REMOVALS {
+        for target in of_each_shape(&w, REMOVALS) {
             let created = target.create(&w, &w.a).await;
             assert!(target.remove(&w, &under(&w.a, "k"), created.exact()).await.must("first"), "{target:?}");
             let back = target.create(&w, &w.b).await;
@@ -100,7 +100,7 @@ pub async fn a_stale_write_past_the_window_is_refused(h: &dyn Harness) {
 pub async fn any_past_the_window_is_applied_again(h: &dyn Harness) {
     for end in ENDS {
         let w = World::of(h).await;
-        for target in writable() {
+        for target in of_each_shape(&w, writable()) {
             target.create(&w, &w.a).await;
             target.write(&w, &under(&w.a, "k"), 1, Expect::Any).await.must("first");
             target.write(&w, &w.b, 2, Expect::Any).await.must("another writer");

@@ -3,7 +3,7 @@
 use super::Harness;
 use super::raw::{delete_of, exact, key, places, witness};
 use super::support::{Must, World, invalid, refused, unsupported};
-use super::tables::{PUTS, REMOVALS, State, Target, writable};
+use super::tables::{PUTS, REMOVALS, State, Target, of_each_shape, writable};
 use crate::backend::{Operation, Precondition};
 use crate::contract::{Expect, Revision, Service, Timestamp, Witness};
 
@@ -27,7 +27,7 @@ const IMPOSSIBLE: [fn(&mut Witness); 4] = [
 /// its list, and every write of it were `Corrupt` for good.
 pub async fn what_no_record_can_say_is_invalid_on_every_write_path(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in writable().chain([Target::ListItem]) {
+    for target in of_each_shape(&w, writable().chain([Target::ListItem])) {
         let state = target.create(&w, &w.a).await;
         for change in IMPOSSIBLE {
             let forged = forge(&w, target, &state, change);
@@ -71,7 +71,7 @@ pub async fn what_is_made_up_harms_no_one(h: &dyn Harness) {
         |witness| witness.ops = Default::default(),
     ];
     let w = World::of(h).await;
-    for target in PUTS {
+    for target in of_each_shape(&w, PUTS) {
         for change in made_up {
             let state = target.create(&w, &w.a).await;
             let forged = forge(&w, target, &state, change);

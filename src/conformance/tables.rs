@@ -7,7 +7,7 @@ use crate::backend::keys;
 use crate::contract::{
     Account, AccountStore, Added, Affinity, Change, DevicePatch, DeviceRegistration, DeviceStore, Expect, Household,
     LoopMember, LoopMemberStore, LoopStore, MediaStore, MemberPatch, MemberStatus, NewMedia, Person, PersonStore,
-    PersonalMemoryStore, Result, Revision, Stored, Timestamp,
+    PersonalMemoryStore, Result, Revision, Service, Stored, Timestamp,
 };
 
 /// One kind of record, each property having one of each.
@@ -55,6 +55,14 @@ pub(super) const REMOVALS: [Target; 9] = [
     Target::Member,
     Target::ListItem,
 ];
+
+/// Of these targets all where a call costs nothing; one for each shape of key, and each way to write, where each call goes to
+/// a service.
+pub(super) fn of_each_shape(w: &World, targets: impl IntoIterator<Item = Target>) -> Vec<Target> {
+    const SHAPES: [Target; 5] = [Target::Account, Target::Person, Target::Member, Target::Preference, Target::Media];
+    let here = matches!(w.a.backends().identity.service(), Service::Memory | Service::Journal);
+    targets.into_iter().filter(|target| here || SHAPES.contains(target)).collect()
+}
 
 /// Those with an `Expect` on some write.
 pub(super) fn writable() -> impl Iterator<Item = Target> {
