@@ -44,7 +44,7 @@ def main() -> int:
             [*BUILD, "--", *sys.argv[1:]],
             cwd=ROOT,
             # Tests on the emulators wait more than they compute.
-            env={"RUST_TEST_THREADS": "6", **os.environ, "OPENJIBO_EMULATORS": ready},
+            env={"RUST_TEST_THREADS": "4", **os.environ, "OPENJIBO_EMULATORS": ready},
             stdin=subprocess.DEVNULL,
         )
         return tests.returncode

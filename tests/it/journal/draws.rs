@@ -116,7 +116,7 @@ impl Calls<'_> {
             record_type: if self.0.permille(500) { "preference".into() } else { self.text().into() },
             value: self.value(),
             schema_version: if self.0.permille(15) { u32::MAX } else { 1 + u32::from(self.0.permille(60)) },
-            expiry: self.0.permille(200).then(|| *self.0.one(&ends)),
+            expiry: self.0.permille(80).then(|| *self.0.one(&ends)),
             key,
         }
     }
