@@ -77,6 +77,8 @@ impl<'a> Group<'a> {
             self.members.append(&mut self.aside);
             // Others wait: they come along in the next group, or have the lane for an erasure.
             if began.elapsed() >= LANE_TRY && self.turn.queue().has_waiting() {
+                // Under the head of that group, what was found under this one's proves nothing.
+                self.members.iter_mut().for_each(Member::forget_found);
                 return self.turn.queue().take_back(self.members);
             }
             // Whoever came meanwhile comes along, but not into a group that was promised three transactions.
