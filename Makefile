@@ -38,8 +38,10 @@ lint-containers: ## clippy of the crate of the container lane: apart from `check
 test-entra: ## storage with tokens over HTTPS alone, of what make test runs; prints how many tests and properties ran
 	cargo test $(ALL) --test it -- entra:: --nocapture
 
-soak: ## 100,000 writes under lost answers, in rounds, judged from the store's content; prints the figures
+soak: ## 100,000 writes under lost answers, in rounds, judged from the store's content, then longer runs of what make test samples; prints the figures
 	OPENJIBO_CAMPAIGN_WRITES=100000 python3 tests/support/run_tests.py campaign --nocapture
+	OPENJIBO_HISTORIES=2000 python3 tests/support/run_tests.py linearizable --nocapture
+	OPENJIBO_CUTS=all cargo test $(ALL) --lib a_log_cut_at_any_byte -- --nocapture
 
 journal-figures: ## measure the journal in a release build, as in docs/performance.md
 	cargo run --locked --release --features journal --example journal_figures

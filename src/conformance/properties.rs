@@ -217,6 +217,7 @@ macro_rules! __conformance_properties {
                 any_past_the_window_is_applied_again,
                 a_list_is_cleared_anew_past_the_window,
                 what_is_over_is_absent,
+                what_is_over_is_erased_too,
                 absent_over_what_is_over_begins_a_new_life,
             }
             forged {

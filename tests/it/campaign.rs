@@ -1,7 +1,7 @@
 //! A fifth of all answers lost, two writers on every other key, judged from the store's content.
 //!
 //! `cargo test --all-features --test it campaign -- --nocapture` prints all figures. `OPENJIBO_CAMPAIGN_WRITES` sets how
-//! many writes there are in all: 10,000 unless set, and more in `make soak`.
+//! many writes there are in all: 5,000 unless set, and more in `make soak`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use crate::support::wrapped::{Around, Wrapped};
 /// Writes of all campaigns on Azure together.
 fn writes() -> usize {
     let variable = std::env::var("OPENJIBO_CAMPAIGN_WRITES");
-    variable.map_or(10_000, |text| text.parse().expect("OPENJIBO_CAMPAIGN_WRITES is a number"))
+    variable.map_or(5_000, |text| text.parse().expect("OPENJIBO_CAMPAIGN_WRITES is a number"))
 }
 
 /// A fresh seed each run; `OPENJIBO_CAMPAIGN_SEED`, in decimal, draws the same faults again.

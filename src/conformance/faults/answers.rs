@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A request that was under way for longer is slow: a try gets at least a second, where its call has one left.
-pub(crate) const SLOW: Duration = Duration::from_secs(1);
+/// A request that was under way for longer is slow. A service that is well answers in some milliseconds; a call that waits for a hundred
+/// answers as slow as this is at its deadline.
+pub(crate) const SLOW: Duration = Duration::from_millis(250);
 
 /// The requests under way, and those that were slow, by partition or payload.
 #[derive(Clone, Default)]

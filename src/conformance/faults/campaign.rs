@@ -142,16 +142,36 @@ impl Key {
         h.plan().slow(&self.scopes().each_ref().map(String::as_str), since)
     }
 
-    /// Whether the payload is that of the record's last write.
-    async fn payload_agrees(&self, stores: &Stores, ids: &[String]) -> bool {
+    /// What is wrong with the payload of the record's last write, if anything is.
+    async fn wrong_payload(&self, stores: &Stores, ids: &[String]) -> Option<String> {
         if self.area != Area::Media || ids.is_empty() {
-            return true;
+            return None;
         }
-        match stores.open_media(&self.home, &self.path(), None).await {
-            Ok(Some(reader)) => reader.into_bytes().await.is_ok_and(|bytes| bytes == bytes_of(ids)),
-            _ => false,
+        let bytes = tried_again(|| async {
+            match stores.open_media(&self.home, &self.path(), None).await? {
+                Some(reader) => reader.into_bytes().await.map(Some),
+                None => Ok(None),
+            }
+        });
+        match bytes.await {
+            Ok(Some(bytes)) if bytes == bytes_of(ids) => None,
+            Ok(Some(_)) => Some("another payload".to_owned()),
+            Ok(None) => Some("no payload".to_owned()),
+            Err(error) => Some(error.to_string()),
         }
     }
+}
+
+/// A read made again while it ends without an answer: that is no news.
+async fn tried_again<T, F: Future<Output = Result<T>>>(read: impl Fn() -> F) -> Result<T> {
+    let mut last = read().await;
+    for _ in 1..100 {
+        match last {
+            Err(error) if error.is_transient() => last = read().await,
+            _ => break,
+        }
+    }
+    last
 }
 
 fn ids(text: &str) -> Vec<String> {
@@ -168,17 +188,9 @@ fn bytes_of(ids: &[String]) -> bytes::Bytes {
     payload(seed, 200)
 }
 
-/// Reads are tried again: a lost answer of a read is no news.
 async fn read(key: &Key, stores: &Stores) -> Found {
     let stores = stores.with(CallOptions::new().with_freshness(Freshness::Latest));
-    let mut last = None;
-    for _ in 0..100 {
-        match key.read(&stores).await {
-            Ok(found) => return found,
-            Err(error) => last = Some(error),
-        }
-    }
-    panic!("100 reads of a key failed: {last:?}");
+    tried_again(|| key.read(&stores)).await.must("read a key, 100 times at most")
 }
 
 fn conflicts(error: &StoreError) -> bool {
@@ -289,7 +301,7 @@ fn services(w: &World, area: Area) -> BTreeSet<Service> {
 }
 
 async fn judge(figures: &mut Figures, key: &Key, told: &[Told], clean: &Stores) {
-    let (content, _) = key.read(clean).await.must("read the content");
+    let (content, _) = tried_again(|| key.read(clean)).await.must("read the content");
     let mut times: BTreeMap<&str, u64> = BTreeMap::new();
     for id in &content {
         *times.entry(id).or_default() += 1;
@@ -297,7 +309,10 @@ async fn judge(figures: &mut Figures, key: &Key, told: &[Told], clean: &Stores) 
     let there = |id: &String| times.contains_key(id.as_str());
     let count = |ids: &[String], wanted: bool| ids.iter().filter(|id| there(id) == wanted).count() as u64;
     figures.twice += times.values().map(|times| times - 1).sum::<u64>();
-    figures.wrong += u64::from(!key.payload_agrees(clean, &content).await);
+    if let Some(wrong) = key.wrong_payload(clean, &content).await {
+        figures.wrong += 1;
+        figures.notes.push(wrong);
+    }
     for told in told {
         figures.acknowledged += told.acknowledged.len() as u64;
         figures.conflicts += told.conflicts.len() as u64;

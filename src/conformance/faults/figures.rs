@@ -20,10 +20,11 @@ pub struct Figures {
     /// Unknown outcomes of calls during which no request of their partition or payloads met a fault, and whose time did not go into slow
     /// requests. Must be 0 too.
     pub unexplained: u64,
-    /// What is told of each of them: the error, how long the call took, and how much of it went into slow requests.
+    /// What is told of each of these two: the error, and of an unexplained one how long the call took, and how much of it went into slow
+    /// requests.
     pub notes: Vec<String>,
     /// Unknown outcomes and refusals without a fault, at least half of whose time went into requests about their partition or payloads
-    /// that took longer than a second each: the service is slower than the calls' deadlines can wait for.
+    /// that took longer than 250 ms each: the service is slower than the calls' deadlines can wait for.
     pub slow: u64,
     /// All writes.
     pub writes: u64,

@@ -229,7 +229,7 @@ impl FaultPlan {
         self.answers.begin(scopes)
     }
 
-    /// For how long, from `since` until now, at least one request was under way that took longer than a second, about partitions or
+    /// For how long, from `since` until now, at least one request was under way that took longer than 250 ms, about partitions or
     /// payloads whose names begin so. A wire that doesn't say when its requests are under way has none.
     pub fn slow(&self, scopes: &[&str], since: Instant) -> Duration {
         self.answers.slow(scopes, since)
