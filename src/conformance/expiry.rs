@@ -186,7 +186,12 @@ pub async fn what_is_over_is_absent(h: &dyn Harness) {
         let both = ["ends", "stays"].map(str::to_owned).to_vec();
         assert_eq!(seen(&place, 99).await, [both.clone(), both.clone(), both.clone(), both], "{}: before", place.name);
         let one = vec!["stays".to_owned()];
-        assert_eq!(seen(&place, 100).await, [one.clone(), one.clone(), one.clone(), one], "{}: from its end on", place.name);
+        assert_eq!(
+            seen(&place, 100).await,
+            [one.clone(), one.clone(), one.clone(), one],
+            "{}: from its end on",
+            place.name
+        );
         exists(commit_at(&place, 99, vec![place.put("ends", 1, Precondition::Absent)]).await, "before its end");
         let deleted = commit_at(&place, 100, vec![delete_of("ends", Precondition::Any)]).await.must(place.name);
         assert_eq!(deleted, [Written::Nothing], "{}: there is nothing to delete", place.name);
@@ -206,7 +211,12 @@ pub async fn what_is_over_is_erased_too(h: &dyn Harness) {
         let rows = [KeyRange::below("x")];
         let erased = place.backend.erase(&context_at(200), &place.partition, &rows).await.must("erase");
         assert!((1..=2).contains(&erased), "{}: {erased} of one live record and one whose time is over", place.name);
-        assert_eq!(seen(&place, 0).await, [const { Vec::<String>::new() }; 4], "{}: nothing is left of either", place.name);
+        assert_eq!(
+            seen(&place, 0).await,
+            [const { Vec::<String>::new() }; 4],
+            "{}: nothing is left of either",
+            place.name
+        );
         let again = place.backend.erase(&context_at(0), &place.partition, &rows).await.must("erase");
         assert_eq!(again, 0, "{}: nor counted twice", place.name);
     }
