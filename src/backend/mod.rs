@@ -184,7 +184,8 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
         limit: usize,
     ) -> Result<PartitionPage, StoreError>;
 
-    /// One cheap read, and one conditional write that must be refused. Writes nothing.
+    /// One cheap read, and one conditional write that must be refused. Writes no record; a backend on a local disk writes, syncs and removes
+    /// a file of its own, so that a full disk is not well.
     async fn probe(&self, cx: &CallContext) -> Result<(), StoreError>;
 
     /// Drains what is queued, for at most this long.

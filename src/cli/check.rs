@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::CheckArgs;
 use super::error::CliError;
-use super::open::open;
+use super::open::{Begin, open};
 use super::print;
 use crate::contract::{ServiceHealth, StoreHealth as _};
 
@@ -51,7 +51,7 @@ impl Checked<'_> {
 /// # Errors
 /// Those of opening; [`CliError::Failed`] when a service is not well.
 pub(super) async fn run(args: CheckArgs) -> Result<(), CliError> {
-    let opened = open(&args.store).await?;
+    let opened = open(&args.store, Begin::Nothing).await?;
     let report = opened.stores.check(ANSWER_WITHIN).await;
     let checked: Vec<Checked<'_>> = report.services.iter().map(Checked::from).collect();
     let mut text = String::new();

@@ -84,6 +84,15 @@ impl Places {
     }
 }
 
+/// Whether a command may begin a store where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// A diagnosis makes nothing.
+    Nothing,
+    /// It is made, and said.
+    WhereThereIsNone,
+}
+
 /// Opened stores, with what is needed to open them once more.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -103,6 +112,8 @@ pub(crate) struct Opened {
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct Found {
     event: &'static str,
+    /// There was none, and one was begun.
+    pub(crate) begun: bool,
     partitions: u64,
     records: u64,
     commits: u64,
@@ -113,20 +124,39 @@ pub(crate) struct Found {
     /// Where lines can't be read, and why.
     damaged: Vec<String>,
     erasures_ended: u64,
+    erasures_pending: u64,
+    /// Entries of its directory that others than its owner may read.
+    readable_by_others: u64,
 }
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { partitions, records, commits, segments, bytes, torn_bytes, damaged, erasures_ended, .. } = self;
+        let Self { erasures_pending, readable_by_others, .. } = self;
         write!(
             f,
             "journal: {records} records in {partitions} partitions; {commits} commits, {segments} segments, {bytes} bytes"
         )?;
+        if self.begun {
+            write!(f, "; a new one was begun, there was none")?;
+        }
         if *torn_bytes > 0 {
             write!(f, "; a write cut off at the end was removed ({torn_bytes} bytes, never acknowledged)")?;
         }
         if *erasures_ended > 0 {
             write!(f, "; {erasures_ended} erasures that had been cut off were ended")?;
+        }
+        if *erasures_pending > 0 {
+            write!(
+                f,
+                "\njournal: {erasures_pending} erasures could not be ended yet; what was forgotten is still in the log's files"
+            )?;
+        }
+        if *readable_by_others > 0 {
+            write!(
+                f,
+                "\njournal: {readable_by_others} entries of its directory can be read by others; chmod -R go= takes that back"
+            )?;
         }
         damaged.iter().try_for_each(|line| write!(f, "\njournal: left out: {line}"))
     }
@@ -144,24 +174,29 @@ impl Found {
 ///
 /// # Errors
 /// [`CliError::Config`] when the settings can't be used or the program was built without what they need.
-pub(crate) async fn open(args: &StoreArgs) -> Result<Opened, CliError> {
+pub(crate) async fn open(args: &StoreArgs, begin: Begin) -> Result<Opened, CliError> {
     if args.repair && !matches!(args.store, StoreUrl::Journal(_)) {
         return Err(CliError::Config("--repair is for journal: stores".to_owned()));
     }
     match &args.store {
         StoreUrl::Memory => Ok(Opened::local(Stores::in_memory(), "memory", None)),
-        StoreUrl::Journal(path) => open_journal(path, args.repair).await,
+        StoreUrl::Journal(path) if path.starts_with("~") => Err(CliError::Config(format!(
+            "{}: `~` stands for no home directory here; give the path in full",
+            path.display()
+        ))),
+        StoreUrl::Journal(path) => open_journal(path, args.repair, begin).await,
         StoreUrl::Emulator => open_emulator().await,
         StoreUrl::Azure => open_azure().await,
     }
 }
 
 #[cfg(feature = "journal")]
-async fn open_journal(path: &Path, repair: bool) -> Result<Opened, CliError> {
+async fn open_journal(path: &Path, repair: bool, begin: Begin) -> Result<Opened, CliError> {
     use crate::contract::ErrorKind;
     use crate::journal::{Journal, JournalOptions};
 
-    let opened = Journal::open(path, JournalOptions::new().with_repair(repair)).await;
+    let options = JournalOptions::new().with_repair(repair).with_must_exist(begin == Begin::Nothing);
+    let opened = Journal::open(path, options).await;
     let journal = opened.map_err(|error| match error.kind() {
         ErrorKind::Invalid { .. } | ErrorKind::Denied { .. } => {
             CliError::Config(format!("{}: {error}", path.display()))
@@ -175,6 +210,7 @@ async fn open_journal(path: &Path, repair: bool) -> Result<Opened, CliError> {
     let report = journal.report();
     let found = Found {
         event: "journal",
+        begun: report.begun,
         partitions: report.partitions,
         records: report.records,
         commits: report.commits,
@@ -183,12 +219,14 @@ async fn open_journal(path: &Path, repair: bool) -> Result<Opened, CliError> {
         torn_bytes: report.torn.as_ref().map_or(0, |torn| torn.bytes),
         damaged: report.damaged.iter().map(|line| format!("{}, line {}: {}", line.file, line.line, line.why)).collect(),
         erasures_ended: report.erasures_ended,
+        erasures_pending: report.erasures_pending,
+        readable_by_others: report.readable_by_others,
     };
     Ok(Opened::local(Stores::over(journal.backends()), "the journal", Some(found)))
 }
 
 #[cfg(not(feature = "journal"))]
-async fn open_journal(_path: &Path, _repair: bool) -> Result<Opened, CliError> {
+async fn open_journal(_path: &Path, _repair: bool, _begin: Begin) -> Result<Opened, CliError> {
     Err(not_built("journal:", "journal"))
 }
 

@@ -61,6 +61,7 @@ macro_rules! __conformance_properties {
                 commit_bytes_are_limited,
                 values_come_back_as_they_were,
                 a_record_remembers_its_last_writes,
+                a_clock_past_the_year_9999_is_refused,
                 a_commit_is_not_built_too_late,
             }
             limits {

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::Harness;
 use super::raw::{exact, places, witness};
-use super::support::{Must, World, context, over_limit, refused};
-use crate::backend::{BuildBefore, Commit, MAX_VALUE_BYTES, OpId, Precondition, json_bytes};
-use crate::contract::{ErrorKind, IdSource, OpTrail, RandomIds};
+use super::support::{Must, World, clock_at, context, invalid, over_limit, refused};
+use crate::backend::{BuildBefore, CallContext, Commit, MAX_VALUE_BYTES, OpId, Precondition, json_bytes};
+use crate::contract::{ErrorKind, Freshness, IdSource, OpTrail, RandomIds, Timestamp};
 
 /// A text whose JSON is this many bytes.
 fn text_of(bytes: usize) -> Value {
@@ -147,6 +147,23 @@ pub async fn a_commit_is_not_built_too_late(h: &dyn Harness) {
         commit.build_before = Some(BuildBefore::after(cx.moment(), std::time::Duration::ZERO));
         let error = refused(place.backend.commit(&cx, commit).await, place.name);
         assert_eq!(*error.kind(), ErrorKind::Unavailable { contended: true }, "{}", place.name);
+        assert!(place.all().await.is_empty(), "{}", place.name);
+    }
+}
+
+/// A clock that says what no record can hold is refused by name, before anything is written. Bug: the memory backend took it.
+pub async fn a_clock_past_the_year_9999_is_refused(h: &dyn Harness) {
+    let w = World::of(h).await;
+    let micros = [Timestamp::MAX.as_micros() + 1, Timestamp::MIN.as_micros() - 1, i64::MAX, i64::MIN];
+    for place in places(&w, &w.a) {
+        for at in micros.map(Timestamp::from_micros) {
+            let clock = clock_at(at.as_millis());
+            let time = std::time::Duration::from_secs(60);
+            let cx = CallContext::new("conformance", RandomIds.next_id(), time, Freshness::Latest, clock);
+            let put = place.put("one", 1, Precondition::Any);
+            let error = place.backend.commit(&cx, Commit::new(&*place.partition, cx.next_op(), vec![put])).await;
+            invalid(error, "clock", &format!("{}: {at}", place.name));
+        }
         assert!(place.all().await.is_empty(), "{}", place.name);
     }
 }

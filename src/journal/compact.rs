@@ -204,7 +204,12 @@ impl Writer {
             index.floor(&begun, self.tail.segment);
         }
         self.shared.records.clear();
-        self.end_erasure(area, name).map_err(|error| error.with_outcome(Outcome::Unknown))?;
+        if let Err(error) = self.end_erasure(area, name) {
+            if self.shared.check().is_ok() {
+                self.put_off(area, name.to_owned());
+            }
+            return Err(error.with_outcome(Outcome::Unknown));
+        }
         Ok(live)
     }
 
@@ -232,6 +237,7 @@ impl Writer {
         let crc = line::write::<()>(&mut out, self.tail.crc, Said::Floor(ended.clone()))?;
         self.append(&out, crc, false)?;
         self.shared.index_mut().floor(&ended, self.tail.segment);
+        self.ended(area, name);
         Ok(())
     }
 }

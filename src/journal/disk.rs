@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::privacy;
+
 /// The characters of a file's or folder's name: those that every file system keeps as they are.
 pub(super) fn is_segment(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_=+.".contains(&byte);
@@ -77,6 +79,13 @@ pub(super) fn read_exact(file: &dyn DiskFile, mut offset: u64, length: usize) ->
     Ok(bytes)
 }
 
+/// Makes a file, writes a block to it, syncs it and removes it: what a full or a broken disk refuses.
+pub(super) fn takes_writes(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    let file = disk.create(name)?;
+    let written = file.append(&[0; 4096]).and_then(|()| file.sync());
+    written.and(disk.remove(name))
+}
+
 /// A folder of the operating system.
 pub(super) struct Directory(PathBuf);
 
@@ -110,13 +119,13 @@ impl fmt::Debug for AppendFile {
 }
 
 fn opened(path: &Path, new: bool) -> io::Result<Arc<dyn DiskFile>> {
-    let file = File::options().read(true).append(true).create_new(new).open(path)?;
+    let file = privacy::file(File::options().read(true).append(true).create_new(new)).open(path)?;
     Ok(Arc::new(AppendFile(file)))
 }
 
 impl Disk for Directory {
     fn create_dir(&self, name: &str) -> io::Result<()> {
-        match fs::create_dir(self.path(name)?) {
+        match privacy::folder().create(self.path(name)?) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -126,8 +135,11 @@ impl Disk for Directory {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.path(dir)?)? {
             let entry = entry?;
+            let kind = entry.file_type()?;
+            // A folder may be a link to one on a bigger disk. A link to nothing is no folder.
+            let folder = kind.is_dir() || kind.is_symlink() && entry.path().is_dir();
             // A name that is not Unicode is none of the journal's, and is still something in its way.
-            found.push((entry.file_name().to_string_lossy().into_owned(), entry.file_type()?.is_dir()));
+            found.push((entry.file_name().to_string_lossy().into_owned(), folder));
         }
         Ok(found)
     }
@@ -150,7 +162,11 @@ impl Disk for Directory {
 
     #[cfg(unix)]
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        File::open(self.path(dir)?)?.sync_all()
+        // Where a file system knows files alone, it says that the argument is invalid.
+        File::open(self.path(dir)?)?.sync_all().map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => io::ErrorKind::Unsupported.into(),
+            _ => error,
+        })
     }
 
     // Windows has no such call: NTFS journals its folders.

@@ -13,6 +13,11 @@ pub(super) fn failed(doing: &'static str, error: &io::Error) -> StoreError {
             StoreError::new(ErrorKind::Denied { needs: needs.into() }).with_cause(cause(plain(error)))
         }
         io::ErrorKind::UnexpectedEof => StoreError::corrupt("journal", "a file is shorter than what was written to it"),
+        // For good: to try again is no use.
+        io::ErrorKind::Unsupported => {
+            let what = format!("the file system of the journal's directory: it can't {doing}");
+            StoreError::new(ErrorKind::Unsupported { what: what.into() }).with_cause(cause(plain(error)))
+        }
         _ => StoreError::unavailable().with_cause(cause(plain(error))),
     }
 }

@@ -37,7 +37,8 @@ pub(super) struct Line {
     pub(super) place: Place,
     pub(super) run: u64,
     pub(super) number: u64,
-    pub(super) at: Timestamp,
+    /// The earliest time of it and the commits after it: what one of them proves too old, is. A clock that was ahead for once keeps nothing.
+    told_at: Timestamp,
     /// Live records in it.
     live: u32,
 }
@@ -216,7 +217,7 @@ impl Partition {
     pub(super) fn trim(&mut self, now: Timestamp) {
         let oldest = oldest_told(now);
         let told = self.lines.range(self.floor.saturating_add(1)..);
-        if let Some(floor) = told.take_while(|(_, line)| line.at < oldest).last().map(|(seq, _)| *seq) {
+        if let Some(floor) = told.take_while(|(_, line)| line.told_at < oldest).last().map(|(seq, _)| *seq) {
             self.raise_floor(floor);
         }
     }
@@ -291,7 +292,9 @@ impl Index {
             }
         }
         let Facts { place, run, number, at, .. } = facts;
-        partition.lines.insert(facts.seq, Line { place, run, number, at, live });
+        let ahead = partition.lines.values_mut().rev().take_while(|line| line.told_at > at);
+        ahead.for_each(|line| line.told_at = at);
+        partition.lines.insert(facts.seq, Line { place, run, number, told_at: at, live });
         partition.seq = facts.seq;
         partition.number = number;
         partition.trim(at);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::LOCK;
 use super::error::failed;
+use super::privacy;
 use crate::contract::{ErrorKind, StoreError, Timestamp};
 
 /// Held as long as this lives.
@@ -19,13 +20,14 @@ impl Lock {
     /// `Denied` that names the process that holds it, and since when; those of the file system.
     pub(super) fn take(directory: &Path) -> Result<Self, StoreError> {
         let doing = "lock the directory";
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(directory.join(LOCK))
-            .map_err(|error| failed(doing, &error))?;
+        let path = directory.join(LOCK);
+        let mut options = File::options();
+        let options = privacy::file(options.read(true).write(true).create(true).truncate(false));
+        // Another's file behind a link would be locked for nothing, and cut.
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(StoreError::invalid("path", "its `lock` is not a file"));
+        }
+        let mut file = options.open(&path).map_err(|error| failed(doing, &error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -44,7 +46,10 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
             .and_then(|()| file.flush());
-        written.map_err(|error| failed(doing, &error))?;
+        // The text is for people: a full disk keeps no journal shut.
+        if let Err(error) = written {
+            tracing::warn!(kind = %error.kind(), "the journal's lock does not say who holds it");
+        }
         Ok(Self(file))
     }
 }
@@ -69,6 +74,19 @@ mod tests {
         assert!(text.contains(&format!("process {} since 20", std::process::id())), "{text}");
         drop(held);
         Lock::take(folder.path()).unwrap();
+    }
+
+    /// Bug: a link was followed, and the file that it leads to was cut.
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_is_a_link_is_refused_and_what_it_leads_to_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        std::fs::write(&other, "another's").unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join(LOCK)).unwrap();
+        let error = Lock::take(folder.path()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "path"), "{error}");
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "another's");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod line;
 mod lock;
 mod options;
 mod payloads;
+mod privacy;
 mod queue;
 mod read;
 mod records;
@@ -116,7 +117,7 @@ impl Journal {
     /// [report](Self::report) says so. Needs a tokio runtime.
     ///
     /// # Errors
-    /// `Invalid{path}` when the path is not a directory or holds something else; `Denied` without permission, or when another process
+    /// `Invalid{path}` when the path is not a directory or holds something else, or holds no journal and the options let none be begun; `Denied` without permission, or when another process
     /// has the journal open (it is named); `Corrupt` with file and line for damage, unless the options ask for a repair;
     /// `Unsupported` for a newer format; `Unavailable` for other errors of the file system.
     pub async fn open(path: impl AsRef<Path>, options: JournalOptions) -> Result<Self> {
@@ -124,7 +125,7 @@ impl Journal {
         let opening = || async move {
             options.check()?;
             blocking(move || {
-                let disk = directory(path.clone())?;
+                let disk = directory(path.clone(), options.may_begin())?;
                 Self::locked(disk, &path, options)
             })
             .await
@@ -134,9 +135,17 @@ impl Journal {
 
     /// A journal on the files of this directory, which is locked for it. Nothing is written where something else is. Blocks.
     fn locked(disk: Arc<dyn Disk>, root: &Path, options: JournalOptions) -> Result<Self> {
-        replay::check_directory(&*disk)?;
+        if !replay::check_directory(&*disk)? && !options.may_begin() {
+            return Err(none_there());
+        }
+        let wide = privacy::readable_by_others(root);
         let lock = Lock::take(root)?;
-        Self::over(disk, options, Some(lock))
+        if wide > 0 {
+            tracing::warn!(wide, "others than the owner may read files of the journal; chmod -R go= takes that back");
+        }
+        let mut journal = Self::over(disk, options, Some(lock))?;
+        Arc::make_mut(&mut journal.report).readable_by_others = wide;
+        Ok(journal)
     }
 
     /// A journal on these files. Blocks.
@@ -163,8 +172,15 @@ impl Journal {
             erasing.map(|(area, name, _)| (area, name.to_owned())).collect()
         };
         for (area, name) in unended {
-            writer.end_erasure(area, &name).map_err(|error| error.with_outcome(Outcome::NotApplied))?;
-            report.erasures_ended += 1;
+            match writer.end_erasure(area, &name) {
+                Ok(()) => report.erasures_ended += 1,
+                // As on a full disk. What was forgotten can't be read; its bytes are still in the log.
+                Err(error) if error.is_transient() && shared.check().is_ok() => {
+                    writer.put_off(area, name);
+                    report.erasures_pending += 1;
+                }
+                Err(error) => return Err(error.with_outcome(Outcome::NotApplied)),
+            }
         }
         let thread = std::thread::Builder::new().name("openjibo-journal".to_owned()).spawn(move || writer.run());
         let thread = thread.map_err(|error| failed("start its writer", &error))?;
@@ -213,12 +229,17 @@ impl Journal {
     }
 }
 
-/// The directory, made if it is not there.
-fn directory(path: PathBuf) -> Result<Arc<dyn Disk>> {
+fn none_there() -> StoreError {
+    StoreError::invalid("path", "there is no journal")
+}
+
+/// The directory, made if it is not there and may be.
+fn directory(path: PathBuf, may_begin: bool) -> Result<Arc<dyn Disk>> {
     let doing = "open its directory";
     match std::fs::metadata(&path) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => return Err(StoreError::invalid("path", "it is not a directory")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !may_begin => return Err(none_there()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             make(&path).map_err(|error| failed(doing, &error))?;
         }
@@ -234,7 +255,7 @@ fn directory(path: PathBuf) -> Result<Arc<dyn Disk>> {
 fn make(path: &Path) -> std::io::Result<()> {
     let missing = path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
     let missing: Vec<&Path> = missing.collect();
-    std::fs::create_dir_all(path)?;
+    privacy::folder().recursive(true).create(path)?;
     let mut holders = missing.iter().filter_map(|made| made.parent());
     holders.try_for_each(|holder| {
         let here = if holder.as_os_str().is_empty() { Path::new(".") } else { holder };

@@ -32,6 +32,7 @@ pub struct JournalOptions {
     pub(super) segment_bytes: u64,
     pub(super) cache_bytes: u64,
     pub(super) repair: bool,
+    pub(super) must_exist: bool,
     pub(super) identity: RecordLimits,
     pub(super) tables: RecordLimits,
 }
@@ -43,6 +44,7 @@ impl Default for JournalOptions {
             segment_bytes: Self::SEGMENT_BYTES,
             cache_bytes: Self::CACHE_BYTES,
             repair: false,
+            must_exist: false,
             identity: RecordLimits::COSMOS,
             tables: RecordLimits::TABLES,
         }
@@ -85,11 +87,24 @@ impl JournalOptions {
 
     /// Opens a damaged journal: lines that can't be read are left out, their segments kept as they were in the folder `damaged`, and
     /// the [report](super::OpeningReport) names each. What the lines held is lost to the store; every change cursor is
-    /// `SnapshotRequired` afterwards.
+    /// `SnapshotRequired` afterwards. Where there is no journal none is begun: `Invalid{path}`.
     #[must_use]
     pub fn with_repair(mut self, repair: bool) -> Self {
         self.repair = repair;
         self
+    }
+
+    /// Opens what is there and begins nothing: a path without a journal, as of a volume that is not mounted, is `Invalid{path}`, and nothing is
+    /// made there. For diagnostics, and for hosts whose journal can't be new.
+    #[must_use]
+    pub fn with_must_exist(mut self, must_exist: bool) -> Self {
+        self.must_exist = must_exist;
+        self
+    }
+
+    /// Whether a journal is begun where there is none.
+    pub(super) fn may_begin(&self) -> bool {
+        !self.must_exist && !self.repair
     }
 
     /// Other limits of commits for identity and topology than Cosmos DB's. What is written over Azure's limits can't be moved

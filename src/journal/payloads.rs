@@ -22,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use super::disk::{Disk, DiskFile, is_segment};
+use super::disk::{Disk, DiskFile, is_segment, takes_writes};
 use super::error::failed;
 use super::{PAYLOADS, TEMPORARY};
 use crate::backend::{
@@ -182,12 +182,13 @@ impl Files {
         }
     }
 
-    /// Reads which areas there are, and makes a file twice: the second try must be refused.
+    /// Reads which areas there are, writes and syncs a file, and makes another twice: the second try must be refused.
     fn probe(&self) -> Result<(), StoreError> {
         check_areas(&*self.disk).map_err(|error| failed("read the folder of payloads", &error))?;
         let (name, _) = self.create_temporary().map_err(|error| failed("write", &error))?;
         let again = self.disk.create(&name);
         self.remove_temporary(&name);
+        takes_writes(&*self.disk, &name).map_err(|error| failed("write and sync a file", &error))?;
         match again {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(failed("write", &error)),

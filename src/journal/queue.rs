@@ -188,6 +188,24 @@ impl Queue {
         Work::Group(group)
     }
 
+    /// Takes nothing more in, and tells everyone who waits that nothing was done for them.
+    pub(super) fn abandon(&self) {
+        let waiting = {
+            let mut state = self.state();
+            state.closed = true;
+            std::mem::take(&mut state.jobs)
+        };
+        self.filled.notify_all();
+        for (_, job) in waiting {
+            // Who has gone needs no answer.
+            match job {
+                Job::Commit(job) => drop(job.answer.send(Err(must_reopen()))),
+                Job::Alone(Alone::Erase { answer, .. }) => drop(answer.send(Err(must_reopen()))),
+                Job::Alone(Alone::Sync { answer } | Alone::Compact { answer }) => drop(answer.send(Err(must_reopen()))),
+            }
+        }
+    }
+
     /// Takes nothing more in. What waits is still done.
     pub(super) fn close(&self) {
         self.state().closed = true;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Handle;
-use super::disk::DiskFile;
+use super::disk::{self, DiskFile};
+use super::error::failed;
 use super::index::{Partition, Place};
 use super::line::Area;
 use super::options::Durability;
 use super::queue::Alone;
 use super::read::{Wanted, changes_of};
+use super::{Handle, TEMPORARY, blocking, random};
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyPage, KeyRange, Operation,
@@ -254,10 +255,21 @@ impl RecordBackend for JournalRecords {
         self.journal.shared.check()?;
         let commit = Commit::new("probe", cx.next_op(), vec![Operation::refused(cx.now())]);
         match self.journal.shared.queue.commit(cx, self.area, commit).await {
-            Ok(_) => Err(StoreError::integrity("a conditional write was not refused")),
-            Err(error) if error.is_conflict() => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) => return Err(StoreError::integrity("a conditional write was not refused")),
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error),
         }
+        if self.journal.shared.index().area(self.area).values().any(|partition| partition.erasing) {
+            return Err(StoreError::unavailable().with_cause(
+                "an erasure has not ended: what was forgotten can't be read, and is still in the log's files",
+            ));
+        }
+        let disk = Arc::clone(&self.journal.shared.disk);
+        blocking(move || {
+            let name = format!("{TEMPORARY}/probe-{:016x}", random());
+            disk::takes_writes(&*disk, &name).map_err(|error| failed("write and sync a file", &error))
+        })
+        .await
     }
 
     async fn close(&self, deadline: Duration) -> Result<(), StoreError> {

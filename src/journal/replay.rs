@@ -65,11 +65,11 @@ pub(super) fn open(disk: &Arc<dyn Disk>, report: &mut OpeningReport) -> Result<R
     Ok(Replayed { index, tail })
 }
 
-/// Refuses a directory that holds something else than a journal, and one whose log is gone.
+/// Refuses a directory that holds something else than a journal, and one whose log is gone. Whether it holds one.
 ///
 /// # Errors
 /// `Invalid{path}` or `Corrupt`.
-pub(super) fn check_directory(disk: &dyn Disk) -> Result<(), StoreError> {
+pub(super) fn check_directory(disk: &dyn Disk) -> Result<bool, StoreError> {
     let reading = |error: io::Error| failed("read the journal's directory", &error);
     let found = disk.list("").map_err(reading)?;
     let has = |name: &str| found.iter().any(|(found, _)| found == name);
@@ -81,12 +81,13 @@ pub(super) fn check_directory(disk: &dyn Disk) -> Result<(), StoreError> {
     if has(LOG) {
         let log = disk.list(LOG).map_err(reading)?;
         let own = |(name, _): &(String, bool)| number_of(name).is_some() || is_half_made(name);
-        return if log.is_empty() || log.iter().any(own) { Ok(()) } else { Err(others()) };
+        return if log.is_empty() || log.iter().any(own) { Ok(true) } else { Err(others()) };
     }
     if has(REPAIRED) {
-        return Ok(());
+        return Ok(true);
     }
-    if found.iter().any(|(name, _)| !OWN.contains(&name.as_str())) {
+    // A volume of its own is given to a journal with this in it.
+    if found.iter().any(|(name, _)| !OWN.contains(&name.as_str()) && name != "lost+found") {
         return Err(others());
     }
     // A new journal has its log before anything else.
@@ -94,7 +95,7 @@ pub(super) fn check_directory(disk: &dyn Disk) -> Result<(), StoreError> {
     if used(PAYLOADS)? || used(KEPT)? {
         return Err(StoreError::corrupt("journal", "its log is missing, and what belongs to one is there"));
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Makes the first segment of a new journal. A log has its name only with its first segment in it, so one without any is damage.

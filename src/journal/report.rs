@@ -50,6 +50,12 @@ pub struct OpeningReport {
     pub leftovers: u64,
     /// Erasures that an earlier process had begun and that were ended.
     pub erasures_ended: u64,
+    /// Erasures that an earlier process had begun and that could not be ended yet, as on a full disk. What was forgotten can't be read, but is
+    /// still in the log's files; the journal tries again each half minute, and is not well meanwhile.
+    pub erasures_pending: u64,
+    /// Files and folders in the journal's directory that others than its owner may read, each with all that is below it: those that an earlier
+    /// release made, or an operator. `chmod -R go= <directory>` takes that back.
+    pub readable_by_others: u64,
 }
 
 impl OpeningReport {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -16,13 +16,16 @@ use super::batch::{Batch, Decided, Planned};
 use super::disk::{Disk, read_exact};
 use super::error::{failed, following, must_reopen};
 use super::index::{Index, Segment};
-use super::line::{self, EndLine, Fixed, Said};
+use super::line::{self, Area, EndLine, Fixed, Said};
 use super::options::{Durability, JournalOptions};
 use super::queue::{Alone, CommitJob, Done, Queue, Work};
 use super::read::Records;
 use super::segment::{self, LOG, Tail};
 use crate::backend::{PendingWrite, Written};
 use crate::contract::{Outcome, StoreError, Timestamp};
+
+/// How long after a try to end an erasure the next one is made.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// What has been done since the journal was opened.
 #[derive(Debug, Default)]
@@ -81,6 +84,9 @@ pub(super) struct Writer {
     /// Whether segments may be worth compacting, and those that were since the last rotation.
     untidy: bool,
     tidied: BTreeSet<u64>,
+    /// Erasures that could not be ended, and when that is tried again.
+    unended: Vec<(Area, String)>,
+    again: Option<Instant>,
     /// The last instant that a call's clock said.
     pub(super) now: Timestamp,
 }
@@ -96,18 +102,22 @@ impl Writer {
             durable,
             untidy: true,
             tidied: BTreeSet::new(),
+            unended: Vec::new(),
+            again: None,
             now: Timestamp::now(),
         }
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
+        let _unwinds = Unwinds(Arc::clone(&self.shared));
         loop {
             if self.untidy && self.shared.check().is_ok() {
                 self.untidy = self.tidy();
             }
             // While there is something to tidy, nothing is waited for.
-            let until = if self.untidy { Some(Instant::now()) } else { self.sync_by() };
+            let until =
+                if self.untidy { Some(Instant::now()) } else { self.sync_by().into_iter().chain(self.again).min() };
             match self.shared.queue.take(until) {
                 Work::Group(group) => self.group(group),
                 Work::Alone(alone, pending) => self.alone(alone, pending),
@@ -117,8 +127,34 @@ impl Writer {
             if self.sync_by().is_some_and(|by| by <= Instant::now()) {
                 self.sync_and_tell();
             }
+            if self.again.is_some_and(|again| again <= Instant::now()) {
+                self.end_erasures();
+            }
         }
         self.sync_and_tell();
+    }
+
+    /// An erasure whose records are gone could not be ended: it is tried again.
+    pub(super) fn put_off(&mut self, area: Area, name: String) {
+        tracing::warn!("an erasure of the journal could not be ended: what was forgotten is still in its files");
+        if !self.unended.iter().any(|(at, unended)| *at == area && *unended == name) {
+            self.unended.push((area, name));
+        }
+        self.again = Instant::now().checked_add(AGAIN);
+    }
+
+    /// An erasure of the partition has ended.
+    pub(super) fn ended(&mut self, area: Area, name: &str) {
+        self.unended.retain(|(at, unended)| *at != area || unended != name);
+    }
+
+    fn end_erasures(&mut self) {
+        self.again = None;
+        for (area, name) in std::mem::take(&mut self.unended) {
+            if self.end_erasure(area, &name).is_err() && self.shared.check().is_ok() {
+                self.put_off(area, name);
+            }
+        }
     }
 
     /// Until when what was acknowledged must be synced.
@@ -365,6 +401,18 @@ impl Writer {
                 tracing::warn!(kind, "a segment of the journal could not be compacted; the next rotation tries again");
                 false
             }
+        }
+    }
+}
+
+/// A panic in the writer, as of an application's clock, leaves nobody waiting for a thread that is gone.
+struct Unwinds(Arc<Shared>);
+
+impl Drop for Unwinds {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.broken.store(true, Ordering::SeqCst);
+            self.0.queue.abandon();
         }
     }
 }

@@ -46,7 +46,8 @@ struct Partition {
 
 struct Change {
     seq: u64,
-    at: Timestamp,
+    /// The earliest time of it and the commits after it: what one of them proves too old, is. A clock that was ahead for once keeps nothing.
+    told_at: Timestamp,
     number: u64,
     keys: Vec<(String, bool)>,
 }
@@ -114,7 +115,7 @@ impl Partition {
 
     fn trim(&mut self, now: Timestamp) {
         let oldest = now.as_micros().saturating_sub(RETENTION_MICROS);
-        let kept = self.history.partition_point(|change| change.at.as_micros() < oldest);
+        let kept = self.history.partition_point(|change| change.told_at.as_micros() < oldest);
         if let Some(last) = kept.checked_sub(1).and_then(|last| self.history.get(last)) {
             self.floor = self.floor.max(last.seq);
         }
@@ -241,7 +242,9 @@ impl RecordBackend for MemoryRecords {
             partition.number = stamp.number;
             partition.seq += 1;
             cx.write_sent().settle(true);
-            partition.history.push(Change { seq: partition.seq, at: now, number: stamp.number, keys: changed });
+            let ahead = partition.history.iter_mut().rev().take_while(|change| change.told_at > now);
+            ahead.for_each(|change| change.told_at = now);
+            partition.history.push(Change { seq: partition.seq, told_at: now, number: stamp.number, keys: changed });
             partition.trim(now);
         }
         Ok(written)

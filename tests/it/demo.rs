@@ -143,6 +143,20 @@ fn an_unknown_store_is_refused_with_those_accepted() {
     }
 }
 
+/// Bug: a pipe was opened a second time, and that opening waited for ever.
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.as_path(), Path::new("/dev/null"), folder.path()] {
+        let output = on_file(path);
+        let err = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && err.contains("it is not a regular file"), "{path:?}: {err}");
+    }
+}
+
 #[cfg(feature = "journal")]
 mod journal {
     use super::*;
@@ -197,6 +211,26 @@ mod journal {
         let first: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
         assert_eq!(first["damaged"][0], "log/00000000000000000001.jsonl, line 3: its check differs");
         assert_eq!(run(&["check", "--store", &store(&folder)]).status.code(), Some(0));
+    }
+
+    /// Bug: a check of a mistyped path, or of a volume that was not mounted, began an empty journal there and said that all was well.
+    #[test]
+    fn a_check_makes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (missing, empty) = (folder.path().join("missing"), folder.path().join("empty"));
+        fs::create_dir(&empty).unwrap();
+        let at = |path: &Path| format!("journal:{}", path.display());
+        for store in [at(&missing), at(&empty), "journal:~/x".to_owned()] {
+            for more in [[].as_slice(), &["--repair"]] {
+                let output = run(&[&["check", "--store", &store], more].concat());
+                assert_eq!(output.status.code(), Some(2), "{store} {more:?}: {}", text(&output.stderr));
+            }
+        }
+        assert!(!missing.exists() && fs::read_dir(&empty).unwrap().next().is_none() && !fs::exists("~").unwrap());
+        let first = demo(&["--store", &store(&folder)]);
+        assert!(text(&first.stderr).contains("a new one was begun"), "{}", text(&first.stderr));
+        let second = demo(&["--store", &store(&folder)]);
+        assert!(!text(&second.stderr).contains("a new one was begun"), "{}", text(&second.stderr));
     }
 
     #[test]

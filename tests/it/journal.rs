@@ -9,13 +9,17 @@ mod forgetting;
 mod holder;
 mod hostile;
 mod model;
+mod privacy;
 mod repair;
+mod volumes;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use openjibo_store::backend::{CallContext, Commit, Draft, Operation, Owner, Precondition, RecordBackend, Written};
 use openjibo_store::journal::{Durability, Journal, JournalOptions};
+#[cfg(unix)]
+use openjibo_store::{AccountId, LoopId, LoopScope};
 use openjibo_store::{Freshness, IdSource as _, RandomIds, Result, SystemClock, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -33,6 +37,12 @@ fn folder_in_memory() -> TempDir {
 /// The port of personal memory.
 fn memory(journal: &Journal) -> Arc<dyn RecordBackend> {
     journal.backends().memory
+}
+
+/// A household.
+#[cfg(unix)]
+fn home() -> LoopScope {
+    LoopScope::new(AccountId::new("usr_1").unwrap(), LoopId::new("home").unwrap())
 }
 
 /// The context of one call.

@@ -16,8 +16,20 @@ pub(crate) struct Child(String);
 impl Child {
     /// Runs the test `test` of the module `module` alone, with these variables set.
     pub(crate) fn run(module: &str, test: &str, variables: &[(&str, &str)]) -> Self {
+        Self::ran(Command::new(std::env::current_exe().unwrap()), module, test, variables)
+    }
+
+    /// The same under this umask.
+    #[cfg(feature = "journal")]
+    pub(crate) fn run_under_umask(umask: &str, module: &str, test: &str, variables: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(std::env::current_exe().unwrap());
+        Self::ran(shell, module, test, variables)
+    }
+
+    fn ran(mut command: Command, module: &str, test: &str, variables: &[(&str, &str)]) -> Self {
         let module = module.split_once("::").map_or("", |(_, module)| module);
-        let output = Command::new(std::env::current_exe().unwrap())
+        let output = command
             .args(["--exact", &format!("{module}::{test}"), "--nocapture", "--test-threads=1"])
             .envs(variables.iter().copied())
             .output()

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::DemoArgs;
 use super::error::CliError;
-use super::open::{Opened, Places, open};
+use super::open::{Begin, Opened, Places, open};
 use super::print;
 use crate::contract::{
     Account, AccountId, Device, DeviceId, Household, LoopMember, LoopScope, MemberId, MemoryScope, Person, PersonId,
@@ -135,7 +135,10 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), CliError> {
     let source = args.memory.map_or(Source::BuiltIn, Source::File);
     // A file that is not there is found out before anything is started.
     drop(source.read()?);
-    let opened = open(&args.store).await?;
+    let opened = open(&args.store, Begin::WhereThereIsNone).await?;
+    if opened.found().iter().any(|found| found.begun) {
+        tracing::warn!("there was no journal: a new one was begun");
+    }
     let Played { demo, found, summary, conflict } = play(&opened, &source, io::stderr()).await?;
 
     let (ledger, stored) = (&demo.ledger, demo.stored(&opened.places));

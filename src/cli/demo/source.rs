@@ -44,6 +44,10 @@ impl Source {
             Self::BuiltIn => Box::new(BUILT_IN),
             Self::File(path) => {
                 let refused = |error| CliError::Config(format!("{}: {error}", path.display()));
+                // It is read twice, and opening a pipe waits for who writes to it.
+                if !std::fs::metadata(path).map_err(refused)?.is_file() {
+                    return Err(CliError::Config(format!("{}: it is not a regular file", path.display())));
+                }
                 Box::new(BufReader::new(File::open(path).map_err(refused)?))
             }
         };

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::cli::StoreArgs;
-use crate::cli::open::StoreUrl;
+use crate::cli::open::{Begin, StoreUrl};
 use crate::contract::{Expect, LoopMemberStore as _, MediaStore as _, PersonalMemoryStore as _};
 
 fn in_memory() -> StoreArgs {
@@ -35,7 +35,7 @@ impl Notes {
 
 #[tokio::test]
 async fn the_demo_runs_again_on_the_same_store() {
-    let opened = open(&in_memory()).await.unwrap();
+    let opened = open(&in_memory(), Begin::WhereThereIsNone).await.unwrap();
     let mut lines = Vec::new();
     for found in ["found nothing of an earlier run", "found from an earlier run: 29 facts, 2 payloads"] {
         let played = play(&opened, &Source::BuiltIn, Notes::default()).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_file_without_tenants_is_played_in_a_household_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("empty.json");
     std::fs::write(&path, r#"{"SchemaVersion":"1","Tenants":[]}"#).unwrap();
-    let opened = open(&in_memory()).await.unwrap();
+    let opened = open(&in_memory(), Begin::WhereThereIsNone).await.unwrap();
     let played = play(&opened, &Source::File(path), Notes::default()).await.unwrap();
     let Demo { written, differences, .. } = played.demo;
     assert_eq!((differences, written.homes.len(), written.facts), (0, 1, 4));
@@ -67,7 +67,7 @@ async fn values_that_the_contract_refuses_are_named_and_cost_nothing_else() {
         r#"{"TenantKey":"O|H|R","Name":"Cy"}"#.to_owned(),
     ];
     std::fs::write(&path, format!(r#"{{"Tenants":[{}]}}"#, tenants.join(","))).unwrap();
-    let opened = open(&in_memory()).await.unwrap();
+    let opened = open(&in_memory(), Begin::WhereThereIsNone).await.unwrap();
     let notes = Notes::default();
     let Played { demo, .. } = play(&opened, &Source::File(path), notes.clone()).await.unwrap();
     assert_eq!((demo.differences, demo.written.facts), (0, 2 + 4));
@@ -86,7 +86,7 @@ async fn values_that_the_contract_refuses_are_named_and_cost_nothing_else() {
 
 #[tokio::test]
 async fn every_read_that_differs_is_counted() {
-    let opened = open(&in_memory()).await.unwrap();
+    let opened = open(&in_memory(), Begin::WhereThereIsNone).await.unwrap();
     let notes = Notes::default();
     let played = play(&opened, &Source::BuiltIn, notes.clone()).await.unwrap();
     let Played { mut demo, summary, .. } = played;

@@ -129,7 +129,7 @@ impl Run {
         Ok(Self { journal, runtime: Arc::clone(runtime), clock, calls: 0 })
     }
 
-    fn backend(&self, area: Area) -> Arc<dyn RecordBackend> {
+    pub(super) fn backend(&self, area: Area) -> Arc<dyn RecordBackend> {
         let backends = self.journal.backends();
         match area {
             Area::Identity => backends.identity,

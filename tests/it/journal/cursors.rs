@@ -179,3 +179,29 @@ async fn a_cursor_of_another_area_is_refused() {
         assert_eq!(error.kind().name(), "invalid");
     }
 }
+
+/// Bug: one commit under a clock that was years ahead stopped the trimming of history for as long.
+#[tokio::test]
+async fn one_commit_under_a_clock_that_was_ahead_keeps_no_history() {
+    let folder = folder_in_memory();
+    let journal = open(folder.path()).await;
+    for port in [memory(&journal), openjibo_store::memory::backends().memory] {
+        let hand = Hand::new();
+        let ahead = 3_650 * 86_400_000_000;
+        hand.0.go(ahead);
+        let write = async |key: &str| {
+            let cx = hand.call();
+            port.commit(&cx, Commit::new(HOME, cx.next_op(), vec![put(key, 1)])).await.unwrap();
+        };
+        write("m:ahead").await;
+        hand.0.go(-ahead);
+        for day in 0..100 {
+            write(&format!("m:{day}")).await;
+            hand.0.go(86_400_000_000);
+        }
+        let told = port.changes(&hand.call(), HOME, None, 1_000).await.unwrap().changes;
+        let most = CHANGE_RETENTION.as_secs() / 86_400 + 1;
+        assert!(told.len() as u64 <= most, "{:?}: {} changes of 30 days", port.service(), told.len());
+        assert!(told.len() as u64 >= most - 2, "{:?}: {} changes of 30 days", port.service(), told.len());
+    }
+}

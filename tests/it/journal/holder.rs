@@ -2,9 +2,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
-use openjibo_store::ErrorKind;
+use openjibo_store::backend::{CallContext, Commit};
 use openjibo_store::journal::{Journal, JournalOptions};
+use openjibo_store::{Clock, ErrorKind, Freshness, Outcome, Timestamp};
 
 use super::bad_input::{MARK, directory, refused};
 use super::{commit, memory, put, small};
@@ -73,4 +76,41 @@ async fn the_lock_of_a_process_that_was_killed_is_taken_over() {
     assert_eq!(record.envelope.value, "by the child");
     let error = refused(&path, JournalOptions::new()).await;
     assert!(error.to_string().contains(&format!("held by process {}", std::process::id())), "{error}");
+}
+
+/// Panics when the writer asks it.
+#[derive(Debug)]
+struct PanicsInTheWriter;
+
+impl Clock for PanicsInTheWriter {
+    fn now(&self) -> Timestamp {
+        assert_ne!(std::thread::current().name(), Some("openjibo-journal"), "planted: the clock panics in the writer");
+        Timestamp::now()
+    }
+}
+
+/// Bug: after a panic of the application's clock in the writer, calls waited for a thread that was gone until their deadlines.
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_writer_is_told_to_everyone_at_once() {
+    let (_parent, path) = directory();
+    let journal = Journal::open(&path, small()).await.unwrap();
+    let port = memory(&journal);
+    commit(&port, "a", vec![put("m:a", 1)]).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let planted = |n: u8| {
+        let port = &port;
+        async move {
+            let time = Duration::from_secs(300);
+            let cx = CallContext::new("test", [n; 16], time, Freshness::Latest, Arc::new(PanicsInTheWriter));
+            port.commit(&cx, Commit::new("a", cx.next_op(), vec![put("m:a", 2)])).await.unwrap_err()
+        }
+    };
+    for error in futures::future::join_all((0..8).map(planted)).await {
+        assert!(matches!(error.kind(), ErrorKind::Unavailable { .. }), "{error}");
+    }
+    let later = commit(&port, "a", vec![put("m:a", 3)]).await.unwrap_err();
+    assert_eq!(later.outcome(), Outcome::NotApplied, "{later}");
+    assert!(began.elapsed() < Duration::from_secs(1), "nobody waits: {:?}", began.elapsed());
+    drop((journal, port));
+    assert_eq!(Journal::open(&path, small()).await.unwrap().report().records, 1);
 }

@@ -1,5 +1,6 @@
 //! One call that can't go on, and everyone else in its household; groups over rows whose time is over.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use async_trait::async_trait;
@@ -13,25 +14,34 @@ use crate::backend::JumpingClock;
 use crate::contract::Timestamp;
 use Precondition::{Absent, Any};
 
-/// Reads of one row never answer.
+/// Reads of `m:a` never answer while it is not well.
 #[derive(Debug)]
-struct Hangs(Fake, &'static str);
+struct Hangs {
+    fake: Fake,
+    well: Arc<AtomicBool>,
+}
 
 #[async_trait]
 impl HttpClient for Hangs {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let path = request.url().path().replace("%3A", ":").replace("%3a", ":");
-        if request.method() == Method::Get && path.contains(&format!("RowKey='{}'", self.1)) {
+        let hangs = request.method() == Method::Get && path.contains("RowKey='m:a'");
+        if hangs && !self.well.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        self.0.execute_request(request).await
+        self.fake.execute_request(request).await
     }
 }
 
 /// A replica that knows the head and can't read `m:a`, which is there.
 async fn without_a(fake: &Fake) -> FencedTable {
+    without_a_until(fake, Arc::default()).await
+}
+
+async fn without_a_until(fake: &Fake, well: Arc<AtomicBool>) -> FencedTable {
     write(&on(fake), "m:a", 1, Absent).await;
-    let table = replica(Arc::new(Hangs(fake.clone(), "m:a")), "http://127.0.0.1:10002/devstoreaccount1", "memory");
+    let table =
+        replica(Arc::new(Hangs { fake: fake.clone(), well }), "http://127.0.0.1:10002/devstoreaccount1", "memory");
     write(&table, "m:x", 1, Absent).await;
     table
 }
@@ -148,6 +158,28 @@ async fn an_erasure_behind_an_unreadable_record_has_its_turn() {
     let range = KeyRange::below("m:x");
     let _ = table.erase(&call_of(Duration::from_secs(60)), "p", &[range]).await.unwrap();
     assert!(began.elapsed() <= Duration::from_secs(12), "{:?}", began.elapsed());
+}
+
+/// Take-back and own erasure: a member that goes back to the queue, where an erasure of its process has its turn, is applied to what the
+/// erasure left.
+#[tokio::test(start_paused = true)]
+async fn a_member_taken_back_is_applied_to_what_an_erasure_of_its_process_left() {
+    let (fake, well) = (Fake::default(), Arc::new(AtomicBool::new(false)));
+    let table = without_a_until(&fake, Arc::clone(&well)).await;
+    write(&table, "m:b", 1, Absent).await;
+    let member = table.clone();
+    let both = tokio::spawn(async move {
+        let both = vec![delete("m:b", Any), put("m:a", 2, Any)];
+        commit_call(&member, &call_of(Duration::from_secs(300)), both).await
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let erased = table.erase(&call_of(Duration::from_secs(60)), "p", &[KeyRange::only("m:b")]).await;
+    assert_eq!(erased.unwrap(), 1);
+    well.store(true, Ordering::SeqCst);
+    let written = both.await.unwrap().unwrap();
+    assert_eq!(written[0], Written::Nothing, "the erasure took it");
+    assert!(read(&on(&fake), "m:b").await.is_none());
+    assert_eq!(read(&on(&fake), "m:a").await.unwrap().envelope.value, 2);
 }
 
 fn over(key: &str) -> Operation {
