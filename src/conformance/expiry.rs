@@ -176,13 +176,18 @@ async fn seen(place: &Place<'_>, seconds: i64) -> [Vec<String>; 4] {
     [got, page.records.into_iter().map(name).collect(), keys, all.into_iter().map(name).collect()]
 }
 
+/// Writes `ends`, whose time is over 100 seconds after the beginning, and `stays`.
+async fn one_that_ends_and_one_that_stays(place: &Place<'_>) {
+    let ends = ending(place, "ends", 100, Precondition::Absent);
+    let stays = place.put("stays", "stays", Precondition::Absent);
+    commit_at(place, 0, vec![ends, stays]).await.must(place.name);
+}
+
 /// From its expiry on a record is absent to every read, to a delete and to `Absent`, and before it is there.
 pub async fn what_is_over_is_absent(h: &dyn Harness) {
     let w = World::of(h).await;
     for place in places(&w, &w.a) {
-        let put =
-            vec![ending(&place, "ends", 100, Precondition::Absent), place.put("stays", "stays", Precondition::Absent)];
-        commit_at(&place, 0, put).await.must(place.name);
+        one_that_ends_and_one_that_stays(&place).await;
         let both = ["ends", "stays"].map(str::to_owned).to_vec();
         assert_eq!(seen(&place, 99).await, [both.clone(), both.clone(), both.clone(), both], "{}: before", place.name);
         let one = vec!["stays".to_owned()];
@@ -205,9 +210,7 @@ pub async fn what_is_over_is_absent(h: &dyn Harness) {
 pub async fn what_is_over_is_erased_too(h: &dyn Harness) {
     let w = World::of(h).await;
     for place in places(&w, &w.a) {
-        let put =
-            vec![ending(&place, "ends", 100, Precondition::Absent), place.put("stays", "stays", Precondition::Absent)];
-        commit_at(&place, 0, put).await.must(place.name);
+        one_that_ends_and_one_that_stays(&place).await;
         let rows = [KeyRange::below("x")];
         let erased = place.backend.erase(&context_at(200), &place.partition, &rows).await.must("erase");
         assert!((1..=2).contains(&erased), "{}: {erased} of one live record and one whose time is over", place.name);

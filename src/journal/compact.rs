@@ -206,7 +206,7 @@ impl Writer {
         self.shared.records.clear();
         if let Err(error) = self.end_erasure(area, name) {
             if self.shared.check().is_ok() {
-                self.put_off(area, name.to_owned());
+                self.put_off(area, name.to_owned(), &error);
             }
             return Err(error.with_outcome(Outcome::Unknown));
         }

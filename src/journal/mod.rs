@@ -176,7 +176,7 @@ impl Journal {
                 Ok(()) => report.erasures_ended += 1,
                 // As on a full disk. What was forgotten can't be read; its bytes are still in the log.
                 Err(error) if error.is_transient() && shared.check().is_ok() => {
-                    writer.put_off(area, name);
+                    writer.put_off(area, name, &error);
                     report.erasures_pending += 1;
                 }
                 Err(error) => return Err(error.with_outcome(Outcome::NotApplied)),

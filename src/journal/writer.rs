@@ -135,8 +135,9 @@ impl Writer {
     }
 
     /// An erasure whose records are gone could not be ended: it is tried again.
-    pub(super) fn put_off(&mut self, area: Area, name: String) {
-        tracing::warn!("an erasure of the journal could not be ended: what was forgotten is still in its files");
+    pub(super) fn put_off(&mut self, area: Area, name: String, error: &StoreError) {
+        let kind = error.kind().name();
+        tracing::warn!(kind, "an erasure of the journal could not be ended: what was forgotten is still in its files");
         if !self.unended.iter().any(|(at, unended)| *at == area && *unended == name) {
             self.unended.push((area, name));
         }
@@ -151,8 +152,10 @@ impl Writer {
     fn end_erasures(&mut self) {
         self.again = None;
         for (area, name) in std::mem::take(&mut self.unended) {
-            if self.end_erasure(area, &name).is_err() && self.shared.check().is_ok() {
-                self.put_off(area, name);
+            if let Err(error) = self.end_erasure(area, &name)
+                && self.shared.check().is_ok()
+            {
+                self.put_off(area, name, &error);
             }
         }
     }
