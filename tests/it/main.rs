@@ -21,6 +21,7 @@ mod journal;
 #[cfg(feature = "journal")]
 mod journal_format;
 mod legacy_memory;
+mod legacy_old_server;
 #[cfg(target_os = "linux")]
 mod legacy_peak;
 #[cfg(feature = "conformance")]

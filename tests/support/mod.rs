@@ -11,7 +11,6 @@ pub(crate) mod faults;
 pub(crate) mod identity;
 #[cfg(all(feature = "journal", feature = "conformance"))]
 pub(crate) mod journal;
-#[cfg(target_os = "linux")]
 pub(crate) mod legacy_file;
 #[cfg(all(feature = "emulator", feature = "conformance", target_os = "linux"))]
 pub(crate) mod logs;
