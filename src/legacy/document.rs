@@ -1,9 +1,9 @@
 //! The document around the tenants.
 
-use super::error::{SnapshotError, SnapshotErrorKind};
+use super::error::{FileKind, SnapshotError, SnapshotErrorKind};
 use super::memory::{MemoryEntry, ReaderLimits, Rejection, SnapshotSummary, shown};
-use super::shape::{Any, Leaf, Shape};
-use super::source::{Progress, Source};
+use super::shape::{Any, Leaf, NameSeed, Plain, Shape};
+use super::source::{Progress, Refusal, Source};
 use super::tenant::TenantShape;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::error::Category;
@@ -11,6 +11,34 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 const PROPERTIES: [&str; 5] = ["SchemaVersion", "Revision", "LastLoadedUtc", "LastSavedUtc", "Tenants"];
+const TENANTS: usize = 4;
+/// The properties that a `cloud-state` document has and a memory does not. The oldest form has the last three alone.
+const CLOUD_STATE: [&str; 24] = [
+    "Account",
+    "Robot",
+    "RobotProfile",
+    "Devices",
+    "RobotCredentialBindings",
+    "Sessions",
+    "SymmetricKeys",
+    "KeyRequests",
+    "CommuteProfiles",
+    "CalendarEvents",
+    "GreetingPresences",
+    "Holidays",
+    "Loops",
+    "LoopMembers",
+    "People",
+    "Users",
+    "RecognitionObservations",
+    "RevokedIdentityGraphAnchors",
+    "TrustedServerAdmissions",
+    "TrustedServers",
+    "UserDeviceLinks",
+    "Updates",
+    "Media",
+    "Backups",
+];
 const UNKNOWN_NAMES: usize = 100;
 
 /// The state of one read.
@@ -20,7 +48,7 @@ pub(super) struct Run<'a> {
     pub(super) tenant_index: Option<u64>,
     /// Its key as shown, once read.
     pub(super) tenant_key: Option<String>,
-    progress: &'a Progress,
+    pub(super) progress: &'a Progress,
     sink: &'a mut dyn FnMut(MemoryEntry) -> ControlFlow<()>,
     summary: SnapshotSummary,
     failure: Option<SnapshotErrorKind>,
@@ -58,9 +86,13 @@ impl Run<'_> {
 
     fn error(self, parser: serde_json::Error) -> SnapshotError {
         let (at, tenants_before) = (self.progress.position(), self.tenants_seen());
-        let kind = match (self.failure, self.progress.exceeded()) {
+        let kind = match (self.failure, self.progress.refusal()) {
             (Some(kind), _) => kind,
-            (None, Some(actual)) => SnapshotErrorKind::LimitExceeded {
+            (None, Some(Refusal::AnotherFile(found))) => SnapshotErrorKind::AnotherFile { found },
+            (None, Some(Refusal::ControlCharacter)) => {
+                SnapshotErrorKind::Malformed { reason: "a control character in a text".to_owned() }
+            }
+            (None, Some(Refusal::Limit(actual))) => SnapshotErrorKind::LimitExceeded {
                 name: "max_tenant_bytes",
                 limit: self.limits.max_tenant_bytes,
                 actual,
@@ -109,7 +141,7 @@ pub fn read_personal_memory<R: Read>(
         failure: None,
     };
     let mut parser = serde_json::Deserializer::from_reader(&mut source);
-    match Any(DocumentShape(&mut run)).deserialize(&mut parser).and_then(|()| parser.end()) {
+    match Any(&progress, DocumentShape(&mut run)).deserialize(&mut parser).and_then(|()| parser.end()) {
         Ok(()) => {
             let bytes = progress.position().byte;
             Ok(SnapshotSummary { bytes, sha256: source.sha256_hex(), ..run.summary })
@@ -128,24 +160,27 @@ impl<'de> Shape<'de> for DocumentShape<'_, '_> {
         Err(self.0.fail(kind))
     }
 
-    fn object<A: MapAccess<'de>>(self, mut key: Option<String>, mut entries: A) -> Result<(), A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let run = self.0;
+        let progress = run.progress;
         let mut seen = [false; PROPERTIES.len()];
-        while let Some(name) = key {
-            match PROPERTIES.iter().position(|property| property.eq_ignore_ascii_case(&name)) {
+        while let Some(name) = entries.next_key_seed(NameSeed)? {
+            match name.one_of(&PROPERTIES) {
+                None if !seen[TENANTS] && name.one_of(&CLOUD_STATE).is_some() => {
+                    return Err(run.fail(SnapshotErrorKind::AnotherFile { found: FileKind::CloudState }));
+                }
                 None => {
-                    run.unknown(shown(&name));
+                    run.unknown(name.shown());
                     entries.next_value::<IgnoredAny>()?;
                 }
                 Some(at) if std::mem::replace(&mut seen[at], true) => {
                     entries.next_value::<IgnoredAny>()?;
-                    run.reject(&shown(&name), "repeats a property of the document; the first one counts".to_owned())?;
+                    run.reject(&name.shown(), "repeats a property of the document; the first one counts".to_owned())?;
                 }
-                Some(at) if PROPERTIES[at] == "Tenants" => entries.next_value_seed(Any(TenantsShape(&mut *run)))?,
-                Some(at) => header(PROPERTIES[at], entries.next_value()?, run)?,
+                Some(TENANTS) => entries.next_value_seed(Any(progress, TenantsShape(&mut *run)))?,
+                Some(at) => header(PROPERTIES[at], entries.next_value_seed(Any(progress, Plain))?, run)?,
             }
-            run.progress.mark_done();
-            key = entries.next_key()?;
+            progress.mark_done();
         }
         Ok(())
     }
@@ -231,8 +266,9 @@ impl<'de> DeserializeSeed<'de> for EntrySeed<'_, '_> {
     type Value = <TenantShape<'static, 'static> as Shape<'de>>::Out;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        self.0.progress.mark_peeked();
+        let progress = self.0.progress;
+        progress.mark_peeked();
         self.0.tenant_index = Some(self.0.tenants_seen());
-        Any(TenantShape(self.0)).deserialize(deserializer)
+        Any(progress, TenantShape(self.0)).deserialize(deserializer)
     }
 }

@@ -35,13 +35,40 @@ pub struct SnapshotError {
     pub tenants_before: u64,
 }
 
+/// A kind of file that is handed to the reader by mistake. Nothing is said about what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// The old server's other document: it holds one of the properties of a `cloud-state` file before any `Tenants`.
+    CloudState,
+    /// A database, by its first 16 bytes: the old server could keep either document in one.
+    Sqlite,
+    /// Text with the byte order mark of UTF-16, which some editors write.
+    Utf16,
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CloudState => "a cloud-state file of the old server",
+            Self::Sqlite => "a SQLite database",
+            Self::Utf16 => "UTF-16 text, and has to be UTF-8",
+        })
+    }
+}
+
 /// What stopped a read.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SnapshotErrorKind {
     /// The source failed.
     Io(io::Error),
-    /// Not JSON: a syntax error, text after the document, a string that is not Unicode, or a number beyond an `f64`.
+    /// Another kind of file, noticed where it shows: before any tenant.
+    AnotherFile {
+        /// Which.
+        found: FileKind,
+    },
+    /// Not JSON: a syntax error, a control character in a text, or text after the document.
     Malformed {
         /// What the parser expected.
         reason: String,
@@ -85,6 +112,7 @@ impl fmt::Display for SnapshotErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "the snapshot could not be read ({})", error.kind()),
+            Self::AnotherFile { found } => write!(f, "this is no personal-memory file but {found}"),
             Self::Malformed { reason } => write!(f, "the snapshot is not valid JSON: {reason}"),
             Self::Truncated => f.write_str("the snapshot ends before it is complete"),
             Self::NotASnapshot { path, expected, found } => {
@@ -111,7 +139,11 @@ impl fmt::Display for SnapshotErrorKind {
 
 impl fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}, after {} tenants", self.kind, self.at, self.tenants_before)
+        match &self.kind {
+            // Where it showed says nothing about the file.
+            SnapshotErrorKind::AnotherFile { .. } => write!(f, "{}", self.kind),
+            kind => write!(f, "{kind}; {}, after {} tenants", self.at, self.tenants_before),
+        }
     }
 }
 

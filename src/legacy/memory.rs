@@ -129,8 +129,8 @@ impl LegacyAffinity {
 ///
 /// Rejected as a whole tenant: an entry that is not an object; a `TenantKey` that is absent, not text, given twice, of
 /// another number of parts than 3 or 4, or with a blank part. Rejected alone: a value of another type than its place asks
-/// for; an affinity other than 0, 1, 2; a `null` in a map or a list; a blank key or list item; a property or key that
-/// repeats an earlier one but for case (the first one counts).
+/// for; an affinity other than 0, 1, 2; a `null` in a map or a list; a blank key or list item; a key or text that is not Unicode; a
+/// property or key that repeats an earlier one but for case (the first one counts).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejection {

@@ -16,7 +16,9 @@
 //!
 //! * Property names match in any ASCII case and in any order. Each may be absent or `null`. A byte order mark is skipped.
 //! * Unknown properties are skipped and counted by name in [`SnapshotSummary::unknown_properties`].
-//! * What cannot be used is reported by name and costs nothing else: see [`Rejection`].
+//! * What cannot be used is reported by name and costs nothing else: see [`Rejection`]. That goes for whatever is JSON: a number beyond
+//!   every range, a text with half of a surrogate pair, and for bytes that are no UTF-8. None of them is altered to fit.
+//! * A `cloud-state` file, a database, and UTF-16 text are told as what they are: see [`FileKind`].
 //! * Keys and texts keep the file's spelling: normalising them is the stores' rule. A key that differs from an earlier one
 //!   of its map in case or in outer white space only is rejected, since one of the two would be lost.
 //! * One tenant is in memory at a time, and it is bounded too: see [`ReaderLimits`].
@@ -50,5 +52,5 @@ mod tenant;
 mod tests;
 
 pub use document::read_personal_memory;
-pub use error::{Position, SnapshotError, SnapshotErrorKind};
+pub use error::{FileKind, Position, SnapshotError, SnapshotErrorKind};
 pub use memory::{LegacyAffinity, LegacyTenant, MemoryEntry, ReaderLimits, Rejection, SnapshotSummary};

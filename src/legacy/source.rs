@@ -1,6 +1,6 @@
 //! The bytes under the parser: buffered, counted, hashed and bounded.
 
-use super::error::Position;
+use super::error::{FileKind, Position};
 use crate::backend::hex;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
@@ -8,6 +8,29 @@ use std::io::{self, Read};
 
 const BUFFER_BYTES: usize = 64 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// The first bytes of files that are handed over by mistake. <https://www.sqlite.org/fileformat2.html>, section 1.3.1.
+const OTHER_FILES: [(&[u8], FileKind); 3] =
+    [(b"SQLite format 3\0", FileKind::Sqlite), (b"\xFF\xFE", FileKind::Utf16), (b"\xFE\xFF", FileKind::Utf16)];
+
+/// Why the source gave the parser no further byte.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Refusal {
+    /// The segment has this many bytes, the one that was asked for counted, and that is over the limit.
+    Limit(u64),
+    /// The byte read last is a control character, and stands in a text.
+    ControlCharacter,
+    /// The first bytes are of another kind of file.
+    AnotherFile(FileKind),
+}
+
+/// Where the byte read last stands, in a document that is JSON so far.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    BetweenTexts,
+    InText,
+    /// In a text, behind a backslash.
+    Escaped,
+}
 
 /// How far the parser has read, shared between the [`Source`] below it and the visitors above it.
 ///
@@ -19,8 +42,10 @@ pub(super) struct Progress {
     line: Cell<u64>,
     column: Cell<u64>,
     mark: Cell<u64>,
+    last: Cell<u8>,
+    place: Cell<Place>,
     limit: u64,
-    exceeded: Cell<bool>,
+    refusal: Cell<Option<Refusal>>,
 }
 
 impl Progress {
@@ -30,8 +55,10 @@ impl Progress {
             line: Cell::new(1),
             column: Cell::new(0),
             mark: Cell::new(0),
+            last: Cell::new(0),
+            place: Cell::new(Place::BetweenTexts),
             limit,
-            exceeded: Cell::new(false),
+            refusal: Cell::new(None),
         }
     }
 
@@ -49,12 +76,23 @@ impl Progress {
         self.mark.set(self.byte.get());
     }
 
-    /// The segment's bytes, if the parser asked for one more than the limit allows: that byte is counted.
-    pub(super) fn exceeded(&self) -> Option<u64> {
-        self.exceeded.get().then(|| self.byte.get() - self.mark.get() + 1)
+    /// The byte read last.
+    pub(super) fn last(&self) -> u8 {
+        self.last.get()
     }
 
-    fn advance(&self, byte: u8) {
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.get()
+    }
+
+    /// The error only carries control through the parser, the refusal waits here.
+    fn refuse<T>(&self, refusal: Refusal) -> io::Result<T> {
+        self.refusal.set(Some(refusal));
+        Err(io::Error::other("refused"))
+    }
+
+    fn advance(&self, byte: u8) -> io::Result<()> {
+        self.last.set(byte);
         self.byte.set(self.byte.get() + 1);
         if byte == b'\n' {
             self.line.set(self.line.get() + 1);
@@ -62,11 +100,20 @@ impl Progress {
         } else {
             self.column.set(self.column.get() + 1);
         }
+        self.place.set(match (self.place.get(), byte) {
+            // The parser lets them pass in texts that it gives as bytes.
+            (Place::InText | Place::Escaped, ..0x20) => return self.refuse(Refusal::ControlCharacter),
+            (Place::BetweenTexts, b'"') | (Place::Escaped, _) => Place::InText,
+            (Place::InText, b'"') => Place::BetweenTexts,
+            (Place::InText, b'\\') => Place::Escaped,
+            (place, _) => place,
+        });
+        Ok(())
     }
 }
 
 /// A reader that the parser takes byte by byte. It skips a byte order mark, hashes every byte of the document, and fails
-/// once a segment grows beyond the limit.
+/// once a segment grows beyond the limit, at a control character in a text, and where a file begins as another kind does.
 pub(super) struct Source<'p, R> {
     inner: R,
     progress: &'p Progress,
@@ -110,8 +157,16 @@ impl<'p, R: Read> Source<'p, R> {
             return self.read_more();
         }
         self.started = true;
-        while self.end < BYTE_ORDER_MARK.len() && self.read_more()? {}
-        if self.buffer[..self.end].starts_with(BYTE_ORDER_MARK) {
+        let begins_one = |head: &[u8]| {
+            let marks = OTHER_FILES.iter().map(|(mark, _)| *mark).chain([BYTE_ORDER_MARK]);
+            marks.into_iter().any(|mark| head.len() < mark.len() && mark.starts_with(head))
+        };
+        while begins_one(&self.buffer[..self.end]) && self.read_more()? {}
+        let head = &self.buffer[..self.end];
+        if let Some((_, kind)) = OTHER_FILES.iter().find(|(mark, _)| head.starts_with(mark)) {
+            return self.progress.refuse(Refusal::AnotherFile(*kind));
+        }
+        if head.starts_with(BYTE_ORDER_MARK) {
             self.at = BYTE_ORDER_MARK.len();
             self.progress.byte.set(self.at as u64);
             self.progress.mark_done();
@@ -130,13 +185,13 @@ impl<R: Read> Read for Source<'_, R> {
             return Ok(0);
         }
         let progress = self.progress;
-        if progress.byte.get() - progress.mark.get() >= progress.limit {
-            progress.exceeded.set(true);
-            return Err(io::Error::other("the reader's limit"));
+        let segment = progress.byte.get() - progress.mark.get();
+        if segment >= progress.limit {
+            return progress.refuse(Refusal::Limit(segment.saturating_add(1)));
         }
         *first = self.buffer[self.at];
         self.at += 1;
-        progress.advance(*first);
+        progress.advance(*first)?;
         Ok(1)
     }
 }

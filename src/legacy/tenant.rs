@@ -3,7 +3,7 @@
 use super::document::Run;
 use super::error::SnapshotErrorKind;
 use super::memory::{LegacyAffinity, LegacyTenant, Rejection, shown};
-use super::shape::{Any, Leaf, Shape};
+use super::shape::{Any, Leaf, Name, NameSeed, Plain, Shape};
 use crate::backend::keys::fold;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 use std::collections::HashSet;
@@ -101,14 +101,14 @@ impl<'de> Shape<'de> for TenantShape<'_, '_> {
         Ok(Err(Rejection { tenant_index: self.0.tenant_index, tenant_key: None, path: String::new(), reason }))
     }
 
-    fn object<A: MapAccess<'de>>(self, mut key: Option<String>, mut entries: A) -> Result<Self::Out, A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Out, A::Error> {
         let run = self.0;
         let mut draft = Draft::default();
         let mut seen = [false; PROPERTIES.len()];
-        while let Some(name) = key {
-            match PROPERTIES.iter().position(|property| property.eq_ignore_ascii_case(&name)) {
+        while let Some(name) = entries.next_key_seed(NameSeed)? {
+            match name.one_of(&PROPERTIES) {
                 None => {
-                    run.unknown(format!("Tenants[].{}", shown(&name)));
+                    run.unknown(format!("Tenants[].{}", name.shown()));
                     entries.next_value::<IgnoredAny>()?;
                 }
                 Some(at) if std::mem::replace(&mut seen[at], true) => {
@@ -117,10 +117,10 @@ impl<'de> Shape<'de> for TenantShape<'_, '_> {
                         draft.key_problem = Some("TenantKey is given twice".to_owned());
                     } else {
                         draft.count(run)?;
-                        draft.reject(shown(&name), "repeats a property of this tenant; the first one counts");
+                        draft.reject(name.shown(), "repeats a property of this tenant; the first one counts");
                     }
                 }
-                Some(0) => match entries.next_value()? {
+                Some(0) => match entries.next_value_seed(Any(run.progress, Plain))? {
                     Leaf::Text(key) => {
                         run.tenant_key = Some(shown(&key));
                         draft.key = Some(key);
@@ -130,7 +130,6 @@ impl<'de> Shape<'de> for TenantShape<'_, '_> {
                 },
                 Some(at) => property(at, &mut draft, run, &mut entries)?,
             }
-            key = entries.next_key()?;
         }
         let index = run.tenant_index.unwrap_or_default();
         Ok(draft.finish(index))
@@ -146,7 +145,7 @@ fn property<'de, A: MapAccess<'de>>(
 ) -> Result<(), A::Error> {
     let name = PROPERTIES[at];
     match name {
-        "Name" | "Birthday" => match entries.next_value()? {
+        "Name" | "Birthday" => match entries.next_value_seed(Any(run.progress, Plain))? {
             Leaf::Null => {}
             Leaf::Text(text) => {
                 draft.count(run)?;
@@ -157,7 +156,7 @@ fn property<'de, A: MapAccess<'de>>(
                 draft.reject(name, mismatch("text", &other));
             }
         },
-        _ => entries.next_value_seed(Any(MapShape { name, draft, run }))?,
+        _ => entries.next_value_seed(Any(run.progress, MapShape { name, draft, run }))?,
     }
     Ok(())
 }
@@ -180,12 +179,21 @@ impl<'de> Shape<'de> for MapShape<'_, '_, '_> {
         Ok(())
     }
 
-    fn object<A: MapAccess<'de>>(self, mut key: Option<String>, mut entries: A) -> Result<(), A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Self { name, draft, run } = self;
+        let progress = run.progress;
         let mut seen = HashSet::new();
-        while let Some(key_text) = key {
-            let path = || format!("{name}.{}", shown(&key_text));
+        while let Some(key) = entries.next_key_seed(NameSeed)? {
             draft.count(run)?;
+            let key_text = match key {
+                Name::Unicode(key_text) => key_text,
+                Name::NotUnicode(shown) => {
+                    entries.next_value::<IgnoredAny>()?;
+                    draft.reject(format!("{name}.{shown}"), "the key is not Unicode");
+                    continue;
+                }
+            };
+            let path = || format!("{name}.{}", shown(&key_text));
             let folded = fold(&key_text);
             if folded.is_empty() {
                 entries.next_value::<IgnoredAny>()?;
@@ -194,10 +202,10 @@ impl<'de> Shape<'de> for MapShape<'_, '_, '_> {
                 entries.next_value::<IgnoredAny>()?;
                 draft.reject(path(), "repeats a key of this map; the first one counts");
             } else if name == "Lists" {
-                let items = entries.next_value_seed(Any(ListShape { path: path(), draft, run }))?;
+                let items = entries.next_value_seed(Any(progress, ListShape { path: path(), draft, run }))?;
                 draft.lists.extend(items.map(|items| (key_text, items)));
             } else {
-                match (name, entries.next_value()?) {
+                match (name, entries.next_value_seed(Any(progress, Plain))?) {
                     ("Preferences", Leaf::Text(text)) => draft.preferences.push((key_text, text)),
                     ("ImportantDates", Leaf::Text(text)) => draft.important_dates.push((key_text, text)),
                     ("Affinities", Leaf::Integer(number)) => match LegacyAffinity::from_number(number) {
@@ -211,7 +219,6 @@ impl<'de> Shape<'de> for MapShape<'_, '_, '_> {
                     (_, other) => draft.reject(path(), mismatch("text", &other)),
                 }
             }
-            key = entries.next_key()?;
         }
         Ok(())
     }
@@ -235,7 +242,7 @@ impl<'de> Shape<'de> for ListShape<'_, '_, '_> {
     fn array<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Out, A::Error> {
         let mut texts = Vec::new();
         let mut index = 0_u64;
-        while let Some(item) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(Any(self.run.progress, Plain))? {
             self.draft.count(self.run)?;
             let path = || format!("{}[{index}]", self.path);
             match item {

@@ -56,17 +56,17 @@ fn malformed_json_is_placed() {
 #[test]
 fn what_is_no_json_is_malformed() {
     let tenant = |value: &str| format!(r#"{{"Tenants":[{{"TenantKey":"a|l|d","Name":{value}}}]}}"#).into_bytes();
-    let mut not_utf8 = tenant("\"x\"");
-    let at = not_utf8.iter().position(|byte| *byte == b'x').unwrap();
-    not_utf8[at] = 0xFF;
     let documents = [
-        not_utf8,
-        tenant(r#""\ud800""#),
         tenant("\"a\nb\""),
-        tenant("1e999"),
+        tenant("\"a\0\""),
+        tenant("\"a\\\nb\""),
+        tenant("{\"a\tb\":1}"),
+        tenant(r#""\ud83""#),
+        tenant(r#""\x""#),
+        tenant("\"x\",\"Na\x1Fme\":1"),
         tenant("'x'"),
+        tenant("truth"),
         b"{\"Tenants\":[],}".to_vec(),
-        b"\xFF\xFE{\0}\0".to_vec(),
     ];
     for document in documents {
         let outcome = read(&document);
@@ -145,4 +145,55 @@ fn a_failing_source_is_told_from_a_bad_document() {
     let error = outcome.error();
     assert!(matches!(&error.kind, SnapshotErrorKind::Io(e) if e.kind() == io::ErrorKind::ConnectionReset), "{error}");
     assert_eq!((error.tenants_before, error.at.byte), (2, part.len() as u64));
+}
+
+/// The text of the error, whatever its kind is called.
+fn told(document: &[u8]) -> String {
+    let outcome = read(document);
+    assert!(outcome.tenants.is_empty() && outcome.rejected.is_empty());
+    outcome.error().kind.to_string()
+}
+
+const OLD_SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/old-server/");
+
+/// Bug: a `cloud-state` file was read as a memory without tenants, or refused for its size.
+#[test]
+fn a_cloud_state_file_is_told_as_one() {
+    let is = "this is no personal-memory file but a cloud-state file of the old server";
+    let names = [
+        "oldest/cloud-state.json",
+        "oldest/cloud-state.empty.json",
+        "middle/cloud-state.fresh.json",
+        "newest/cloud-state.fresh.json",
+    ];
+    for name in names {
+        assert_eq!(told(&std::fs::read(format!("{OLD_SERVER}{name}")).unwrap()), is, "{name}");
+    }
+    let large = format!(r#"{{"SchemaVersion":"1","backups":["{}"]}}"#, "x".repeat(9 << 20));
+    assert_eq!(told(large.as_bytes()), is, "before the limit is met");
+}
+
+/// Bug: a property that a `cloud-state` file would have made a memory unreadable.
+#[test]
+fn a_memory_with_a_property_of_another_file_behind_its_tenants_is_read() {
+    let outcome = read(r#"{"SchemaVersion":"1","Tenants":[{"TenantKey":"a|l|d"}],"Users":[]}"#);
+    assert_eq!((outcome.summary().tenants_read, outcome.summary().unknown_properties["Users"]), (1, 1));
+}
+
+/// Bug: a database was refused as bad JSON at its first byte.
+#[test]
+fn a_database_is_told_as_one() {
+    let file = std::fs::read(format!("{OLD_SERVER}sqlite/personal-memory.newest.db")).unwrap();
+    assert_eq!(told(&file), "this is no personal-memory file but a SQLite database");
+    for cut in 1..16 {
+        assert!(matches!(read(&file[..cut]).error().kind, SnapshotErrorKind::Malformed { .. }), "{cut}");
+    }
+}
+
+/// Bug: a file in the other encoding that the old server read was refused as bad JSON.
+#[test]
+fn text_of_another_encoding_is_told_as_such() {
+    let is = "this is no personal-memory file but UTF-16 text, and has to be UTF-8";
+    assert_eq!(told(b"\xFF\xFE{\0}\0"), is);
+    assert_eq!(told(b"\xFE\xFF\0{\0}"), is);
 }

@@ -1,5 +1,6 @@
 //! The reader, property by property.
 
+mod costs;
 mod damage;
 mod generated;
 mod limits;
