@@ -101,7 +101,8 @@ impl Demo {
 
     /// The robot connects, knows everybody it talked to, and meets the guest.
     async fn morning(&mut self, home: &MemoryScope, guest: &MemoryScope) -> Result<()> {
-        self.household(guest, Some(GUEST_NAME)).await?;
+        self.household(guest).await?;
+        self.person(guest, Some(GUEST_NAME)).await?;
         let connected = self.stores.register_device(DeviceRegistration::new(home.device.clone())).await?;
         self.ledger.saw(connected.device.revision());
         self.check(

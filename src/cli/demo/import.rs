@@ -9,8 +9,8 @@ use super::{Demo, Home, Owner};
 use crate::cli::error::CliError;
 use crate::contract::{
     Account, AccountId, AccountScope, AccountStore, Added, DeviceRegistration, DeviceStore, ErrorKind, Expect,
-    Household, LoopMember, LoopMemberStore, LoopStore, MemberId, MemoryScope, Person, PersonStore, PersonalMemoryStore,
-    Result, Revision, RobotId, StoreError, Stored,
+    Household, LoopMember, LoopMemberStore, LoopStore, MemberId, MemoryScope, Outcome, Person, PersonStore,
+    PersonalMemoryStore, Result, Revision, RobotId, StoreError, Stored,
 };
 use crate::legacy::{LegacyTenant, MemoryEntry, SnapshotSummary};
 
@@ -37,9 +37,25 @@ where
     }
 }
 
-/// A value that the contract does not take, such as a key over the limit. Anything else ends the demo.
-fn is_refusal(error: &StoreError) -> bool {
-    matches!(error.kind(), ErrorKind::Invalid { .. } | ErrorKind::LimitExceeded { .. })
+/// Whether the store refused this record alone, such as a key over the limit, and takes the next one. Anything else ends the demo.
+pub(super) fn is_refusal(error: &StoreError) -> bool {
+    let of_the_record = match error.kind() {
+        ErrorKind::Invalid { .. }
+        | ErrorKind::LimitExceeded { .. }
+        | ErrorKind::OutOfScope
+        | ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::Conflict { .. }
+        | ErrorKind::Corrupt { .. }
+        | ErrorKind::Unsupported { .. } => true,
+        ErrorKind::Integrity { .. }
+        | ErrorKind::Throttled { .. }
+        | ErrorKind::Unavailable { .. }
+        | ErrorKind::Timeout
+        | ErrorKind::Denied { .. }
+        | ErrorKind::SnapshotRequired => false,
+    };
+    of_the_record && error.outcome() == Outcome::NotApplied
 }
 
 impl Demo {
@@ -71,7 +87,13 @@ impl Demo {
             self.refused(tenant, String::new(), &error);
             return Ok(());
         }
-        self.household(&scope, tenant.name.as_deref()).await?;
+        match self.implied(tenant, &scope).await {
+            Err(error) if is_refusal(&error) => {
+                self.refused(tenant, String::new(), &error);
+                return Ok(());
+            }
+            ended => ended?,
+        }
         for (path, value) in values_of(tenant) {
             match self.store(&scope, value).await {
                 Ok(Some(revision)) => self.ledger.saw(&revision),
@@ -82,6 +104,18 @@ impl Demo {
         }
         self.written.home.get_or_insert(scope);
         Ok(())
+    }
+
+    /// The records that a tenant implies. A name that is none for a person is named, and the person has none.
+    async fn implied(&mut self, tenant: &LegacyTenant, scope: &MemoryScope) -> Result<()> {
+        self.household(scope).await?;
+        match self.person(scope, tenant.name.as_deref()).await {
+            Err(error) if is_refusal(&error) && tenant.name.is_some() => {
+                self.refused(tenant, "Name (as a display name)".to_owned(), &error);
+                self.person(scope, None).await
+            }
+            ended => ended,
+        }
     }
 
     async fn store(&mut self, scope: &MemoryScope, value: Value<'_>) -> Result<Option<Revision>> {
@@ -116,10 +150,14 @@ impl Demo {
         })
     }
 
-    /// The account, robot, household, roster entries and person that a scope implies, each once.
-    pub(super) async fn household(&mut self, scope: &MemoryScope, name: Option<&str>) -> Result<()> {
+    /// The account, robot, household and roster entries that a scope implies, each once.
+    pub(super) async fn household(&mut self, scope: &MemoryScope) -> Result<()> {
         self.owner(scope).await?;
-        self.roster(scope).await?;
+        self.roster(scope).await
+    }
+
+    /// The person of a scope that has one, under this name.
+    pub(super) async fn person(&mut self, scope: &MemoryScope, name: Option<&str>) -> Result<()> {
         let (stores, home) = (&self.stores, scope.loop_scope());
         let Some(people) = self.written.homes.get_mut(&home).map(|home| &mut home.people) else {
             return Ok(());

@@ -3,6 +3,8 @@
 mod day;
 mod found;
 mod import;
+#[cfg(test)]
+mod refusal_tests;
 mod source;
 mod table;
 #[cfg(test)]

@@ -13,7 +13,7 @@ fn in_memory() -> StoreArgs {
 
 /// Keeps what was noted.
 #[derive(Clone, Default)]
-struct Notes(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Notes(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Notes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -27,7 +27,7 @@ impl io::Write for Notes {
 }
 
 impl Notes {
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().map(str::to_owned).collect()
     }
@@ -113,4 +113,57 @@ async fn every_read_that_differs_is_counted() {
             "differs: media /demo/photos/kitchen.png",
         ]
     );
+}
+
+/// Bug: a name that a person's record does not take ended the import, with every tenant behind it.
+#[tokio::test]
+async fn a_name_that_is_too_long_for_the_person_costs_no_more_than_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.json");
+    let tenant =
+        |person: &str, name: &str| format!(r#"{{"TenantKey":"o|h|r|{person}","Name":"{name}","Birthday":"x"}}"#);
+    let long = "n".repeat(262_080);
+    let tenants = [tenant("p", &long), tenant("q", &"n".repeat(300_000)), tenant("s", "Ada")];
+    std::fs::write(&path, format!(r#"{{"Tenants":[{}]}}"#, tenants.join(","))).unwrap();
+    let opened = open(&in_memory(), Begin::WhereThereIsNone).await.unwrap();
+    let notes = Notes::default();
+    let Played { demo, .. } = play(&opened, &Source::File(path), notes.clone()).await.unwrap();
+    // The first name is a fact, and no display name; the second is neither.
+    assert_eq!((demo.differences, demo.written.facts, demo.written.rejections), (0, 2 + 1 + 2 + 4, 3));
+    let home = demo.written.home.clone().unwrap().loop_scope();
+    let people = &demo.written.homes[&home].people;
+    assert_eq!(people.len(), 4);
+    let lines = notes.lines();
+    let over = |bytes: u64| format!("value (bytes of JSON) is {bytes}, the limit is 262144");
+    assert_eq!(
+        lines,
+        [
+            format!("rejected: Tenants[0] Name (as a display name): person.put: {}", over(262_159)),
+            format!("rejected: Tenants[1] Name (as a display name): person.put: {}", over(300_079)),
+            format!("rejected: Tenants[1] Name: name.set: {}", over(300_012)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_the_old_server_wrote_is_stored_and_read_back() {
+    for folder in ["middle", "newest"] {
+        let path = format!("{}/tests/fixtures/old-server/{folder}/personal-memory.json", env!("CARGO_MANIFEST_DIR"));
+        let opened = open(&in_memory(), Begin::WhereThereIsNone).await.unwrap();
+        let notes = Notes::default();
+        let Played { demo, summary, .. } = play(&opened, &Source::File(path.into()), notes.clone()).await.unwrap();
+        assert_eq!((summary.tenants_read, summary.values_read), (9, 87));
+        let mut lines: Vec<_> = notes.lines().iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+        lines.iter_mut().for_each(|line| *line = line.split_once("] ").unwrap().1.to_owned());
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "(a|b|c|d|e): TenantKey should have 3 or 4 parts divided by `|` and has 5",
+                "(a||c): part 2 of TenantKey is blank",
+                "Lists.shopping[5]: list.add: item is not valid: it holds a control character",
+            ]
+        );
+        assert_eq!((demo.differences, demo.written.facts), (0, 86 + 4));
+    }
 }
