@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::contract::{ErrorKind, StoreError};
-use crate::legacy::SnapshotError;
+use crate::legacy::{SnapshotError, SnapshotErrorKind};
 
 /// A command that did not end well.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) enum CliError {
         /// The store's error.
         error: StoreError,
     },
-    /// The snapshot can't be read to its end: exit code 1.
+    /// The snapshot can't be read to its end: exit code 1. It is another kind of file: 2.
     Snapshot(SnapshotError),
     /// This many reads differ from what was written: exit code 1.
     Differs(u64),
@@ -34,7 +34,7 @@ impl CliError {
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Snapshot(SnapshotError { kind: SnapshotErrorKind::AnotherFile { .. }, .. }) => 2,
             Self::Store { .. } | Self::Snapshot(_) | Self::Differs(_) | Self::Failed(_) => 1,
         })
     }

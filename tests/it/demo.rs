@@ -133,6 +133,27 @@ fn a_file_that_is_not_there_is_a_bad_argument() {
     assert!(text(&output.stderr).contains("no/such/file.json: "), "{}", text(&output.stderr));
 }
 
+/// Bug: a `cloud-state` file was played as a memory without tenants, and a database was bad JSON, both after the store was opened.
+#[cfg(feature = "journal")]
+#[test]
+fn another_file_of_the_old_server_is_told_before_anything_is_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let files = [
+        ("newest/cloud-state.fresh.json", "a cloud-state file of the old server"),
+        ("oldest/cloud-state.json", "a cloud-state file of the old server"),
+        ("sqlite/personal-memory.newest.db", "a SQLite database"),
+    ];
+    for (file, is) in files {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/old-server").join(file);
+        let output = demo(&["--store", &format!("journal:{}", store.display()), "--memory", file.to_str().unwrap()]);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        assert!(err.contains(&format!("this is no personal-memory file but {is}\n")), "{err}");
+        assert_eq!((text(&output.stdout), store.exists()), ("", false));
+    }
+}
+
 #[test]
 fn an_unknown_store_is_refused_with_those_accepted() {
     let output = demo(&["--store", "nonsense:"]);

@@ -135,8 +135,8 @@ async fn play(opened: &Opened, source: &Source, notes: impl io::Write + Send + '
 /// [`CliError::Differs`] when a read differs from what was written; those of opening, reading the file, and the stores.
 pub(super) async fn run(args: DemoArgs) -> Result<(), CliError> {
     let source = args.memory.map_or(Source::BuiltIn, Source::File);
-    // A file that is not there is found out before anything is started.
-    drop(source.read()?);
+    // A file that is not there, or no such file, is found out before anything is started.
+    source.check().await?;
     let opened = open(&args.store, Begin::WhereThereIsNone).await?;
     if opened.found().iter().any(|found| found.begun) {
         tracing::warn!("there was no journal: a new one was begun");

@@ -44,7 +44,7 @@ impl Source {
             Self::BuiltIn => Box::new(BUILT_IN),
             Self::File(path) => {
                 let refused = |error| CliError::Config(format!("{}: {error}", path.display()));
-                // It is read twice, and opening a pipe waits for who writes to it.
+                // It is read more than once, and opening a pipe waits for who writes to it.
                 if !std::fs::metadata(path).map_err(refused)?.is_file() {
                     return Err(CliError::Config(format!("{}: it is not a regular file", path.display())));
                 }
@@ -59,6 +59,18 @@ impl Source {
             })
         });
         Ok(Reading { entries, end })
+    }
+
+    /// Reads to the first tenant.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`CliError::Snapshot`] when the file ends before, or is of another kind.
+    pub(super) async fn check(&self) -> Result<(), CliError> {
+        let mut reading = self.read()?;
+        match reading.next().await {
+            Some(_) => Ok(()),
+            None => reading.summary().await.map(drop),
+        }
     }
 }
 
