@@ -134,3 +134,53 @@ fn text_that_names_a_number_is_text() {
         assert_eq!(outcome.tenants.len(), 1);
     }
 }
+
+#[test]
+fn an_odd_value_in_any_place_costs_that_place_alone() {
+    let deep = "[{\"\\ud83d\":".repeat(50_000) + "\"\\ud83d\"" + &"}]".repeat(50_000);
+    let long = "-".to_owned() + &"9".repeat(400) + ".5e+400";
+    let texts =
+        [r#""\ud83d""#, r#""\udfff\ud800""#, r#""\ud83d\\u""#, r#""\uD83D\uD83D\uDE00""#, "\"\\ud83d\u{1F600}\""];
+    let others =
+        [r#"{"\ud83d":1e999,"\ud83d":{}}"#, r#"["\ud83d",1e999,[]]"#, "1e999", "-0", "0.5", "true", &long, &deep];
+    let places = [
+        r#""Name":@,"Birthday":"kept""#,
+        r#""Name":"kept","Birthday":@"#,
+        r#""Preferences":{"a":@,"b":"kept"}"#,
+        r#""Preferences":@,"Name":"kept""#,
+        r#""ImportantDates":{"b":"kept","a":@}"#,
+        r#""Affinities":{"a":@,"b":2}"#,
+        r#""Lists":{"l":[@,"kept"]}"#,
+        r#""Lists":{"l":@,"m":["kept"]}"#,
+        r#""Mood":@,"Name":"kept""#,
+        r#""Name":"kept","name":@"#,
+        r#""Preferences":{"a":"kept","A":@}"#,
+    ];
+    for odd in texts.into_iter().chain(others) {
+        for place in places {
+            let outcome = read_amid(&format!(r#""TenantKey":"a|l|d|p",{}"#, place.replace('@', odd)));
+            let summary = outcome.summary();
+            // An array has its place in lists, and its items are places of their own; so has an object in maps.
+            let (is_list, in_list) = (odd.starts_with('['), place.contains(r#""l":@"#));
+            let (is_map, in_map) = (odd.starts_with('{'), place.contains(r#""Preferences":@"#));
+            let rejected = match () {
+                () if place.contains("Mood") => 0,
+                () if is_map && in_map => 2,
+                () if is_list && in_list => {
+                    if odd == deep {
+                        1
+                    } else {
+                        3
+                    }
+                }
+                () => 1,
+            };
+            let shown = &odd[..odd.len().min(30)];
+            assert_eq!((summary.values_read, summary.values_rejected), (1, rejected), "{shown} in {place}");
+            assert_eq!((summary.tenants_read, summary.tenants_rejected), (3, 0), "{shown} in {place}");
+        }
+        let outcome =
+            read(format!(r#"{{"Tenants":[{odd},{{"TenantKey":{odd},"Name":"x"}},{{"TenantKey":"a|l|d"}}]}}"#));
+        assert_eq!((outcome.summary().tenants_read, outcome.summary().tenants_rejected), (1, 2));
+    }
+}

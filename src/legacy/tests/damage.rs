@@ -173,7 +173,6 @@ fn a_cloud_state_file_is_told_as_one() {
     assert_eq!(told(large.as_bytes()), is, "before the limit is met");
 }
 
-/// Bug: a property that a `cloud-state` file would have made a memory unreadable.
 #[test]
 fn a_memory_with_a_property_of_another_file_behind_its_tenants_is_read() {
     let outcome = read(r#"{"SchemaVersion":"1","Tenants":[{"TenantKey":"a|l|d"}],"Users":[]}"#);
