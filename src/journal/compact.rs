@@ -1,7 +1,9 @@
-//! Compaction: segments written anew without what nobody can read any more, and erasures, which end with one.
+//! Compaction: segments written anew without what nobody can read any more.
 //!
 //! A run of segments becomes one file: written, synced, renamed over the last of them, the folder synced; then the earlier ones are
 //! deleted. Cut off anywhere, the old file or the new one is there, whole, and both say the same.
+//!
+//! A record whose time is over goes too. A deletion stands in its place, since an older segment may hold an earlier value.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -11,23 +13,32 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 
 use super::disk::DiskFile;
-use super::error::{failed, following};
-use super::index::{Effect, Facts, Index, Partition, Place, Rewritten, Segment};
-use super::line::{self, Area, CommitLine, Crc, EndLine, Fixed, FloorLine, Header, Hex, LineOperation, Said};
+use super::error::failed;
+use super::index::{Index, Partition, Place, Rewritten, Segment};
+use super::leftovers::made_anew;
+use super::line::{self, Area, CommitLine, Crc, EndLine, Fixed, FloorLine, Header, LineOperation, Said};
+use super::lock;
 use super::segment::{self, LOG, Lines, NEW, Tail, damaged};
-use super::writer::{Writer, remove_if_there};
-use crate::backend::{KeyRange, next_number};
-use crate::contract::{Outcome, StoreError};
+use super::writer::Writer;
+use crate::contract::{StoreError, Timestamp};
 
 /// How much is written at once.
 const CHUNK: usize = 1024 * 1024;
 
 /// A partition's floor as a rewritten segment must state it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Floor {
-    floor: u64,
-    seq: u64,
-    number: u64,
+pub(super) struct Floor {
+    pub(super) floor: u64,
+    pub(super) seq: u64,
+    pub(super) number: u64,
+}
+
+/// An erasure that compaction serves: of which partition, and up to which sequence its deletions need not be kept. Every older segment has
+/// been written anew since, so that none holds what they deleted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forgetting {
+    pub(super) partition: u32,
+    pub(super) upto: u64,
 }
 
 impl Floor {
@@ -71,26 +82,25 @@ impl Writer {
     /// Rewrites every segment.
     pub(super) fn compact_all(&mut self) -> Result<(), StoreError> {
         let all: Vec<u64> = self.shared.index().segments.keys().copied().collect();
-        all.into_iter().try_for_each(|segment| self.compact(segment, segment))
+        all.into_iter().try_for_each(|segment| self.compact(segment, segment, None))
     }
 
     /// Rewrites these segments into one. The last segment of the log, where commits go on, may be one alone.
     ///
     /// # Errors
     /// NotApplied: the segments are as they were. Unknown when a sync failed at the end: the journal must be opened again.
-    pub(super) fn compact(&mut self, first: u64, last: u64) -> Result<(), StoreError> {
-        self.shared.check()?;
+    pub(super) fn compact(&mut self, first: u64, last: u64, forgetting: Option<Forgetting>) -> Result<(), StoreError> {
+        self.ready()?;
         // What is dropped was replaced by commits that must not be lost after it.
         if self.unsynced.is_some() {
             self.sync()?;
         }
         let disk = Arc::clone(&self.shared.disk);
         let new = format!("{}{NEW}", segment::path(last));
-        let (rewritten, crc) = match self.rewrite(&new, first..=last) {
-            Ok(rewritten) => rewritten,
+        let Rewrite { rewritten, file, crc } = match self.rewrite(&new, first..=last, forgetting) {
+            Ok(rewrite) => rewrite,
             Err(error) => {
-                // Opening removes it too, so that it may stay.
-                remove_if_there(&*disk, &new).ok();
+                self.discard(new);
                 return Err(error);
             }
         };
@@ -101,9 +111,8 @@ impl Writer {
         }
         let named = disk.sync_dir(LOG);
         if last == self.tail.segment {
-            let Segment { file, bytes, .. } = &rewritten.segment;
-            let file = Arc::clone(file);
-            self.tail = Tail { segment: last, file, bytes: *bytes, crc, epoch: self.tail.epoch };
+            let (identity, bytes) = (rewritten.segment.file.identity, rewritten.segment.bytes);
+            self.tail = Tail { segment: last, file, identity, bytes, crc, epoch: self.tail.epoch };
             self.synced();
         }
         let merged: Vec<u64> = {
@@ -116,44 +125,74 @@ impl Writer {
             return Err(self.broken("sync the log's folder", &error));
         }
         self.shared.counters.compactions.fetch_add(1, Ordering::Relaxed);
-        // Opening removes what is left of them.
-        merged
-            .iter()
-            .try_for_each(|segment| disk.remove(&segment::path(*segment)))
-            .and_then(|()| if merged.is_empty() { Ok(()) } else { disk.sync_dir(LOG) })
-            .map_err(|error| failed("remove a merged segment", &error))
+        if !merged.is_empty() {
+            merged.into_iter().for_each(|segment| self.leftovers.add(segment::path(segment)));
+            self.clear();
+        }
+        Ok(())
+    }
+
+    /// What a file was begun with is of no use.
+    fn discard(&mut self, name: String) {
+        self.leftovers.add(name);
+        self.clear();
+    }
+
+    /// Removes what is left over. What stays is tried again, and removed by the next opening.
+    pub(super) fn clear(&mut self) {
+        if let Err(error) = self.leftovers.clear(&*self.shared.disk) {
+            let kind = error.kind().name();
+            tracing::warn!(kind, "files that the journal has no use for could not be removed yet");
+            self.try_again();
+        }
     }
 
     /// Writes what is left of these segments into a new file, and syncs it.
-    fn rewrite(&self, new: &str, run: RangeInclusive<u64>) -> Result<(Rewritten, Crc), StoreError> {
+    fn rewrite(
+        &self,
+        new: &str,
+        run: RangeInclusive<u64>,
+        forgetting: Option<Forgetting>,
+    ) -> Result<Rewrite, StoreError> {
         let last = *run.end();
         let disk = &*self.shared.disk;
-        let now = self.now;
-        self.shared.index_mut().trim(now);
+        self.shared.index_mut().trim(self.now);
         let index = self.shared.index();
         let inputs: Vec<(u64, &Segment)> =
             index.segments.range(run.clone()).map(|(number, segment)| (*number, segment)).collect();
         let (first, oldest) = *inputs.first().ok_or_else(unlike)?;
-        let begin = header_of(first, &*oldest.file)?;
+        let reading = |error| failed("read a segment", &error);
+        // Readers go on in them when their names are another file's.
+        inputs.iter().try_for_each(|(_, input)| input.file.hold()).map_err(reading)?;
+        let begin = header_of(first, &*oldest.file.open().map_err(reading)?)?;
         let make = |error| failed("write a compacted segment", &error);
-        remove_if_there(disk, new).map_err(make)?;
-        let file = disk.create(new).map_err(make)?;
-        let mut out = Output { file, lines: Vec::new(), bytes: 0, crc: Crc(0) };
+        let file = made_anew(disk, new, || disk.create(new)).map_err(make)?;
+        let handles = &self.shared.handles;
+        let named = match last == self.tail.segment {
+            true => lock::segment(&*file).and_then(|()| handles.held(last, Arc::clone(&file))),
+            false => handles.of(last, Arc::clone(&file)),
+        };
+        let segment = Segment::new(named.map_err(make)?, oldest.from, 0);
+        let mut out = Output { file: Arc::clone(&file), lines: Vec::new(), bytes: 0, crc: Crc(0) };
         out.add(Said::Header(segment::header(last, oldest.from, begin.epoch, begin.previous)))?;
         let mut rewriting = Rewriting {
             index: &index,
-            segment: Segment::new(Arc::clone(&out.file), oldest.from, 0),
+            horizon: self.horizon(),
+            forgetting,
+            segment,
             run,
             out,
             lines: Vec::new(),
+            over: Vec::new(),
             floors: HashMap::new(),
             end: None,
         };
         for (number, input) in inputs {
             // The last line may be half written where the log goes on; what was acknowledged ends before it.
             let length = if number == self.tail.segment { self.tail.bytes } else { u64::MAX };
-            let mut read = Lines::new(&*input.file);
-            while let Some(raw) = read.next().map_err(|error| failed("read a segment", &error))? {
+            let source = input.file.open().map_err(reading)?;
+            let mut read = Lines::new(&*source);
+            while let Some(raw) = read.next().map_err(reading)? {
                 if raw.offset >= length {
                     break;
                 }
@@ -162,94 +201,30 @@ impl Writer {
                 rewriting.take(said)?;
             }
         }
-        rewriting.finish(last != self.tail.segment)
+        let (rewritten, crc) = rewriting.finish(last != self.tail.segment)?;
+        Ok(Rewrite { rewritten, file, crc })
     }
+}
 
-    /// Forgets ranges of a partition: deletes their records, then rewrites every segment that still holds a key of the
-    /// partition that is no live record's.
-    pub(super) fn erase(&mut self, area: Area, name: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
-        self.shared.check()?;
-        let (keys, live, seq, number) = {
-            let index = self.shared.index();
-            let Some(partition) = index.partition(area, name) else { return Ok(0) };
-            let rows = partition.rows.keys().filter(|key| ranges.iter().any(|range| range.contains(key)));
-            let keys = rows.cloned().collect::<Vec<_>>();
-            let live = keys.iter().filter(|key| partition.lives(key, self.now)).count() as u64;
-            (keys, live, following(partition.seq)?, next_number(partition.number, self.now))
-        };
-        let mut out = Vec::new();
-        // Also without anything to delete: cursors will stand behind this commit.
-        let line = CommitLine::<Value> {
-            area,
-            partition: name.into(),
-            seq: Fixed(seq),
-            run: Hex(self.run),
-            number: Fixed(number),
-            at: self.now,
-            op: format!("{:032x}", 0).into(),
-            operations: keys.iter().map(|key| LineOperation::Delete((&**key).into())).collect(),
-        };
-        let effects = Effect::of(&line);
-        let crc = line::write(&mut out, self.tail.crc, Said::Commit(line))?;
-        let place = Place { segment: self.tail.segment, offset: self.tail.bytes, length: out.len() as u32 - 1 };
-        let facts = Facts { area, seq, run: self.run, number, at: self.now, place };
-        let floor = Floor { floor: seq, seq, number };
-        let begun = floor_line(area, name, floor, true);
-        let crc = line::write::<()>(&mut out, crc, Said::Floor(begun.clone()))?;
-        self.append(&out, crc, false)?;
-        {
-            let mut index = self.shared.index_mut();
-            let follows = index.commit(name, facts, effects);
-            debug_assert!(follows, "the writer gives out the sequences");
-            index.floor(&begun, self.tail.segment);
-        }
-        self.shared.records.clear();
-        if let Err(error) = self.end_erasure(area, name) {
-            if self.shared.check().is_ok() {
-                self.put_off(area, name.to_owned(), &error);
-            }
-            return Err(error.with_outcome(Outcome::Unknown));
-        }
-        Ok(live)
-    }
-
-    /// Ends an erasure whose deletions are durable.
-    ///
-    /// # Errors
-    /// Keys may still be in the log: to be called again, or done by the next opening.
-    pub(super) fn end_erasure(&mut self, area: Area, name: &str) -> Result<(), StoreError> {
-        let affected: Vec<u64> = {
-            let index = self.shared.index();
-            let Some(partition) = index.partition(area, name) else { return Ok(()) };
-            let held = index.segments.iter().filter(|(_, segment)| segment.has_traces_of(partition.id));
-            held.map(|(number, _)| *number).collect()
-        };
-        for segment in affected {
-            self.compact(segment, segment)?;
-        }
-        let ended = {
-            let index = self.shared.index();
-            let Some(partition) = index.partition(area, name) else { return Ok(()) };
-            let floor = Floor { floor: partition.floor, seq: partition.seq, number: partition.number };
-            floor_line(area, name, floor, false)
-        };
-        let mut out = Vec::new();
-        let crc = line::write::<()>(&mut out, self.tail.crc, Said::Floor(ended.clone()))?;
-        self.append(&out, crc, false)?;
-        self.shared.index_mut().floor(&ended, self.tail.segment);
-        self.ended(area, name);
-        Ok(())
-    }
+/// A run of segments in a file that has no name of the log's yet.
+struct Rewrite {
+    rewritten: Rewritten,
+    file: Arc<dyn DiskFile>,
+    crc: Crc,
 }
 
 /// A run of segments on its way into one file.
 struct Rewriting<'a> {
     index: &'a Index,
     run: RangeInclusive<u64>,
+    /// What ends before it is over.
+    horizon: Timestamp,
+    forgetting: Option<Forgetting>,
     out: Output,
     segment: Segment,
     /// Where the commits are in it.
     lines: Vec<(Area, Box<str>, u64, Place)>,
+    over: Vec<(Area, Box<str>, Box<str>)>,
     floors: HashMap<(Area, Box<str>), Floor>,
     end: Option<EndLine>,
 }
@@ -276,10 +251,14 @@ impl Rewriting<'_> {
     fn commit(&mut self, commit: CommitLine<'_, Value>) -> Result<(), StoreError> {
         let (index, first) = (self.index, *self.run.start());
         let partition = index.partition(commit.area, &commit.partition).ok_or_else(unlike)?;
-        let older_traces = || index.segments.range(..first).any(|(_, old)| old.has_traces_of(partition.id));
         let (area, name, at) = (commit.area, Box::<str>::from(&*commit.partition), commit.at);
         let (seq, number) = (commit.seq.0, commit.number.0);
-        let (commit, dropped) = left_of(commit, partition, older_traces);
+        let forgets = |of: Forgetting| of.partition == partition.id && seq <= of.upto;
+        let forgotten = self.forgetting.is_some_and(forgets);
+        let older_traces =
+            || !forgotten && index.segments.range(..first).any(|(_, old)| old.has_traces_of(partition.id));
+        let Left { commit, dropped, over } = left_of(commit, partition, self.horizon, older_traces);
+        self.over.extend(over.into_iter().map(|key| (area, name.clone(), key)));
         if dropped {
             self.raise(area, name.clone(), Floor { floor: seq, seq, number });
         }
@@ -287,9 +266,13 @@ impl Rewriting<'_> {
         if commit.operations.is_empty() && seq != partition.floor {
             return Ok(());
         }
-        let puts = commit.operations.iter().filter(|left| matches!(left, LineOperation::Put(_))).count() as u32;
-        let traces = commit.operations.len() as u32 - puts;
-        self.segment.wrote(partition.id, puts, traces, at);
+        let puts = commit.operations.iter().filter_map(|left| match left {
+            LineOperation::Put(put) => Some(put.expiry),
+            LineOperation::Delete(_) | LineOperation::Changed(_) => None,
+        });
+        let puts: Vec<Option<Timestamp>> = puts.collect();
+        let traces = commit.operations.len() - puts.len();
+        self.segment.wrote(partition.id, &puts, traces as u32, at);
         let (offset, length) = self.out.add(Said::Commit(commit))?;
         self.lines.push((area, name, seq, Place { segment: *self.run.end(), offset, length }));
         Ok(())
@@ -314,7 +297,8 @@ impl Rewriting<'_> {
         self.out.write()?;
         self.out.file.sync().map_err(|error| failed("sync a compacted segment", &error))?;
         self.segment.bytes = self.out.bytes;
-        Ok((Rewritten { segment: self.segment, lines: self.lines, floors: stated }, self.out.crc))
+        let Self { segment, lines, over, .. } = self;
+        Ok((Rewritten { segment, lines, floors: stated, over }, self.out.crc))
     }
 }
 
@@ -322,29 +306,54 @@ fn unlike() -> StoreError {
     StoreError::corrupt("journal", "a segment is not in memory as it is on the disk")
 }
 
-/// A commit without what nobody can read any more; whether something of its history was dropped.
+/// A commit without what nobody can read any more.
+struct Left<'a> {
+    commit: CommitLine<'a, Value>,
+    /// Something of its history was dropped.
+    dropped: bool,
+    /// Records of it whose time is over: they are dropped, or deletions now.
+    over: Vec<Box<str>>,
+}
+
 fn left_of<'a>(
     mut commit: CommitLine<'a, Value>,
     partition: &Partition,
+    horizon: Timestamp,
     older_traces: impl Fn() -> bool,
-) -> (CommitLine<'a, Value>, bool) {
+) -> Left<'a> {
     let seq = commit.seq.0;
     let told = seq > partition.floor;
-    let live = |key: &str| partition.rows.get(key).is_some_and(|row| row.seq == seq);
-    let before = commit.operations.len();
-    let operations = std::mem::take(&mut commit.operations).into_iter().filter_map(|operation| match operation {
-        LineOperation::Put(put) if live(&put.key) => Some(LineOperation::Put(put)),
-        LineOperation::Put(put) => told.then_some(LineOperation::Changed(put.key)),
-        LineOperation::Changed(key) => told.then_some(LineOperation::Changed(key)),
-        // As long as an older segment may hold the record, this is what keeps it deleted.
-        LineOperation::Delete(key) => (told || older_traces()).then_some(LineOperation::Delete(key)),
-    });
-    commit.operations = operations.collect();
-    let dropped = commit.operations.len() < before;
-    (commit, dropped)
+    let is_last = |key: &str| partition.rows.get(key).is_some_and(|row| row.seq == seq);
+    let (mut dropped, mut over) = (false, Vec::new());
+    let mut left = Vec::with_capacity(commit.operations.len());
+    for operation in std::mem::take(&mut commit.operations) {
+        let before = left.len();
+        match operation {
+            LineOperation::Put(put) if !is_last(&put.key) => {
+                left.extend(told.then_some(LineOperation::Changed(put.key)))
+            }
+            LineOperation::Put(put) if partition.lives(&put.key, horizon) => left.push(LineOperation::Put(put)),
+            LineOperation::Put(put) => {
+                over.push((&*put.key).into());
+                if told || older_traces() {
+                    left.push(LineOperation::Delete(put.key.clone()));
+                }
+                // That its time is over is no change: what is told is that it was written.
+                left.extend(told.then_some(LineOperation::Changed(put.key)));
+            }
+            LineOperation::Changed(key) => left.extend(told.then_some(LineOperation::Changed(key))),
+            // As long as an older segment may hold the record, this is what keeps it deleted.
+            LineOperation::Delete(key) => {
+                left.extend((told || older_traces()).then_some(LineOperation::Delete(key)));
+            }
+        }
+        dropped |= left.len() == before;
+    }
+    commit.operations = left;
+    Left { commit, dropped, over }
 }
 
-fn floor_line(area: Area, name: &str, floor: Floor, erasing: bool) -> FloorLine<'static> {
+pub(super) fn floor_line(area: Area, name: &str, floor: Floor, erasing: bool) -> FloorLine<'static> {
     FloorLine {
         area,
         partition: name.to_owned().into(),
@@ -366,7 +375,7 @@ fn header_of(segment: u64, file: &dyn DiskFile) -> Result<Header, StoreError> {
 }
 
 impl Index {
-    fn trim(&mut self, now: crate::contract::Timestamp) {
+    fn trim(&mut self, now: Timestamp) {
         self.partitions_mut().for_each(|partition| partition.trim(now));
     }
 }

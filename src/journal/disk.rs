@@ -4,7 +4,7 @@
 //! otherwise by a file system that ignores case, normalises Unicode or knows device names.
 
 use std::fmt::{self, Debug};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +41,63 @@ pub(super) trait Disk: Send + Sync + Debug + 'static {
 
     /// Makes durable which names a folder holds. The journal's own directory is the empty name.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
+
+    /// What this name leads to now: `NotFound` when there is nothing.
+    fn identity(&self, name: &str) -> io::Result<Identity>;
+
+    /// A folder, kept so that nothing else ever is what it is.
+    fn anchor(&self, dir: &str) -> io::Result<Anchor>;
+}
+
+/// Which file or folder it is, whatever its name: no other one is the same while it is open. On systems that don't say, all are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity(pub(super) u64, pub(super) u64);
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(found: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self(found.dev(), found.ino())
+    }
+
+    #[cfg(not(unix))]
+    fn of(_found: &fs::Metadata) -> Self {
+        Self(0, 0)
+    }
+}
+
+/// A folder that stays what it is.
+#[derive(Debug)]
+pub(super) struct Anchor {
+    pub(super) name: String,
+    identity: Identity,
+    /// Its number is not given to another folder while it is open.
+    _open: Option<File>,
+}
+
+impl Anchor {
+    pub(super) fn new(name: &str, identity: Identity, open: Option<File>) -> Self {
+        Self { name: name.to_owned(), identity, _open: open }
+    }
+
+    /// Whether something can be renamed from one into the other.
+    pub(super) fn shares_disk_with(&self, other: Identity) -> bool {
+        self.identity.0 == other.0
+    }
+
+    /// Whether its name still leads to it.
+    pub(super) fn is_in_place(&self, disk: &dyn Disk) -> io::Result<bool> {
+        is_at(disk, &self.name, self.identity)
+    }
+}
+
+/// Whether a name leads to this file or folder. Where nothing is, it does not.
+pub(super) fn is_at(disk: &dyn Disk, name: &str, identity: Identity) -> io::Result<bool> {
+    match disk.identity(name) {
+        Ok(found) => Ok(found == identity),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// An open file.
@@ -62,6 +119,16 @@ pub(super) trait DiskFile: Send + Sync + Debug {
 
     /// Returns when what was written is durable.
     fn sync(&self) -> io::Result<()>;
+
+    /// Which file it is.
+    fn identity(&self) -> io::Result<Identity>;
+
+    /// Locks it for this opening of it, until it is [unlocked](Self::unlock) or closed. False when another one has it locked, of this
+    /// process or of another.
+    fn lock(&self) -> io::Result<bool>;
+
+    /// Gives the lock back, though readers may still have it open.
+    fn unlock(&self) -> io::Result<()>;
 }
 
 /// Reads exactly this many bytes from this place.
@@ -174,6 +241,18 @@ impl Disk for Directory {
     fn sync_dir(&self, _dir: &str) -> io::Result<()> {
         Ok(())
     }
+
+    fn identity(&self, name: &str) -> io::Result<Identity> {
+        Ok(Identity::of(&fs::metadata(self.path(name)?)?))
+    }
+
+    fn anchor(&self, dir: &str) -> io::Result<Anchor> {
+        let path = self.path(dir)?;
+        // Windows opens no folder as a file, and needs none: there all are alike.
+        let open = if cfg!(unix) { Some(File::open(&path)?) } else { None };
+        let found = open.as_ref().map_or_else(|| fs::metadata(&path), File::metadata)?;
+        Ok(Anchor::new(dir, Identity::of(&found), open))
+    }
 }
 
 impl DiskFile for AppendFile {
@@ -209,6 +288,22 @@ impl DiskFile for AppendFile {
     fn sync(&self) -> io::Result<()> {
         // The length is among what this makes durable; times of access are not.
         self.0.sync_data()
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        Ok(Identity::of(&self.0.metadata()?))
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.0.unlock()
     }
 }
 

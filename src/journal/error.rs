@@ -12,7 +12,12 @@ pub(super) fn failed(doing: &'static str, error: &io::Error) -> StoreError {
             let needs = "permission to read and write the journal's directory";
             StoreError::new(ErrorKind::Denied { needs: needs.into() }).with_cause(cause(plain(error)))
         }
+        io::ErrorKind::StaleNetworkFileHandle => displaced(),
         io::ErrorKind::UnexpectedEof => StoreError::corrupt("journal", "a file is shorter than what was written to it"),
+        io::ErrorKind::CrossesDevices => {
+            let what = "`tmp` and `payloads` on two disks: a payload is renamed from one into the other";
+            StoreError::new(ErrorKind::Unsupported { what: what.into() })
+        }
         // For good: to try again is no use.
         io::ErrorKind::Unsupported => {
             let what = format!("the file system of the journal's directory: it can't {doing}");
@@ -34,6 +39,13 @@ fn plain(error: &io::Error) -> String {
 pub(super) fn must_reopen() -> StoreError {
     StoreError::unavailable()
         .with_cause("the journal must be opened again: what an earlier sync left on the disk is not known")
+}
+
+/// What every call gets that would write where the journal's files are no more: somebody removed or replaced them, or the volume is gone.
+pub(super) fn displaced() -> StoreError {
+    StoreError::unavailable().with_cause(
+        "the journal's files are not under their names any more: put the directory back, or open the journal again",
+    )
 }
 
 /// The number after this one, which was read from a file: another program may have written the last one there is.

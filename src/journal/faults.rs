@@ -130,8 +130,9 @@ mod tests {
         assert_eq!(appends(&journal), 3);
         journal.reopen().await;
         assert_eq!((appends(&journal), journal.openings()), (3, 2));
-        // The first opening lists the log that it has begun; one that finds a log first looks whose it is.
-        assert_eq!(journal.plan.requests_to(Service::Journal), 3 + 1 + 2);
+        // An opening looks for the last segment, begun or found, before and after it locks it, and lists them all; before that the first one
+        // looks whether there is a log, and the second one whose it is.
+        assert_eq!(journal.plan.requests_to(Service::Journal), 3 + (1 + 2 + 1) + (1 + 2 + 1));
     }
 
     #[tokio::test]

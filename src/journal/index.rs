@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use super::disk::DiskFile;
+use super::handles::SegmentFile;
 use super::line::{Area, CommitLine, FloorLine, LineOperation};
 use crate::backend::CHANGE_RETENTION;
 use crate::contract::{OpTrail, Timestamp, Witness};
 
+/// The journal looks at the ends of records' times by the hour.
+const HOUR_MICROS: i64 = 3_600 * 1_000_000;
 /// How long changes are told.
 const RETENTION_MICROS: i64 = CHANGE_RETENTION.as_micros() as i64;
 
@@ -57,6 +59,8 @@ pub(super) struct Partition {
     pub(super) marked: Option<(u64, u64)>,
     /// An erasure has begun and not ended.
     pub(super) erasing: bool,
+    /// It could not be ended, and is tried again.
+    pub(super) put_off: bool,
     /// When the time of those rows is over that have an end.
     expiries: BTreeMap<Box<str>, Timestamp>,
 }
@@ -64,13 +68,15 @@ pub(super) struct Partition {
 /// A file of the log.
 #[derive(Debug)]
 pub(super) struct Segment {
-    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) file: Arc<SegmentFile>,
     /// The first segment that was merged into it, or itself.
     pub(super) from: u64,
     pub(super) bytes: u64,
     /// Records that commits wrote in it, and how many of them were replaced or deleted since.
     puts: u32,
     dead_puts: u32,
+    /// Its live records whose time has an end: how many end in each hour, which is counted from 1970 on.
+    ends: BTreeMap<i64, u32>,
     /// The time of its youngest commit.
     newest: Option<Timestamp>,
     /// For each partition, by its id: keys in it that are no live record's.
@@ -78,8 +84,9 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    pub(super) fn new(file: Arc<dyn DiskFile>, from: u64, bytes: u64) -> Self {
-        Self { file, from, bytes, puts: 0, dead_puts: 0, newest: None, traces: HashMap::new() }
+    pub(super) fn new(file: Arc<SegmentFile>, from: u64, bytes: u64) -> Self {
+        let (ends, traces) = (BTreeMap::new(), HashMap::new());
+        Self { file, from, bytes, puts: 0, dead_puts: 0, ends, newest: None, traces }
     }
 
     /// Whether it holds keys of this partition that are no live record's.
@@ -87,11 +94,31 @@ impl Segment {
         self.traces.contains_key(&partition)
     }
 
-    /// Whether compacting it would free much: half of its records are dead, or all its changes are too old to be told.
+    /// Whether compacting it would free much: half of its records are dead or over, or all its changes are too old to be told.
     pub(super) fn is_worth_compacting(&self, now: Timestamp) -> bool {
         let old = self.newest.is_some_and(|newest| newest < oldest_told(now));
-        (self.dead_puts > 0 && self.dead_puts >= self.puts / 2) || (old && !self.traces.is_empty())
+        let over: u32 = self.ends.range(..hour_of(now)).map(|(_, ends)| ends).sum();
+        let dead = self.dead_puts.saturating_add(over);
+        (dead > 0 && dead >= self.puts / 2) || (old && !self.traces.is_empty())
     }
+
+    fn ends(&mut self, expiry: Timestamp) {
+        *self.ends.entry(hour_of(expiry)).or_default() += 1;
+    }
+
+    fn ends_no_more(&mut self, expiry: Timestamp) {
+        let hour = hour_of(expiry);
+        if let Some(ends) = self.ends.get_mut(&hour) {
+            *ends = ends.saturating_sub(1);
+            if *ends == 0 {
+                self.ends.remove(&hour);
+            }
+        }
+    }
+}
+
+fn hour_of(at: Timestamp) -> i64 {
+    at.as_micros().div_euclid(HOUR_MICROS)
 }
 
 /// Changes before this instant are not told any more.
@@ -154,7 +181,7 @@ impl Partition {
     fn new(id: u32) -> Self {
         let (rows, lines) = (BTreeMap::new(), BTreeMap::new());
         let expiries = BTreeMap::new();
-        Self { id, rows, lines, seq: 0, number: 0, floor: 0, marked: None, erasing: false, expiries }
+        Self { id, rows, lines, seq: 0, number: 0, floor: 0, marked: None, erasing: false, put_off: false, expiries }
     }
 
     /// Whether a row's time is not over.
@@ -265,30 +292,35 @@ impl Index {
             return false;
         }
         let (mut live, mut traces) = (0, 0);
+        let mut ends = Vec::new();
         for effect in effects {
-            let replaced = match effect {
+            let (replaced, end) = match effect {
                 Effect::Put { key, created, ops, schema_version, expiry } => {
                     live += 1;
-                    match expiry {
+                    ends.extend(expiry);
+                    let end = match expiry {
                         Some(expiry) => partition.expiries.insert(key.clone(), expiry),
                         None => partition.expiries.remove(&key),
                     };
-                    partition.rows.insert(key, Row { seq: facts.seq, created, ops, schema_version })
+                    (partition.rows.insert(key, Row { seq: facts.seq, created, ops, schema_version }), end)
                 }
                 Effect::Delete { key } => {
                     traces += 1;
-                    partition.expiries.remove(&key);
-                    partition.rows.remove(&key)
+                    let end = partition.expiries.remove(&key);
+                    (partition.rows.remove(&key), end)
                 }
                 Effect::Changed => {
                     traces += 1;
-                    None
+                    (None, None)
                 }
             };
             let buried = replaced.and_then(|row| partition.bury(row));
             if let Some(segment) = buried.and_then(|segment| self.segments.get_mut(&segment)) {
                 segment.dead_puts += 1;
                 *segment.traces.entry(partition.id).or_default() += 1;
+                if let Some(end) = end {
+                    segment.ends_no_more(end);
+                }
             }
         }
         let Facts { place, run, number, at, .. } = facts;
@@ -300,6 +332,7 @@ impl Index {
         partition.trim(at);
         if let Some(segment) = self.segments.get_mut(&segment) {
             segment.puts += live;
+            ends.into_iter().for_each(|end| segment.ends(end));
             segment.newest = segment.newest.max(Some(at));
             if traces > 0 {
                 *segment.traces.entry(partition.id).or_default() += traces;
@@ -314,6 +347,7 @@ impl Index {
         partition.seq = partition.seq.max(line.seq.0);
         partition.number = partition.number.max(line.number.0);
         partition.erasing = line.erasing;
+        partition.put_off &= line.erasing;
         partition.raise_floor(line.floor.0);
         if partition.marked.is_none_or(|(floor, _)| floor <= line.floor.0) {
             partition.marked = Some((line.floor.0, segment));
@@ -325,6 +359,13 @@ impl Index {
         let from = rewritten.segment.from;
         self.segments.retain(|segment, _| !(from..=number).contains(segment));
         self.segments.insert(number, rewritten.segment);
+        for (area, name, key) in rewritten.over {
+            let partition = self.partition_mut(area, &name);
+            partition.expiries.remove(&key);
+            if let Some(row) = partition.rows.remove(&key) {
+                partition.bury(row);
+            }
+        }
         for (area, name, seq, place) in rewritten.lines {
             let partition = self.partition_mut(area, &name);
             if let Some(line) = partition.lines.get_mut(&seq) {
@@ -346,12 +387,15 @@ pub(super) struct Rewritten {
     pub(super) lines: Vec<(Area, Box<str>, u64, Place)>,
     /// Floors that it states.
     pub(super) floors: Vec<(Area, Box<str>, u64)>,
+    /// Records whose time is over, which it does not hold.
+    pub(super) over: Vec<(Area, Box<str>, Box<str>)>,
 }
 
 impl Segment {
     /// Counts what compaction wrote into it.
-    pub(super) fn wrote(&mut self, partition: u32, puts: u32, traces: u32, at: Timestamp) {
-        self.puts += puts;
+    pub(super) fn wrote(&mut self, partition: u32, puts: &[Option<Timestamp>], traces: u32, at: Timestamp) {
+        self.puts += puts.len() as u32;
+        puts.iter().flatten().for_each(|end| self.ends(*end));
         self.newest = self.newest.max(Some(at));
         if traces > 0 {
             *self.traces.entry(partition).or_default() += traces;

@@ -1,12 +1,17 @@
-//! One process at a time: a file that the operating system locks for its holder, and unlocks however the holder ends.
+//! One process at a time: files that the operating system locks for their holder, and unlocks however the holder ends.
+//!
+//! `lock` says who holds the journal. Somebody may remove it, so that what is written is locked too: the last segment of the log.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::LOCK;
+use super::disk::{Disk, DiskFile, is_at};
 use super::error::failed;
 use super::privacy;
+use super::segment::{LOG, number_of, path};
 use crate::contract::{ErrorKind, StoreError, Timestamp};
 
 /// Held as long as this lives.
@@ -51,6 +56,61 @@ impl Lock {
             tracing::warn!(kind = %error.kind(), "the journal's lock does not say who holds it");
         }
         Ok(Self(file))
+    }
+}
+
+/// A segment and its file, which is locked.
+pub(super) type Locked = (u64, Arc<dyn DiskFile>);
+
+/// How often a segment is locked that was the last one and is not any more.
+const TRIES: usize = 16;
+
+/// The last segment of a log, if there is one, locked: from then on nobody else writes to the log.
+///
+/// # Errors
+/// `Denied` when another process writes to it; those of the file system.
+pub(super) fn last_segment(disk: &dyn Disk) -> Result<Option<Locked>, StoreError> {
+    let failed = |error: io::Error| failed("lock the log", &error);
+    for _ in 0..TRIES {
+        let Some(last) = last_of(disk).map_err(failed)? else { return Ok(None) };
+        let file = match disk.open(&path(last)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file.map_err(failed)?,
+        };
+        segment(&*file).map_err(locking)?;
+        // Its writer may have gone on in another file before it was locked here.
+        let identity = file.identity().map_err(failed)?;
+        if is_at(disk, &path(last), identity).map_err(failed)? && last_of(disk).map_err(failed)? == Some(last) {
+            return Ok(Some((last, file)));
+        }
+    }
+    Err(locking(io::ErrorKind::ResourceBusy.into()))
+}
+
+fn last_of(disk: &dyn Disk) -> io::Result<Option<u64>> {
+    match disk.list(LOG) {
+        Ok(names) => Ok(names.iter().filter_map(|(name, _)| number_of(name)).max()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Locks a segment that is going to be written to.
+///
+/// # Errors
+/// `ResourceBusy` when another process has it locked.
+pub(super) fn segment(file: &dyn DiskFile) -> io::Result<()> {
+    if file.lock()? { Ok(()) } else { Err(io::ErrorKind::ResourceBusy.into()) }
+}
+
+/// The error of a segment that could not be locked.
+pub(super) fn locking(error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::ResourceBusy => {
+            let needs = "the lock of the journal's log, which is held by another process";
+            StoreError::new(ErrorKind::Denied { needs: needs.into() })
+        }
+        _ => failed("lock the log", &error),
     }
 }
 

@@ -6,12 +6,16 @@
 //! One process has a journal open at a time; all handles and clones of it share one writer.
 
 mod batch;
+mod closing;
 mod compact;
 mod disk;
+mod erasure;
 mod error;
 #[cfg(feature = "conformance")]
 mod faults;
+mod handles;
 mod index;
+mod leftovers;
 mod line;
 mod lock;
 mod options;
@@ -62,8 +66,9 @@ const KEPT: &str = "damaged";
 /// Everything that a journal's directory holds.
 const OWN: &[&str] = &[LOCK, segment::LOG, PAYLOADS, TEMPORARY, UNBORN, REPAIRED, KEPT];
 
-/// An open journal. Clones are the same one; it is closed, and its directory unlocked, when the last of them and of the
-/// [`Stores`] over it is dropped.
+/// An open journal. Clones are the same one; it is closed when the last of them and of the [`Stores`] over it is dropped. Nobody waits then:
+/// its writer ends what was begun, and unlocks the directory. [`close`](Self::close) waits for that, and so does the next opening
+/// in this process.
 #[derive(Debug, Clone)]
 pub struct Journal {
     handle: Arc<Handle>,
@@ -76,8 +81,8 @@ pub struct Journal {
 struct Handle {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Dropped last, when the writer has ended.
-    _lock: Option<Lock>,
+    /// `None` on a simulated disk.
+    root: Option<PathBuf>,
 }
 
 impl Handle {
@@ -90,9 +95,11 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.queue.close();
-        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if writer.is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the journal's writer ended in a panic");
+        let Some(writer) = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        match self.root.take() {
+            // It may have a segment to write to its end, and a runtime's thread must not wait for that.
+            Some(root) => closing::add(root, writer),
+            None => closing::join(writer),
         }
     }
 }
@@ -139,24 +146,28 @@ impl Journal {
             return Err(none_there());
         }
         let wide = privacy::readable_by_others(root);
-        let lock = Lock::take(root)?;
+        let root = std::fs::canonicalize(root).map_err(|error| failed("open its directory", &error))?;
+        closing::wait_for(&root);
+        let lock = Lock::take(&root)?;
         if wide > 0 {
             tracing::warn!(wide, "others than the owner may read files of the journal; chmod -R go= takes that back");
         }
-        let mut journal = Self::over(disk, options, Some(lock))?;
+        let mut journal = Self::over(disk, options, Some((root, lock)))?;
         Arc::make_mut(&mut journal.report).readable_by_others = wide;
         Ok(journal)
     }
 
-    /// A journal on these files. Blocks.
-    fn over(disk: Arc<dyn Disk>, options: JournalOptions, lock: Option<Lock>) -> Result<Self> {
+    /// A journal on these files, in a directory with its lock unless they are simulated. Blocks.
+    fn over(disk: Arc<dyn Disk>, options: JournalOptions, held: Option<(PathBuf, Lock)>) -> Result<Self> {
         let mut report = OpeningReport::default();
+        // The lock of the directory may have been removed under a process that is at work: nothing is touched before its log is free.
+        let locked = lock::last_segment(&*disk)?;
         repair::end_interrupted(&*disk)?;
-        let replayed = match replay::open(&disk, &mut report) {
+        let replayed = match replay::open(&disk, locked, &mut report) {
             Err(error) if options.repair && matches!(error.kind(), ErrorKind::Corrupt { .. }) => {
                 report = OpeningReport::default();
                 repair::repair(&*disk, &mut report)?;
-                replay::open(&disk, &mut report)?
+                replay::open(&disk, None, &mut report)?
             }
             other => other?,
         };
@@ -164,7 +175,7 @@ impl Journal {
             JournalBlobs::open(Arc::clone(&disk)).map_err(|error| failed("open the payloads", &error))?;
         report.leftovers += left as u64;
         let epoch = replayed.tail.epoch;
-        let shared = Arc::new(Shared::new(disk, options, replayed.index, epoch));
+        let shared = Arc::new(Shared::new(disk, replayed.handles, options, replayed.index, epoch));
         let mut writer = Writer::new(Arc::clone(&shared), replayed.tail, random());
         let unended: Vec<(Area, String)> = {
             let index = shared.index();
@@ -182,9 +193,14 @@ impl Journal {
                 Err(error) => return Err(error.with_outcome(Outcome::NotApplied)),
             }
         }
-        let thread = std::thread::Builder::new().name("openjibo-journal".to_owned()).spawn(move || writer.run());
+        let (root, lock) = held.unzip();
+        let work = move || {
+            writer.run();
+            drop(lock);
+        };
+        let thread = std::thread::Builder::new().name("openjibo-journal".to_owned()).spawn(work);
         let thread = thread.map_err(|error| failed("start its writer", &error))?;
-        let handle = Handle { shared, writer: Mutex::new(Some(thread)), _lock: lock };
+        let handle = Handle { shared, writer: Mutex::new(Some(thread)), root };
         Ok(Self { handle: Arc::new(handle), blobs: Arc::new(blobs), report: Arc::new(report) })
     }
 
@@ -217,6 +233,22 @@ impl Journal {
             backups: records(Area::Backups, options.tables),
             blobs: Arc::clone(&self.blobs) as _,
         }
+    }
+
+    /// Makes everything durable that was acknowledged, and lets go of the journal: when this was the last of its handles, its writer has
+    /// ended and the directory is unlocked when this returns.
+    ///
+    /// # Errors
+    /// `Unavailable` when the sync fails.
+    pub async fn close(self) -> Result<()> {
+        let synced = self.handle.sync().await;
+        let root = self.handle.root.clone();
+        drop(self);
+        let ended = blocking(move || {
+            root.iter().for_each(|root| closing::wait_for(root));
+            Ok(())
+        });
+        synced.and(ended.await).map_err(|error| error.in_operation("close"))
     }
 
     /// Writes every segment anew without what was replaced, deleted or is too old to be told: what the journal does by itself,

@@ -33,6 +33,8 @@ pub struct JournalOptions {
     pub(super) cache_bytes: u64,
     pub(super) repair: bool,
     pub(super) must_exist: bool,
+    /// How long after a try to end an erasure, or to remove a file, the next one is made.
+    pub(super) retry: Duration,
     pub(super) identity: RecordLimits,
     pub(super) tables: RecordLimits,
 }
@@ -45,6 +47,7 @@ impl Default for JournalOptions {
             cache_bytes: Self::CACHE_BYTES,
             repair: false,
             must_exist: false,
+            retry: Duration::from_secs(30),
             identity: RecordLimits::COSMOS,
             tables: RecordLimits::TABLES,
         }
@@ -120,6 +123,12 @@ impl JournalOptions {
     #[must_use]
     pub fn with_memory_limits(mut self, limits: RecordLimits) -> Self {
         self.tables = limits;
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_retry(mut self, retry: Duration) -> Self {
+        self.retry = retry;
         self
     }
 

@@ -3,6 +3,9 @@
 //! A payload is written to a file in `tmp`, synced, and then given its name: what is under a name is whole. The names are independent
 //! of each other and of the log, so a disk that failed once leaves nothing behind that the next call has to mind.
 //!
+//! The folders of areas are kept an eye on: where somebody has put others in their place, or the volume is gone, nothing is read,
+//! written or removed.
+//!
 //! All that waits for the disk runs on the runtime's threads for blocking work.
 
 mod download;
@@ -22,7 +25,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use super::disk::{Disk, DiskFile, is_segment, takes_writes};
+use super::disk::{Anchor, Disk, DiskFile, is_segment, takes_writes};
 use super::error::failed;
 use super::{PAYLOADS, TEMPORARY};
 use crate::backend::{
@@ -50,7 +53,8 @@ impl JournalBlobs {
     /// they are removed, so nothing else may be using that folder. Waits for the disk.
     ///
     /// # Errors
-    /// Those of the file system; `NotADirectory` when something else is in a folder's place.
+    /// Those of the file system; `NotADirectory` when something else is in a folder's place; `CrossesDevices` when a payload can't be
+    /// renamed into place.
     pub(super) fn open(disk: Arc<dyn Disk>) -> io::Result<(Self, usize)> {
         for folder in [TEMPORARY, PAYLOADS] {
             disk.create_dir(folder)?;
@@ -61,6 +65,11 @@ impl JournalBlobs {
         }
         disk.sync_dir(PAYLOADS)?;
         check_areas(&*disk)?;
+        let areas = AREAS.into_iter().map(|area| disk.anchor(&area_folder(area))).collect::<io::Result<Vec<_>>>()?;
+        let temporary = disk.identity(TEMPORARY)?;
+        if areas.iter().any(|area| !area.shares_disk_with(temporary)) {
+            return Err(io::ErrorKind::CrossesDevices.into());
+        }
         let mut removed = 0;
         for (name, is_folder) in disk.list(TEMPORARY)? {
             if !is_folder && is_segment(&name) {
@@ -70,6 +79,7 @@ impl JournalBlobs {
         }
         let files = Files {
             disk,
+            areas,
             naming: Mutex::default(),
             durable: Mutex::default(),
             temporaries: AtomicU64::new(0),
@@ -89,6 +99,7 @@ fn check_areas(disk: &dyn Disk) -> io::Result<()> {
 /// What all calls share.
 struct Files {
     disk: Arc<dyn Disk>,
+    areas: Vec<Anchor>,
     /// Held from the look whether a name is free until the file has it.
     naming: Mutex<()>,
     /// Folders of households that are durable in the folders above them.
@@ -105,6 +116,19 @@ impl Files {
 
     fn durable(&self) -> MutexGuard<'_, HashSet<String>> {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an area's folder is the one that was opened.
+    ///
+    /// # Errors
+    /// `StaleNetworkFileHandle` when it is not, or is gone.
+    fn check_in_place(&self, area: &str) -> io::Result<()> {
+        for anchor in self.areas.iter().filter(|anchor| anchor.name == area) {
+            if !anchor.is_in_place(&*self.disk)? {
+                return Err(io::ErrorKind::StaleNetworkFileHandle.into());
+            }
+        }
+        Ok(())
     }
 
     /// Makes a file in `tmp` under a name that this process has not used.
@@ -132,17 +156,18 @@ impl Files {
     }
 
     /// The file, if there is one.
-    fn find(&self, file: &str) -> io::Result<Option<Arc<dyn DiskFile>>> {
-        match self.disk.open(file) {
+    fn find(&self, place: &Place) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        self.check_in_place(&place.area)?;
+        match self.disk.open(&place.file) {
             Ok(file) => Ok(Some(file)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn head(&self, file: &str) -> io::Result<Option<BlobHead>> {
+    fn head(&self, place: &Place) -> io::Result<Option<BlobHead>> {
         let head = |file: Arc<dyn DiskFile>| Ok(BlobHead { length: file.len()?, created: timestamp(file.modified()?) });
-        self.find(file)?.map(head).transpose()
+        self.find(place)?.map(head).transpose()
     }
 
     /// Makes the folders of a household, durably.
@@ -163,9 +188,13 @@ impl Files {
     }
 
     fn delete(&self, place: &Place, write: PendingWrite) -> Result<(), StoreError> {
+        if let Err(error) = self.check_in_place(&place.area) {
+            write.settle(false);
+            return Err(failed("remove a payload", &error));
+        }
         match self.disk.remove(&place.file) {
             Err(error) if !is_missing(&error) => {
-                if matches!(self.find(&place.file), Ok(Some(_))) {
+                if matches!(self.find(place), Ok(Some(_))) {
                     write.settle(false);
                     return Err(failed("remove a payload", &error));
                 }
@@ -184,7 +213,9 @@ impl Files {
 
     /// Reads which areas there are, writes and syncs a file, and makes another twice: the second try must be refused.
     fn probe(&self) -> Result<(), StoreError> {
-        check_areas(&*self.disk).map_err(|error| failed("read the folder of payloads", &error))?;
+        let areas = self.areas.iter().try_for_each(|area| self.check_in_place(&area.name));
+        let areas = areas.and_then(|()| check_areas(&*self.disk));
+        areas.map_err(|error| failed("read the folder of payloads", &error))?;
         let (name, _) = self.create_temporary().map_err(|error| failed("write", &error))?;
         let again = self.disk.create(&name);
         self.remove_temporary(&name);
@@ -258,7 +289,7 @@ impl BlobBackend for JournalBlobs {
         let place = Place::of(name)?;
         count(cx, "head", Cost::one());
         let files = Arc::clone(&self.0);
-        let head = move || files.head(&place.file).map_err(|error| failed("read a payload", &error));
+        let head = move || files.head(&place).map_err(|error| failed("read a payload", &error));
         cx.within_deadline(blocking(Outcome::NotApplied, head)).await
     }
 

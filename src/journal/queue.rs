@@ -36,7 +36,7 @@ pub(super) struct CommitJob {
     bytes: usize,
 }
 
-/// Work that the writer does alone.
+/// Work that the writer does by itself, apart from commits.
 pub(super) enum Alone {
     /// Forgets ranges of a partition.
     Erase {
@@ -50,6 +50,30 @@ pub(super) enum Alone {
     Sync { answer: oneshot::Sender<Result<(), StoreError>> },
     /// Rewrites every segment.
     Compact { answer: oneshot::Sender<Result<(), StoreError>> },
+}
+
+/// Who waits for a write, which may have to be settled.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    caller: oneshot::Sender<Result<T, StoreError>>,
+    pending: Option<PendingWrite>,
+}
+
+impl<T> Answer<T> {
+    pub(super) fn new(caller: oneshot::Sender<Result<T, StoreError>>, pending: Option<PendingWrite>) -> Self {
+        Self { caller, pending }
+    }
+
+    /// Settles the write and answers its caller, if it still waits. `wrote` says of a success whether it changed something.
+    pub(super) fn settle(self, result: Result<T, StoreError>, wrote: impl FnOnce(&T) -> bool) {
+        match (&result, self.pending) {
+            (Ok(done), Some(pending)) => pending.settle(wrote(done)),
+            (Err(error), Some(pending)) if error.outcome() == Outcome::NotApplied => pending.settle(false),
+            // An open outcome stays open for the whole call.
+            _ => {}
+        }
+        self.caller.send(result).ok();
+    }
 }
 
 enum Job {

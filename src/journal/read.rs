@@ -8,8 +8,9 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::Value;
 
-use super::disk::{DiskFile, read_exact};
+use super::disk::read_exact;
 use super::error::failed;
+use super::handles::SegmentFile;
 use super::index::{Index, Partition, Place, Row, tag};
 use super::line::{self, LineOperation, Said};
 use super::segment::path;
@@ -44,8 +45,8 @@ impl fmt::Debug for Records {
 pub(super) struct Wanted {
     state: State,
     place: Place,
-    /// Open as long as this: compaction may put another file in its place meanwhile.
-    file: Arc<dyn DiskFile>,
+    /// Compaction may put another file in its place meanwhile, which holds this one open.
+    file: Arc<SegmentFile>,
     run: u64,
 }
 
@@ -109,10 +110,14 @@ fn damaged(wanted: &Wanted, why: &str) -> StoreError {
     StoreError::corrupt("journal", format!("{}, byte {offset}: {why}", path(segment)))
 }
 
+fn bytes_of(file: &SegmentFile, place: Place) -> Result<Vec<u8>, StoreError> {
+    let read = file.open().and_then(|file| read_exact(&*file, place.offset, place.length as usize));
+    read.map_err(|error| failed("read a line", &error))
+}
+
 /// The records of one line, by key.
 fn read_line(wanted: &Wanted) -> Result<HashMap<Box<str>, Record>, StoreError> {
-    let bytes = read_exact(&*wanted.file, wanted.place.offset, wanted.place.length as usize);
-    let bytes = bytes.map_err(|error| failed("read a line", &error))?;
+    let bytes = bytes_of(&wanted.file, wanted.place)?;
     let (said, _) = line::read::<Value>(&bytes, None).map_err(|why| damaged(wanted, why))?;
     let Said::Commit(commit) = said else { return Err(damaged(wanted, "it is no commit")) };
     if (commit.seq.0, commit.run.0) != (wanted.state.1, wanted.run) {
@@ -134,16 +139,23 @@ fn read_line(wanted: &Wanted) -> Result<HashMap<Box<str>, Record>, StoreError> {
 ///
 /// # Errors
 /// `Corrupt` with file and place.
-pub(super) fn changes_of(file: &dyn DiskFile, place: Place) -> Result<Vec<(String, bool)>, StoreError> {
-    let bytes = read_exact(file, place.offset, place.length as usize).map_err(|error| failed("read a line", &error))?;
+pub(super) fn changes_of(file: &SegmentFile, place: Place) -> Result<Vec<(String, bool)>, StoreError> {
+    let bytes = bytes_of(file, place)?;
     let damaged =
         |why: &str| StoreError::corrupt("journal", format!("{}, byte {}: {why}", path(place.segment), place.offset));
     let (said, _) = line::read::<serde::de::IgnoredAny>(&bytes, None).map_err(damaged)?;
     let Said::Commit(commit) = said else { return Err(damaged("it is no commit")) };
-    let told = commit.operations.into_iter().map(|operation| match operation {
-        LineOperation::Put(put) => (put.key.into_owned(), false),
-        LineOperation::Changed(key) => (key.into_owned(), false),
-        LineOperation::Delete(key) => (key.into_owned(), true),
-    });
-    Ok(told.collect())
+    let mut told: Vec<(String, bool)> = Vec::with_capacity(commit.operations.len());
+    for operation in commit.operations {
+        match operation {
+            LineOperation::Put(put) => told.push((put.key.into_owned(), false)),
+            // Behind a deletion of the same key: the commit wrote it, and its time is over.
+            LineOperation::Changed(key) => match told.last_mut().filter(|(last, _)| *last == key) {
+                Some((_, deleted)) => *deleted = false,
+                None => told.push((key.into_owned(), false)),
+            },
+            LineOperation::Delete(key) => told.push((key.into_owned(), true)),
+        }
+    }
+    Ok(told)
 }

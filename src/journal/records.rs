@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::disk::{self, DiskFile};
+use super::disk;
 use super::error::failed;
+use super::handles::SegmentFile;
 use super::index::{Partition, Place};
 use super::line::Area;
 use super::options::Durability;
@@ -93,7 +94,7 @@ struct Told {
     commit: String,
     number: u64,
     place: Place,
-    file: Arc<dyn DiskFile>,
+    file: Arc<SegmentFile>,
 }
 
 /// The keys of a range behind one of them that are live.
@@ -222,7 +223,7 @@ impl RecordBackend for JournalRecords {
         let read = move || {
             let (mut position, mut changes) = (from, Vec::new());
             for Told { seq, commit, number, place, file } in lines {
-                let keys = changes_of(&*file, place)?;
+                let keys = changes_of(&file, place)?;
                 if !changes.is_empty() && changes.len() + keys.len() > limit {
                     break;
                 }
@@ -259,7 +260,7 @@ impl RecordBackend for JournalRecords {
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }
-        if self.journal.shared.index().area(self.area).values().any(|partition| partition.erasing) {
+        if self.journal.shared.index().area(self.area).values().any(|partition| partition.put_off) {
             return Err(StoreError::unavailable().with_cause(
                 "an erasure has not ended: what was forgotten can't be read, and is still in the log's files",
             ));

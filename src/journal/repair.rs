@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::disk::Disk;
 use super::error::failed;
 use super::line::{self, Area, Crc, EndLine, Fixed, Said};
+use super::lock;
 use super::report::{DamagedLine, OpeningReport};
 use super::segment::{self, LOG, Lines, file_name, number_of, path};
 use super::{KEPT, REPAIRED};
@@ -47,6 +48,7 @@ fn clear(disk: &dyn Disk) -> io::Result<()> {
 /// `Unsupported` for a segment of a newer format; those of the file system. The old log is in place until the new one is whole.
 pub(super) fn repair(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), StoreError> {
     let writing = |error: io::Error| failed("write the repaired log", &error);
+    let _locked = lock::last_segment(disk)?;
     let mut numbers: Vec<u64> =
         disk.list(LOG).map_err(writing)?.iter().filter_map(|(name, _)| number_of(name)).collect();
     numbers.sort_unstable();

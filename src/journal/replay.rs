@@ -9,8 +9,10 @@ use serde::de::IgnoredAny;
 
 use super::disk::{Disk, DiskFile};
 use super::error::failed;
+use super::handles::{Handles, SegmentFile};
 use super::index::{Effect, Facts, Index, Place, Segment};
 use super::line::{self, Crc, EndLine, Header, Said, VERSION};
+use super::lock::{self, Locked};
 use super::report::{OpeningReport, TornWrite};
 use super::segment::{self, LOG, Lines, Tail, damaged, number_of, path};
 use super::{KEPT, LOCK, OWN, PAYLOADS, REPAIRED, UNBORN};
@@ -20,16 +22,23 @@ use crate::contract::{ErrorKind, StoreError};
 pub(super) struct Replayed {
     pub(super) index: Index,
     pub(super) tail: Tail,
+    pub(super) handles: Arc<Handles>,
 }
 
-/// Reads the log of this directory, or begins one.
+/// Reads the log of this directory, the last segment of which may be locked already, or begins one.
 ///
 /// # Errors
 /// `Invalid{path}` for a directory that holds something else; `Corrupt` with file and line; `Unsupported` for a newer
 /// format; those of the file system.
-pub(super) fn open(disk: &Arc<dyn Disk>, report: &mut OpeningReport) -> Result<Replayed, StoreError> {
+pub(super) fn open(
+    disk: &Arc<dyn Disk>,
+    locked: Option<Locked>,
+    report: &mut OpeningReport,
+) -> Result<Replayed, StoreError> {
     begin(&**disk, report)?;
-    let mut segments = segments(&**disk, report)?;
+    let handles = Handles::new(Arc::clone(disk));
+    let mut locked = if locked.is_some() { locked } else { lock::last_segment(&**disk)? };
+    let mut segments = segments(&**disk, &handles, locked.as_ref(), report)?;
     let mut index = Index::default();
     let mut before: Option<(u64, End)> = None;
     let mut tail = None;
@@ -38,7 +47,8 @@ pub(super) fn open(disk: &Arc<dyn Disk>, report: &mut OpeningReport) -> Result<R
         let next = segments.keys().next().copied();
         // Without an end it is the last one, unless a rotation was cut off before it came to the end.
         let begun = unused(&segments)?;
-        let read = replay(&mut index, number, Arc::clone(&file), &header, next.is_none() || begun, report)?;
+        let reading = file.open().map_err(|error| failed("open a segment", &error))?;
+        let read = replay(&mut index, number, (&file, &*reading), &header, next.is_none() || begun, report)?;
         match (&read.end, next) {
             (Some(_), None) => return Err(damaged(number, read.lines, "the segment after it is missing")),
             (None, Some(next)) if begun => {
@@ -49,8 +59,15 @@ pub(super) fn open(disk: &Arc<dyn Disk>, report: &mut OpeningReport) -> Result<R
             _ => {}
         }
         if segments.is_empty() {
-            cut(&*file, number, &read, report)?;
-            tail = Some(Tail { segment: number, file, bytes: read.whole, crc: read.crc, epoch: header.epoch });
+            if locked.as_ref().is_none_or(|(last, _)| *last != number) {
+                lock::segment(&*reading).map_err(lock::locking)?;
+                // What was last before is removed, and no reader has it.
+                locked = None;
+            }
+            file.hold().map_err(|error| failed("open a segment", &error))?;
+            cut(&*reading, number, &read, report)?;
+            let (identity, bytes, crc, epoch) = (file.identity, read.whole, read.crc, header.epoch);
+            tail = Some(Tail { segment: number, file: reading, identity, bytes, crc, epoch });
         }
         before = Some((number, End { said: read.end }));
     }
@@ -58,11 +75,11 @@ pub(super) fn open(disk: &Arc<dyn Disk>, report: &mut OpeningReport) -> Result<R
     // An earlier process may have ended before its sync: what was read is durable before anyone builds on it. A segment before the last
     // two was synced before the one behind it had a commit.
     let files = index.segments.values().rev().take(2);
-    let durable = files.into_iter().try_for_each(|segment| segment.file.sync());
+    let durable = files.into_iter().try_for_each(|segment| segment.file.open()?.sync());
     let durable = durable.and_then(|()| disk.sync_dir(LOG)).and_then(|()| disk.sync_dir(""));
     durable.map_err(|error| failed("sync what was read", &error))?;
     report.count(&index);
-    Ok(Replayed { index, tail })
+    Ok(Replayed { index, tail, handles })
 }
 
 /// Refuses a directory that holds something else than a journal, and one whose log is gone. Whether it holds one.
@@ -120,11 +137,16 @@ fn begin(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), StoreError> 
     Ok(())
 }
 
-type Segments = BTreeMap<u64, (Arc<dyn DiskFile>, Header)>;
+type Segments = BTreeMap<u64, (Arc<SegmentFile>, Header)>;
 
 /// The segments of the log with their first lines. Files that an earlier process left half made are removed, when every segment is
 /// of a format that this release reads.
-fn segments(disk: &dyn Disk, report: &mut OpeningReport) -> Result<Segments, StoreError> {
+fn segments(
+    disk: &dyn Disk,
+    handles: &Arc<Handles>,
+    locked: Option<&Locked>,
+    report: &mut OpeningReport,
+) -> Result<Segments, StoreError> {
     let listing = |error: io::Error| failed("read the log's folder", &error);
     let names: Vec<String> = disk.list(LOG).map_err(listing)?.into_iter().map(|(name, _)| name).collect();
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
@@ -133,8 +155,14 @@ fn segments(disk: &dyn Disk, report: &mut OpeningReport) -> Result<Segments, Sto
     let mut segments = Segments::new();
     let mut left: Vec<String> = names.into_iter().filter(|name| is_half_made(name)).collect();
     for number in numbers {
-        let file = disk.open(&path(number)).map_err(|error| failed("open a segment", &error))?;
-        match first_line(number, &*file)? {
+        let opening = |error: io::Error| failed("open a segment", &error);
+        let file = match locked {
+            // Opened once more it would be another's to its own lock.
+            Some((last, file)) if *last == number => handles.held(number, Arc::clone(file)),
+            _ => handles.segment(number),
+        };
+        let file = file.map_err(opening)?;
+        match first_line(number, &*file.open().map_err(opening)?)? {
             Some(header) => drop(segments.insert(number, (file, header))),
             // Cut off while it was made: nothing has been written behind a header that is not whole.
             None if Some(number) == last && !segments.is_empty() => left.push(segment::file_name(number)),
@@ -208,8 +236,9 @@ fn follows(number: u64, header: &Header, before: Option<&(u64, End)>) -> Result<
 fn unused(behind: &Segments) -> Result<bool, StoreError> {
     let mut files = behind.values();
     let (Some((file, _)), None) = (files.next(), files.next()) else { return Ok(false) };
-    let mut lines = Lines::new(&**file);
     let reading = |error: io::Error| failed("read a segment", &error);
+    let file = file.open().map_err(reading)?;
+    let mut lines = Lines::new(&*file);
     lines.next().map_err(reading)?;
     Ok(lines.next().map_err(reading)?.is_none())
 }
@@ -228,13 +257,13 @@ struct Read {
 fn replay(
     index: &mut Index,
     number: u64,
-    file: Arc<dyn DiskFile>,
+    (segment, file): (&Arc<SegmentFile>, &dyn DiskFile),
     header: &Header,
     may_be_torn: bool,
     report: &mut OpeningReport,
 ) -> Result<Read, StoreError> {
-    index.segments.insert(number, Segment::new(Arc::clone(&file), header.from.0, 0));
-    let mut lines = Lines::new(&*file);
+    index.segments.insert(number, Segment::new(Arc::clone(segment), header.from.0, 0));
+    let mut lines = Lines::new(file);
     let mut read = Read { lines: 0, whole: 0, crc: Crc(0), end: None, torn: false };
     while let Some(raw) = lines.next().map_err(|error| failed("read a segment", &error))? {
         read.lines = raw.number;

@@ -3,8 +3,9 @@
 use std::io::{self, BufRead as _};
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, Identity};
 use super::line::{self, Crc, FORMAT, Fixed, Header, Said, VERSION};
+use super::lock;
 use crate::contract::StoreError;
 
 /// The folder of the log.
@@ -42,21 +43,25 @@ pub(super) fn header(segment: u64, from: u64, epoch: u32, previous: Crc) -> Head
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) segment: u64,
+    /// Locked.
     pub(super) file: Arc<dyn DiskFile>,
+    pub(super) identity: Identity,
     pub(super) bytes: u64,
     pub(super) crc: Crc,
     pub(super) epoch: u32,
 }
 
-/// Makes a segment's file with its first line, and syncs the file. Its name is not durable yet.
+/// Makes a segment's file with its first line, locks it, and syncs it. Its name is not durable yet.
 pub(super) fn create(disk: &dyn Disk, name: &str, header: Header) -> io::Result<Tail> {
     let (segment, epoch) = (header.segment.0, header.epoch);
     let mut bytes = Vec::new();
     let crc = line::write::<()>(&mut bytes, Crc(0), Said::Header(header)).map_err(io::Error::other)?;
     let file = disk.create(name)?;
+    lock::segment(&*file)?;
     file.append(&bytes)?;
     file.sync()?;
-    Ok(Tail { segment, file, bytes: bytes.len() as u64, crc, epoch })
+    let identity = file.identity()?;
+    Ok(Tail { segment, file, identity, bytes: bytes.len() as u64, crc, epoch })
 }
 
 /// Reads a file line by line. Memory is bounded by the longest line.

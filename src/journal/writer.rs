@@ -1,31 +1,29 @@
-//! The one thread that writes the log: groups of commits under one sync, rotation, erasures, compaction.
+//! The one thread that writes the log: groups of commits under one sync, rotation, and what is to be written anew between them.
 //!
 //! What readers see is what the disk has taken: the index changes after the sync (after the write, where durability is an interval). A
 //! failed write is cut off again, and nothing took place. After a failed sync nobody knows what the disk holds: calls in it are
 //! `Unknown`, and later writes are refused until the journal is opened again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant};
-
-use tokio::sync::oneshot;
+use std::time::Instant;
 
 use super::batch::{Batch, Decided, Planned};
-use super::disk::{Disk, read_exact};
-use super::error::{failed, following, must_reopen};
+use super::disk::{Disk, is_at, read_exact};
+use super::erasure::Erasing;
+use super::error::{displaced, failed, following, must_reopen};
+use super::handles::Handles;
 use super::index::{Index, Segment};
+use super::leftovers::{Leftovers, made_anew, remove_if_there};
 use super::line::{self, Area, EndLine, Fixed, Said};
 use super::options::{Durability, JournalOptions};
-use super::queue::{Alone, CommitJob, Done, Queue, Work};
+use super::queue::{Alone, Answer, CommitJob, Done, Queue, Work};
 use super::read::Records;
 use super::segment::{self, LOG, Tail};
 use crate::backend::{PendingWrite, Written};
 use crate::contract::{Outcome, StoreError, Timestamp};
-
-/// How long after a try to end an erasure the next one is made.
-const AGAIN: Duration = Duration::from_secs(30);
 
 /// What has been done since the journal was opened.
 #[derive(Debug, Default)]
@@ -40,6 +38,7 @@ pub(super) struct Counters {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
+    pub(super) handles: Arc<Handles>,
     pub(super) options: JournalOptions,
     index: RwLock<Index>,
     pub(super) records: Records,
@@ -50,10 +49,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(disk: Arc<dyn Disk>, options: JournalOptions, index: Index, epoch: u32) -> Self {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        handles: Arc<Handles>,
+        options: JournalOptions,
+        index: Index,
+        epoch: u32,
+    ) -> Self {
         let records = Records::new(options.cache_bytes);
         let (queue, broken, counters) = (Queue::default(), AtomicBool::new(false), Counters::default());
-        Self { disk, options, index: RwLock::new(index), records, queue, epoch, broken, counters }
+        Self { disk, handles, options, index: RwLock::new(index), records, queue, epoch, broken, counters }
     }
 
     pub(super) fn index(&self) -> RwLockReadGuard<'_, Index> {
@@ -84,16 +89,20 @@ pub(super) struct Writer {
     /// Whether segments may be worth compacting, and those that were since the last rotation.
     untidy: bool,
     tidied: BTreeSet<u64>,
-    /// Erasures that could not be ended, and when that is tried again.
-    unended: Vec<(Area, String)>,
-    again: Option<Instant>,
-    /// The last instant that a call's clock said.
+    /// Erasures that go on between other calls.
+    pub(super) erasing: VecDeque<Erasing>,
+    /// Erasures that could not be ended and files that could not be removed, and when both are tried again.
+    pub(super) unended: Vec<(Area, String)>,
+    pub(super) leftovers: Leftovers,
+    pub(super) again: Option<Instant>,
+    /// The last instant that a call's clock said, and the one before.
     pub(super) now: Timestamp,
+    before: Timestamp,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, tail: Tail, run: u64) -> Self {
-        let durable = tail.bytes;
+        let (durable, now) = (tail.bytes, Timestamp::now());
         Self {
             shared,
             tail,
@@ -102,9 +111,12 @@ impl Writer {
             durable,
             untidy: true,
             tidied: BTreeSet::new(),
+            erasing: VecDeque::new(),
             unended: Vec::new(),
+            leftovers: Leftovers::default(),
             again: None,
-            now: Timestamp::now(),
+            now,
+            before: now,
         }
     }
 
@@ -112,12 +124,16 @@ impl Writer {
     pub(super) fn run(mut self) {
         let _unwinds = Unwinds(Arc::clone(&self.shared));
         loop {
-            if self.untidy && self.shared.check().is_ok() {
+            // Calls wait for one segment at most. An erasure counts on the others staying what they are.
+            let mut busy = !self.erasing.is_empty();
+            if busy {
+                self.step();
+            } else if self.untidy && self.ready().is_ok() {
                 self.untidy = self.tidy();
+                busy = self.untidy;
             }
-            // While there is something to tidy, nothing is waited for.
-            let until =
-                if self.untidy { Some(Instant::now()) } else { self.sync_by().into_iter().chain(self.again).min() };
+            // While there is something to write anew, nothing is waited for.
+            let until = if busy { Some(Instant::now()) } else { self.sync_by().into_iter().chain(self.again).min() };
             match self.shared.queue.take(until) {
                 Work::Group(group) => self.group(group),
                 Work::Alone(alone, pending) => self.alone(alone, pending),
@@ -128,36 +144,41 @@ impl Writer {
                 self.sync_and_tell();
             }
             if self.again.is_some_and(|again| again <= Instant::now()) {
-                self.end_erasures();
+                self.resume();
             }
+        }
+        while !self.erasing.is_empty() {
+            self.step();
         }
         self.sync_and_tell();
-    }
-
-    /// An erasure whose records are gone could not be ended: it is tried again.
-    pub(super) fn put_off(&mut self, area: Area, name: String, error: &StoreError) {
-        let kind = error.kind().name();
-        tracing::warn!(kind, "an erasure of the journal could not be ended: what was forgotten is still in its files");
-        if !self.unended.iter().any(|(at, unended)| *at == area && *unended == name) {
-            self.unended.push((area, name));
+        // A reader that is still at work may keep the file open, which keeps the lock.
+        if let Err(error) = self.tail.file.unlock() {
+            tracing::warn!(kind = %error.kind(), "the journal's log could not be unlocked");
         }
-        self.again = Instant::now().checked_add(AGAIN);
     }
 
-    /// An erasure of the partition has ended.
-    pub(super) fn ended(&mut self, area: Area, name: &str) {
-        self.unended.retain(|(at, unended)| *at != area || unended != name);
-    }
-
-    fn end_erasures(&mut self) {
-        self.again = None;
-        for (area, name) in std::mem::take(&mut self.unended) {
-            if let Err(error) = self.end_erasure(area, &name)
-                && self.shared.check().is_ok()
-            {
-                self.put_off(area, name, &error);
-            }
+    /// Whether something can be written: no sync has failed, and the log goes on where its name says.
+    ///
+    /// # Errors
+    /// `Unavailable`. Nothing was written.
+    pub(super) fn ready(&self) -> Result<(), StoreError> {
+        self.shared.check()?;
+        let Tail { segment, identity, .. } = self.tail;
+        match is_at(&*self.shared.disk, &segment::path(segment), identity) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(displaced()),
+            Err(error) => Err(failed("look where its log is", &error)),
         }
+    }
+
+    /// A call's clock said this.
+    fn heard(&mut self, now: Timestamp) {
+        self.before = std::mem::replace(&mut self.now, now);
+    }
+
+    /// What ends before it is over by two calls' clocks: one that was ahead for once ends nothing.
+    pub(super) fn horizon(&self) -> Timestamp {
+        self.now.min(self.before)
     }
 
     /// Until when what was acknowledged must be synced.
@@ -225,7 +246,7 @@ impl Writer {
     /// # Errors
     /// NotApplied when the lines were cut off again, else Unknown.
     pub(super) fn append(&mut self, lines: &[u8], crc: line::Crc, may_wait: bool) -> Result<(), StoreError> {
-        self.shared.check()?;
+        self.ready()?;
         if let Err(error) = self.tail.file.append(lines) {
             // Part of it may be on the disk, whole lines too: they must be off it before anyone is told that nothing took place.
             let cut = self.tail.file.set_len(self.tail.bytes).and_then(|()| self.tail.file.sync());
@@ -254,12 +275,12 @@ impl Writer {
 
     fn group(&mut self, group: Vec<(CommitJob, PendingWrite)>) {
         if let Some((job, _)) = group.last() {
-            self.now = job.cx.now();
+            self.heard(job.cx.now());
         }
         let mut decided = Vec::with_capacity(group.len());
         let mut callers = Vec::with_capacity(group.len());
         let full = self.tail.bytes >= self.shared.options.segment_bytes;
-        let ready = self.shared.check().and_then(|()| if full { self.rotate() } else { Ok(()) });
+        let ready = self.ready().and_then(|()| if full { self.rotate() } else { Ok(()) });
         let shared = Arc::clone(&self.shared);
         let (lines, crc) = {
             let index = shared.index();
@@ -267,7 +288,7 @@ impl Writer {
             for (CommitJob { cx, area, commit, answer, .. }, pending) in group {
                 let result = ready.clone().map_err(not_begun).and_then(|()| batch.decide(&cx, area, commit));
                 decided.push(result);
-                callers.push((answer, pending));
+                callers.push(Answer::new(answer, Some(pending)));
             }
             (batch.lines, batch.crc)
         };
@@ -297,8 +318,8 @@ impl Writer {
                 answers.push(answer);
             }
         }
-        for (answer, (caller, pending)) in answers.into_iter().zip(callers) {
-            reply(caller, Some(pending), answer, |done| done.bytes > 0);
+        for (answer, caller) in answers.into_iter().zip(callers) {
+            caller.settle(answer, |done| done.bytes > 0);
         }
     }
 
@@ -316,17 +337,20 @@ impl Writer {
     fn alone(&mut self, alone: Alone, pending: Option<PendingWrite>) {
         match alone {
             Alone::Erase { cx, area, partition, ranges, answer } => {
-                self.now = cx.now();
-                let erased = cx.check_time().map_err(not_begun).and_then(|()| self.erase(area, &partition, &ranges));
-                reply(answer, pending, erased, |deleted| *deleted > 0);
+                self.heard(cx.now());
+                let answer = Answer::new(answer, pending);
+                match cx.check_time() {
+                    Ok(()) => self.erase(area, partition, &ranges, answer),
+                    Err(error) => answer.settle(Err(not_begun(error)), |_| false),
+                }
             }
             Alone::Sync { answer } => {
                 let synced = if self.unsynced.is_some() { self.sync() } else { self.shared.check() };
-                reply(answer, pending, synced, |()| true);
+                Answer::new(answer, pending).settle(synced, |()| true);
             }
             Alone::Compact { answer } => {
                 let compacted = self.compact_all();
-                reply(answer, pending, compacted, |()| true);
+                Answer::new(answer, pending).settle(compacted, |()| true);
             }
         }
     }
@@ -340,30 +364,30 @@ impl Writer {
         let name = segment::path(next);
         let disk = Arc::clone(&self.shared.disk);
         // An earlier try may have left one, with nothing in it.
-        let made = remove_if_there(&*disk, &name).and_then(|()| {
-            let header = segment::header(next, next, self.tail.epoch, self.tail.crc);
-            let made = segment::create(&*disk, &name, header)?;
+        let create = || segment::create(&*disk, &name, segment::header(next, next, self.tail.epoch, self.tail.crc));
+        let made = made_anew(&*disk, &name, create).and_then(|made| {
             disk.sync_dir(LOG)?;
-            Ok(made)
+            Ok((self.shared.handles.held(next, Arc::clone(&made.file))?, made))
         });
         // The old segment says that there is a next one only when there is.
         let sealed = match made {
             Err(error) => Err(failed("begin a new segment", &error)),
-            Ok(tail) => {
+            Ok((held, tail)) => {
                 let mut lines = Vec::new();
                 let end = EndLine { next: Fixed(next), chain: self.tail.crc };
                 line::write::<()>(&mut lines, self.tail.crc, Said::End(end))
                     .and_then(|crc| self.append(&lines, crc, false))
-                    .map(|()| tail)
+                    .map(|()| (held, tail))
             }
         };
         match sealed {
-            Ok(tail) => {
+            Ok((held, tail)) => {
                 let mut index = self.shared.index_mut();
                 if let Some(old) = index.segments.get_mut(&self.tail.segment) {
                     old.bytes = self.tail.bytes;
+                    old.file = old.file.released();
                 }
-                index.segments.insert(next, Segment::new(Arc::clone(&tail.file), next, tail.bytes));
+                index.segments.insert(next, Segment::new(held, next, tail.bytes));
                 drop(index);
                 self.tail = tail;
                 self.synced();
@@ -387,7 +411,7 @@ impl Writer {
             let index = self.shared.index();
             let closed = || index.segments.range(..self.tail.segment);
             let mut left = closed().filter(|(number, _)| !self.tidied.contains(number));
-            let worth = left.find(|(_, segment)| segment.is_worth_compacting(self.now)).map(|(n, _)| (*n, *n));
+            let worth = left.find(|(_, segment)| segment.is_worth_compacting(self.horizon())).map(|(n, _)| (*n, *n));
             let small = |a: &Segment, b: &Segment| a.bytes + b.bytes <= self.shared.options.segment_bytes / 2;
             let pair = || {
                 let pairs = closed().zip(closed().skip(1));
@@ -397,7 +421,7 @@ impl Writer {
         };
         let Some((first, last)) = choice else { return false };
         self.tidied.insert(last);
-        match self.compact(first, last) {
+        match self.compact(first, last, None) {
             Ok(()) => true,
             Err(error) => {
                 let kind = error.kind().name();
@@ -414,6 +438,7 @@ struct Unwinds(Arc<Shared>);
 impl Drop for Unwinds {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            tracing::error!("the journal's writer ended in a panic: the journal must be opened again");
             self.0.broken.store(true, Ordering::SeqCst);
             self.0.queue.abandon();
         }
@@ -423,27 +448,4 @@ impl Drop for Unwinds {
 /// A commit of a group that could not begin was not applied, whatever became of the log.
 fn not_begun(error: StoreError) -> StoreError {
     error.with_outcome(Outcome::NotApplied)
-}
-
-pub(super) fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
-    match disk.remove(name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Settles a write and answers its caller, if it still waits. `wrote` says of a success whether it changed something.
-fn reply<T>(
-    answer: oneshot::Sender<Result<T, StoreError>>,
-    pending: Option<PendingWrite>,
-    result: Result<T, StoreError>,
-    wrote: impl FnOnce(&T) -> bool,
-) {
-    match (&result, pending) {
-        (Ok(done), Some(pending)) => pending.settle(wrote(done)),
-        (Err(error), Some(pending)) if error.outcome() == Outcome::NotApplied => pending.settle(false),
-        // An open outcome stays open for the whole call.
-        _ => {}
-    }
-    answer.send(result).ok();
 }

@@ -1,6 +1,6 @@
 //! Records in memory, as strict as the service they stand for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,6 +42,10 @@ struct Partition {
     seq: u64,
     /// Cursors below this position need a snapshot.
     floor: u64,
+    /// When records end, and which: also some that have been written since.
+    ends: BTreeSet<(Timestamp, String)>,
+    /// What the clock of the last commit said.
+    heard: Option<Timestamp>,
 }
 
 struct Change {
@@ -111,6 +115,20 @@ impl Partition {
         let found = self.live(operation.key(), now).map(Record::witness);
         operation.decide(found.as_ref())?;
         Ok(found)
+    }
+
+    /// Lets go of records whose time is over by the clocks of two commits: one that was ahead for once ends nothing.
+    fn let_go(&mut self, now: Timestamp) {
+        let over = self.heard.replace(now).map_or(Timestamp::MIN, |heard| heard.min(now));
+        while let Some((end, key)) = self.ends.pop_first() {
+            if end > over {
+                self.ends.insert((end, key));
+                break;
+            }
+            if self.rows.get(&key).is_some_and(|record| record.envelope.expiry == Some(end)) {
+                self.rows.remove(&key);
+            }
+        }
     }
 
     fn trim(&mut self, now: Timestamp) {
@@ -225,6 +243,7 @@ impl RecordBackend for MemoryRecords {
                     let record = Record { key: key.clone(), envelope, tag };
                     written.push(Written::Put { witness: record.witness(), updated: now });
                     changed.push((key.clone(), false));
+                    partition.ends.extend(record.envelope.expiry.map(|end| (end, key.clone())));
                     partition.rows.insert(key, record);
                 }
                 Operation::Delete { key, .. } => {
@@ -246,6 +265,7 @@ impl RecordBackend for MemoryRecords {
             ahead.for_each(|change| change.told_at = now);
             partition.history.push(Change { seq: partition.seq, told_at: now, number: stamp.number, keys: changed });
             partition.trim(now);
+            partition.let_go(now);
         }
         Ok(written)
     }
@@ -362,6 +382,39 @@ mod tests {
         records.commit(&call(), Commit::new("p", call().next_op(), vec![put])).await.unwrap();
         let cursor = records.changes(&call(), "p", None, 10).await.unwrap().next;
         (records, cursor)
+    }
+
+    /// Bug: rows of idempotency keys never left.
+    #[tokio::test]
+    async fn records_whose_time_is_over_leave() {
+        let records = MemoryRecords::of_area("memory", RecordLimits::TABLES);
+        let now = call().now();
+        let commit = async |key: &str, expiry: Option<Timestamp>| {
+            let draft = Draft {
+                key: key.into(),
+                owner: Owner::default(),
+                record_type: "t".into(),
+                record_key: key.into(),
+                value: 1.into(),
+                schema_version: 1,
+                expiry,
+            };
+            let put = Operation::Put { draft, expect: Precondition::Any };
+            records.commit(&call(), Commit::new("p", call().next_op(), vec![put])).await.unwrap();
+        };
+        let hour = Timestamp::from_micros(now.as_micros() + 3_600_000_000);
+        commit("i:later", Some(hour)).await;
+        commit("i:lives-again", Some(now)).await;
+        commit("i:lives-again", Some(hour)).await;
+        for n in 0..20 {
+            commit(&format!("i:{n}"), Some(now)).await;
+        }
+        commit("k", None).await;
+        commit("k", None).await;
+        let kept = |records: &MemoryRecords| records.state().partitions["p"].rows.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(kept(&records), ["i:later", "i:lives-again", "k"]);
+        assert_eq!(records.state().partitions["p"].ends.len(), 2);
+        assert_eq!(records.changes(&call(), "p", None, 100).await.unwrap().changes.len(), 25, "that is no change");
     }
 
     #[tokio::test]

@@ -3,11 +3,14 @@
 mod bad_input;
 mod cursors;
 mod draws;
+mod ending;
+mod exclusive;
 mod figures;
 mod files;
 mod forgetting;
 mod holder;
 mod hostile;
+mod many_segments;
 mod model;
 mod privacy;
 mod repair;

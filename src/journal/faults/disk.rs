@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::de::IgnoredAny;
 
-use super::super::disk::{Directory, Disk, DiskFile};
+use super::super::disk::{Anchor, Directory, Disk, DiskFile, Identity};
 use super::super::line::{self, Said};
 use super::super::payloads::payload_of;
 use super::super::segment::{LOG, NEW, number_of};
@@ -152,6 +152,14 @@ impl Disk for FaultyDisk {
             }
         }
     }
+
+    fn identity(&self, name: &str) -> io::Result<Identity> {
+        self.inner.identity(name)
+    }
+
+    fn anchor(&self, dir: &str) -> io::Result<Anchor> {
+        self.inner.anchor(dir)
+    }
 }
 
 #[derive(Debug)]
@@ -222,6 +230,18 @@ impl DiskFile for FaultyFile {
             }
             None => self.inner.sync(),
         }
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        self.inner.identity()
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        self.inner.lock()
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.inner.unlock()
     }
 }
 

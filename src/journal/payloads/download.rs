@@ -26,7 +26,7 @@ pub(super) async fn open(
 ) -> Result<Option<BlobReader>, StoreError> {
     let files = Arc::clone(files);
     let found = move || {
-        let Some(file) = files.find(&place.file)? else { return Ok(None) };
+        let Some(file) = files.find(&place)? else { return Ok(None) };
         let length = file.len()?;
         Ok(Some((file, length)))
     };

@@ -32,6 +32,7 @@ pub(super) fn page(
     after: Option<&str>,
     limit: usize,
 ) -> io::Result<BlobPage> {
+    files.check_in_place(&area_folder(area))?;
     let wanted = Wanted { prefix, after };
     let most = limit.saturating_add(1);
     let mut found: Vec<BlobName> = Vec::new();
@@ -57,7 +58,7 @@ pub(super) fn page(
     for name in found {
         let Ok(place) = Place::of(&name) else { continue };
         // One that was deleted since is none.
-        if let Some(head) = files.head(&place.file)? {
+        if let Some(head) = files.head(&place)? {
             blobs.push((name, head));
         }
     }

@@ -29,7 +29,8 @@ pub(super) async fn put(
 ) -> Result<BlobDigest, StoreError> {
     let mut chunks = Chunks::new(body);
     let files = Arc::clone(files);
-    let mut upload = blocking(Outcome::NotApplied, move || Upload::begin(files)).await?;
+    let area = place.area.clone();
+    let mut upload = blocking(Outcome::NotApplied, move || Upload::begin(files, &area)).await?;
     loop {
         match chunks.next().await {
             Ok(Some(chunk)) => {
@@ -150,8 +151,9 @@ struct Upload {
 }
 
 impl Upload {
-    fn begin(files: Arc<Files>) -> Result<Self, StoreError> {
-        let (name, file) = files.create_temporary().map_err(|error| failed("make a file for a payload", &error))?;
+    fn begin(files: Arc<Files>, area: &str) -> Result<Self, StoreError> {
+        let made = files.check_in_place(area).and_then(|()| files.create_temporary());
+        let (name, file) = made.map_err(|error| failed("make a file for a payload", &error))?;
         Ok(Self { file, temporary: Temporary { files, name, there: true }, hash: Sha256::new(), length: 0 })
     }
 
@@ -226,7 +228,7 @@ enum Taken {
 /// Renames the temporary file if the name is free, else removes it.
 fn take_name(files: &Files, temporary: Temporary, place: &Place) -> Taken {
     let naming = files.naming();
-    let taken = match files.find(&place.file) {
+    let taken = match files.find(place) {
         Ok(Some(there)) => Taken::Before(there),
         Err(error) => Taken::Never(error),
         Ok(None) => match files.disk.rename(&temporary.name, &place.file) {
@@ -235,7 +237,7 @@ fn take_name(files: &Files, temporary: Temporary, place: &Place) -> Taken {
                 // Its folder may have been removed by hand: the next put makes it again.
                 files.durable().remove(&place.household);
                 // The name was free, so that what is there now is this upload.
-                if matches!(files.find(&place.file), Ok(None)) { Taken::Never(error) } else { Taken::Maybe(error) }
+                if matches!(files.find(place), Ok(None)) { Taken::Never(error) } else { Taken::Maybe(error) }
             }
         },
     };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 
 use super::sim::{Cuts, EIO, ENOSPC, Failure, Image, Kind, SimDisk};
-use super::support::{Call, PLACES, Place, Run, State, alike, history, options, runtime};
+use super::support::{Call, OVER, PLACES, Place, Run, State, alike, history, options, runtime};
 use crate::contract::{ErrorKind, Outcome, StoreError};
 use crate::journal::line::Area;
 
@@ -36,7 +36,7 @@ fn applied(mut values: Values, call: &Call) -> Values {
         Call::Commit((area, partition), steps) => {
             for (key, value) in steps {
                 let place = (*area, (*partition).to_owned(), key.clone());
-                match value {
+                match value.as_ref().filter(|value| !value.starts_with(OVER)) {
                     Some(value) => values.insert(place, format!("{value:?}")),
                     None => values.remove(&place),
                 };
@@ -253,6 +253,18 @@ fn every_operation_of_a_rotation_fails_and_nothing_acknowledged_is_lost() {
 fn every_operation_of_a_compaction_fails_and_nothing_acknowledged_is_lost() {
     let more: Vec<Call> = (0..3).map(|n| put(PLACES[0], "k:0", &format!("more {n}"))).collect();
     every_operation_fails("compaction", &tidy_with(&more), &Call::Compact);
+}
+
+#[test]
+fn every_operation_of_a_compaction_of_what_is_over_fails_and_nothing_acknowledged_is_lost() {
+    let value = |n: usize| if n % 3 == 2 { format!("{OVER} {n}") } else { format!("more {n}") };
+    let more: Vec<Call> = (0..30).map(|n| put(PLACES[0], &format!("k:{}", n / 3), &value(n))).collect();
+    let disk = tidy_with(&more);
+    assert!(holds(&disk, OVER));
+    every_operation_fails("compaction of what is over", &disk, &Call::Compact);
+    let mut run = Run::open(&runtime(), &disk, options()).unwrap();
+    run.call(SECOND, &Call::Compact).unwrap();
+    assert!(!holds(&disk, OVER));
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn known(index: &Index) -> Vec<Known> {
 fn replayed(disk: &SimDisk) -> Result<(Vec<Known>, OpeningReport)> {
     let mut report = OpeningReport::default();
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let replayed = replay::open(&disk, &mut report)?;
+    let replayed = replay::open(&disk, None, &mut report)?;
     Ok((known(&replayed.index), report))
 }
 

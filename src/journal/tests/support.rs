@@ -30,6 +30,9 @@ impl Clock for SetClock {
 /// When each clock begins: behind the system's, so that it decides alone what is too old to be told.
 const START: Duration = Duration::from_secs(4_102_444_800);
 
+/// What the value of a record begins with whose time is over when it is written: it takes the place of what was there, and is not there.
+pub(super) const OVER: &str = "over";
+
 /// Area and name of a partition.
 pub(super) type Place = (Area, &'static str);
 
@@ -87,14 +90,22 @@ impl Dice {
     }
 }
 
-/// Commits in four partitions of four areas: creations, replacements, deletions, also several in one commit; small values.
+/// Commits in four partitions of four areas: creations, replacements, deletions, records whose time is over, also several in one commit;
+/// small values.
 pub(super) fn history(commits: usize, seed: u64) -> Vec<Call> {
     let mut dice = Dice(seed);
     let commit = |n: usize| {
         let place = PLACES[dice.roll(PLACES.len() as u64) as usize];
         let operations = if dice.roll(5) == 0 { 3 } else { 1 };
         let keys: BTreeSet<String> = (0..operations).map(|_| format!("k:{}", dice.roll(3))).collect();
-        let steps = keys.into_iter().map(|key| (key, (dice.roll(4) > 0).then(|| format!("v{n}"))));
+        let steps = keys.into_iter().map(|key| {
+            let value = match dice.roll(8) {
+                0 | 1 => None,
+                2 => Some(format!("{OVER}{n}")),
+                _ => Some(format!("v{n}")),
+            };
+            (key, value)
+        });
         Call::Commit(place, steps.collect())
     };
     (0..commits).map(commit).collect()
@@ -111,7 +122,7 @@ fn operation((key, value): &(String, Option<String>)) -> Operation {
         record_key: key.clone(),
         value: json!(value),
         schema_version: 1,
-        expiry: None,
+        expiry: value.starts_with(OVER).then_some(Timestamp::MIN),
     };
     Operation::Put { draft, expect: Precondition::Any }
 }

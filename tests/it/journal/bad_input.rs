@@ -64,6 +64,7 @@ async fn written(path: &Path) {
         .await
         .unwrap();
     }
+    journal.close().await.unwrap();
     assert!(segments(path).len() >= 5);
 }
 

@@ -74,13 +74,13 @@ async fn a_directory_put_back_and_written_to_needs_a_snapshot() {
     let journal = open(folder.path()).await;
     hand.writes(&journal, 0..3).await;
     let (_, early) = hand.told(&journal, None).await;
-    drop(journal);
+    journal.close().await.unwrap();
     copy(folder.path(), kept.path());
     let journal = open(folder.path()).await;
     hand.writes(&journal, 3..6).await;
     let (keys, late) = hand.told(&journal, Some(&early)).await;
     assert_eq!(keys, ["m:3", "m:4", "m:5"]);
-    drop(journal);
+    journal.close().await.unwrap();
 
     copy(kept.path(), folder.path());
     let journal = open(folder.path()).await;
@@ -93,7 +93,7 @@ async fn a_directory_put_back_and_written_to_needs_a_snapshot() {
     assert_eq!(keys, ["m:10", "m:11", "m:12", "m:13", "m:14"]);
     journal.compact().await.unwrap();
     hand.is_outdated(&journal, &late).await;
-    drop(journal);
+    journal.close().await.unwrap();
     let journal = open(folder.path()).await;
     assert!(hand.told(&journal, Some(&end)).await.0.is_empty());
 }
@@ -116,7 +116,7 @@ async fn a_cursor_at_the_floor_outlives_trimming_compaction_and_openings() {
         assert_eq!(hand.told(&journal, Some(&seen)).await.0, ["m:5"], "round {round}");
         assert_eq!(hand.told(&journal, None).await.0, ["m:5"], "round {round}");
         journal.compact().await.unwrap();
-        drop(journal);
+        journal.close().await.unwrap();
         journal = open(folder.path()).await;
     }
     let log: String = segments(folder.path()).iter().map(|path| fs::read_to_string(path).unwrap()).collect();
@@ -138,7 +138,7 @@ async fn a_cursor_from_after_an_erasure_outlives_compaction_and_openings() {
         let (_, after) = hand.told(&journal, None).await;
         for _ in 0..2 {
             journal.compact().await.unwrap();
-            drop(journal);
+            journal.close().await.unwrap();
             journal = open(folder.path()).await;
             assert!(hand.told(&journal, Some(&after)).await.0.is_empty());
             hand.is_outdated(&journal, &before).await;
@@ -154,12 +154,12 @@ async fn an_erasure_that_a_copy_put_back_took_away_needs_a_snapshot() {
     let (folder, kept, hand) = (folder_in_memory(), folder_in_memory(), Hand::new());
     let journal = open(folder.path()).await;
     hand.writes(&journal, 0..2).await;
-    drop(journal);
+    journal.close().await.unwrap();
     copy(folder.path(), kept.path());
     let journal = open(folder.path()).await;
     memory(&journal).erase(&hand.call(), HOME, &[]).await.unwrap();
     let (_, after) = hand.told(&journal, None).await;
-    drop(journal);
+    journal.close().await.unwrap();
     copy(kept.path(), folder.path());
     let journal = open(folder.path()).await;
     memory(&journal).erase(&hand.call(), HOME, &[]).await.unwrap();

@@ -83,7 +83,7 @@ async fn a_commit_appends_as_much_among_100_000_records_as_among_10_and_these_op
     let many = appended(&journal, folder.path(), 2).await;
     println!("appended by a commit of two records: {few} bytes among 10 records, {many} among {RECORDS}");
     assert_eq!(few, many);
-    drop(journal);
+    journal.close().await.unwrap();
 
     #[cfg(target_os = "linux")]
     {

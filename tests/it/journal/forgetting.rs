@@ -121,7 +121,8 @@ impl Home {
 
     async fn reopened(self) -> Self {
         let Self { folder, journal, stores, scopes } = self;
-        drop((journal, stores));
+        drop(stores);
+        journal.close().await.unwrap();
         let journal = Journal::open(folder.path(), small()).await.unwrap();
         assert_eq!(journal.report().erasures_ended, 0);
         Self { stores: Stores::over(journal.backends()), folder, journal, scopes }
@@ -238,7 +239,8 @@ async fn what_was_merged_is_forgotten_too() {
         home.stores.set_name(home.scope("theirs"), &format!("{round:0>200}"), Expect::Any).await.unwrap();
     }
     let Home { folder, journal, stores, scopes } = home;
-    drop((journal, stores));
+    drop(stores);
+    journal.close().await.unwrap();
     let with_kitchen = holding(folder.path(), &marks("kitchen")[0]);
     let merged = merged(folder.path());
     assert!(merged.iter().any(|segment| with_kitchen.iter().any(|file| segment.ends_with(file))), "{merged:?}");

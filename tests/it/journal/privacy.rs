@@ -47,7 +47,8 @@ async fn write_everything(path: &Path) {
     for n in 0..80 {
         commit(&memory(&journal), "m:p", vec![put(&format!("m:{n}"), format!("{n:0>200}"))]).await.unwrap();
     }
-    drop((stores, journal));
+    drop(stores);
+    journal.close().await.unwrap();
     let first = super::files::segments(path).into_iter().next().unwrap();
     let mut bytes = fs::read(&first).unwrap();
     let middle = bytes.len() / 2;
@@ -96,7 +97,7 @@ async fn umask_and_each_kind_of_file() {
 async fn wider_modes_are_told_and_kept() {
     let folder = folder_in_memory();
     let path = folder.path().join("journal");
-    drop(Journal::open(&path, JournalOptions::new()).await.unwrap());
+    Journal::open(&path, JournalOptions::new()).await.unwrap().close().await.unwrap();
     let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     set(&path.join("log"), 0o755);
     assert_eq!(Journal::open(&path, JournalOptions::new()).await.unwrap().report().readable_by_others, 0);

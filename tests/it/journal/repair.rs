@@ -32,7 +32,8 @@ async fn written() -> TempDir {
         commit(&port, PARTITIONS[n % 3], operations).await.unwrap();
     }
     assert_eq!(journal.figures().compactions, 0);
-    drop((port, journal));
+    drop(port);
+    journal.close().await.unwrap();
     assert!(segments(folder.path()).len() >= 6);
     folder
 }
@@ -85,6 +86,14 @@ async fn cursors(journal: &Journal) -> Vec<ChangeCursor> {
     cursors
 }
 
+/// The cursors of a journal that is opened for them alone.
+async fn cursors_of_an_opening(directory: &Path) -> Vec<ChangeCursor> {
+    let journal = Journal::open(directory, small()).await.unwrap();
+    let cursors = cursors(&journal).await;
+    journal.close().await.unwrap();
+    cursors
+}
+
 /// Damages a written journal and repairs it. `at` is where an opening finds it, `left_out` what a repair leaves out,
 /// `expected` what must be there afterwards.
 async fn repaired(
@@ -123,7 +132,7 @@ async fn repaired(
     }
     let after = contents(&journal).await;
     assert_eq!(after.len(), expected.len() + PARTITIONS.len());
-    drop(journal);
+    journal.close().await.unwrap();
 
     let journal = Journal::open(path, small()).await.unwrap();
     let report = journal.report();
@@ -136,7 +145,7 @@ async fn repaired(
 #[tokio::test]
 async fn a_damaged_line_in_the_middle_is_left_out() {
     let folder = written().await;
-    let cursors = cursors(&Journal::open(folder.path(), small()).await.unwrap()).await;
+    let cursors = cursors_of_an_opening(folder.path()).await;
     let segment = segments(folder.path())[2].clone();
     let expected = told_without(folder.path(), |at, line| (at, line) == (2, 4));
     damage(&segment, 4);
@@ -146,7 +155,7 @@ async fn a_damaged_line_in_the_middle_is_left_out() {
 #[tokio::test]
 async fn a_damaged_last_line_is_left_out_and_is_no_torn_write() {
     let folder = written().await;
-    let cursors = cursors(&Journal::open(folder.path(), small()).await.unwrap()).await;
+    let cursors = cursors_of_an_opening(folder.path()).await;
     let all = segments(folder.path());
     let (last, line) = (all.len() - 1, lines(all.last().unwrap()));
     assert!(line > 1);
@@ -159,7 +168,7 @@ async fn a_damaged_last_line_is_left_out_and_is_no_torn_write() {
 async fn a_damaged_header_costs_no_commit() {
     for segment in [0, 3] {
         let folder = written().await;
-        let cursors = cursors(&Journal::open(folder.path(), small()).await.unwrap()).await;
+        let cursors = cursors_of_an_opening(folder.path()).await;
         let expected = told_without(folder.path(), |_, _| false);
         let segment = segments(folder.path())[segment].clone();
         damage(&segment, 1);
@@ -170,7 +179,7 @@ async fn a_damaged_header_costs_no_commit() {
 #[tokio::test]
 async fn a_missing_segment_costs_its_commits_alone() {
     let folder = written().await;
-    let cursors = cursors(&Journal::open(folder.path(), small()).await.unwrap()).await;
+    let cursors = cursors_of_an_opening(folder.path()).await;
     let all = segments(folder.path());
     let expected = told_without(folder.path(), |at, _| at == 3);
     fs::remove_file(&all[3]).unwrap();
@@ -180,14 +189,14 @@ async fn a_missing_segment_costs_its_commits_alone() {
 #[tokio::test]
 async fn a_missing_first_or_last_segment_costs_its_commits_alone() {
     let folder = written().await;
-    let cursors_of_first = cursors(&Journal::open(folder.path(), small()).await.unwrap()).await;
+    let cursors_of_first = cursors_of_an_opening(folder.path()).await;
     let all = segments(folder.path());
     let expected = told_without(folder.path(), |at, _| at == 0);
     fs::remove_file(&all[0]).unwrap();
     repaired(&folder, &cursors_of_first, (all[1].clone(), 1), (named(&all[0]), 1), expected).await;
 
     let folder = written().await;
-    let cursors_of_last = cursors(&Journal::open(folder.path(), small()).await.unwrap()).await;
+    let cursors_of_last = cursors_of_an_opening(folder.path()).await;
     let all = segments(folder.path());
     let last = all.len() - 1;
     let expected = told_without(folder.path(), |at, _| at == last);
@@ -207,6 +216,7 @@ async fn a_journal_is_repaired_again_and_each_old_log_is_kept() {
         let damaged = &journal.report().damaged;
         assert_eq!(damaged.iter().map(|damaged| damaged.line).collect::<Vec<_>>(), [line as u64]);
         assert!(contents(&journal).await == expected);
+        journal.close().await.unwrap();
     }
     assert_eq!(fs::read_dir(folder.path().join("damaged")).unwrap().count(), 2);
     Journal::open(folder.path(), small()).await.unwrap();
@@ -221,7 +231,7 @@ async fn a_compacted_log_is_repaired_as_well() {
     assert_eq!(memory(&journal).erase(&call(), PARTITIONS[0], &[range]).await.unwrap(), 1);
     journal.compact().await.unwrap();
     let cursors = cursors(&journal).await;
-    drop(journal);
+    journal.close().await.unwrap();
     let segment = segments(folder.path())[2].clone();
     let expected = told_without(folder.path(), |at, line| (at, line) == (2, 2));
     assert!(expected.len() < everything.len() && expected.len() > everything.len() / 2);
@@ -234,12 +244,12 @@ async fn repairing_a_healthy_journal_changes_nothing() {
     let folder = written().await;
     let journal = Journal::open(folder.path(), small()).await.unwrap();
     let (everything, cursors) = (contents(&journal).await, cursors(&journal).await);
-    drop(journal);
+    journal.close().await.unwrap();
     let before = snapshot(folder.path());
     let journal = Journal::open(folder.path(), small().with_repair(true)).await.unwrap();
     assert_eq!(journal.report().damaged, []);
     assert!(contents(&journal).await == everything);
     memory(&journal).changes(&call(), PARTITIONS[0], Some(&cursors[0]), 10).await.unwrap();
-    drop(journal);
+    journal.close().await.unwrap();
     assert_eq!(snapshot(folder.path()), before);
 }

@@ -19,6 +19,7 @@ async fn symlink_and_each_directory() {
         {
             let journal = Journal::open(&path, JournalOptions::new()).await.unwrap();
             commit(&memory(&journal), "m:p", vec![put("m:one", 1)]).await.unwrap();
+            journal.close().await.unwrap();
         }
         fs::rename(path.join(name), &bigger).unwrap();
         symlink(&bigger, path.join(name)).unwrap();
@@ -39,7 +40,7 @@ async fn symlink_and_each_directory() {
 async fn links_that_lead_nowhere_or_to_a_file_are_refused() {
     let parent = folder_in_memory();
     let path = parent.path().join("journal");
-    drop(Journal::open(&path, JournalOptions::new()).await.unwrap());
+    Journal::open(&path, JournalOptions::new()).await.unwrap().close().await.unwrap();
     let other = parent.path().join("other");
     fs::write(&other, "another's").unwrap();
     for (name, target) in [("lock", &other), ("payloads", &other), ("payloads", &parent.path().join("missing"))] {
@@ -52,7 +53,7 @@ async fn links_that_lead_nowhere_or_to_a_file_are_refused() {
         fs::remove_file(path.join(name)).unwrap();
         fs::rename(&kept, path.join(name)).unwrap();
     }
-    drop(Journal::open(&path, JournalOptions::new()).await.unwrap());
+    Journal::open(&path, JournalOptions::new()).await.unwrap().close().await.unwrap();
 }
 
 /// Bug: a volume of its own has `lost+found` in it, and was refused as full of other things.

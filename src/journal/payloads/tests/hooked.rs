@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::journal::disk::{Directory, Disk, DiskFile};
+use crate::journal::disk::{Anchor, Directory, Disk, DiskFile, Identity};
 
 /// What becomes of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,14 @@ impl Disk for Hooked {
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         self.step("sync_dir", dir, || self.inner.sync_dir(dir))
     }
+
+    fn identity(&self, name: &str) -> io::Result<Identity> {
+        self.inner.identity(name)
+    }
+
+    fn anchor(&self, dir: &str) -> io::Result<Anchor> {
+        self.inner.anchor(dir)
+    }
 }
 
 #[derive(Debug)]
@@ -121,5 +129,17 @@ impl DiskFile for HookedFile {
 
     fn sync(&self) -> io::Result<()> {
         self.disk.step("sync", &self.name, || self.inner.sync())
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        self.inner.identity()
+    }
+
+    fn lock(&self) -> io::Result<bool> {
+        self.inner.lock()
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.inner.unlock()
     }
 }

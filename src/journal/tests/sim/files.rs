@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::moment::{Change, Effect, Inode, Node, not_found, renamed};
 use super::{Kind, SimDisk};
-use crate::journal::disk::{Disk, DiskFile};
+use crate::journal::disk::{Anchor, Disk, DiskFile, Identity};
 
 impl Disk for SimDisk {
     fn create_dir(&self, name: &str) -> io::Result<()> {
@@ -62,6 +62,16 @@ impl Disk for SimDisk {
         let inode = state.now.seen.find(dir)?.ok_or_else(not_found)?;
         state.now.seen.folder(inode).ok_or(io::ErrorKind::NotADirectory)?;
         state.sync(Kind::SyncDir, inode, dir)
+    }
+
+    fn identity(&self, name: &str) -> io::Result<Identity> {
+        let mut state = self.state();
+        state.read(Kind::Read)?;
+        Ok(Identity(0, state.now.seen.find(name)?.ok_or_else(not_found)?))
+    }
+
+    fn anchor(&self, dir: &str) -> io::Result<Anchor> {
+        Ok(Anchor::new(dir, self.identity(dir)?, None))
     }
 }
 
@@ -122,5 +132,18 @@ impl DiskFile for SimFile {
             goes_on.recv().ok();
         }
         self.disk.state().sync(Kind::Sync, self.inode, &self.name)
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        Ok(Identity(0, self.inode))
+    }
+
+    /// One process is on a simulated disk.
+    fn lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        Ok(())
     }
 }
