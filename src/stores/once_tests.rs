@@ -24,6 +24,8 @@ enum Fate {
     NotApplied,
     /// Refused, once, because another writer was faster.
     Contended,
+    /// Refused for the row of the key, whose time is over when it is looked for.
+    RowEnded,
 }
 
 /// A backend in memory whose commits have fates.
@@ -70,6 +72,7 @@ impl RecordBackend for Fated {
                 Err(StoreError::timeout().with_outcome(Outcome::Unknown))
             }
             Fate::NotApplied => Err(StoreError::unavailable()),
+            Fate::RowEnded => Err(StoreError::new(ErrorKind::AlreadyExists).with_index(0)),
             Fate::Contended => {
                 let last = commit.operations.len() - 1;
                 let error = match commit.operations[last].expect() {
@@ -243,9 +246,10 @@ async fn an_erasure_that_has_begun_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test]
-async fn the_row_is_small() {
+async fn the_row_is_small_and_says_nothing_of_a_person() {
     let (stores, backend) = fated();
-    under(&stores, "one").set_name(&told(), "ana", Expect::Any).await.unwrap();
+    let scope = home().person(DeviceId::new("robot").unwrap(), PersonId::new("ana").unwrap());
+    under(&stores, "one").set_name(&scope, "ana", Expect::Any).await.unwrap();
     let cx = CallContext::new(
         "test",
         [0; 16],
@@ -257,6 +261,78 @@ async fn the_row_is_small() {
     let rows = backend.load(&cx, &partition, &KeyRange::below(keys::ONCE)).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert!(json_bytes(&rows[0].envelope.value) < 150);
+    let Owner { account, loop_id, device, person } = &rows[0].envelope.owner;
+    assert!(account.is_some() && loop_id.is_some());
+    assert_eq!((device, person), (&None, &None), "the row outlives what they told");
+}
+
+/// Which call was applied is not known any more: the earlier one's send may still have been under way.
+#[tokio::test]
+async fn a_row_that_ends_while_it_is_met_leaves_the_outcome_unknown() {
+    let (stores, backend) = fated();
+    let one = under(&stores, "one");
+    fates(&backend, [Fate::RowEnded]);
+    let error = one.set_name(&told(), "ana", Expect::Absent).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Unavailable { contended: true }), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    // What is refused for another operation than the row's is refused.
+    one.set_name(&told(), "ana", Expect::Absent).await.unwrap();
+    let other = under(&stores, "two").set_name(&told(), "eva", Expect::Absent).await.unwrap_err();
+    assert_eq!((other.kind(), other.outcome()), (&ErrorKind::AlreadyExists, Outcome::NotApplied));
+}
+
+/// Stands still.
+#[derive(Debug)]
+struct At(Timestamp);
+
+impl crate::contract::Clock for At {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+/// What an earlier call is answered with was created by its own write, or before, never by what came after it.
+#[tokio::test]
+async fn an_answer_from_the_row_tells_when_its_own_record_was_created() {
+    let start = 1_750_000_000_000;
+    let at = |stores: &Stores, seconds: i64| {
+        stores.with_clock(Arc::new(At(Timestamp::from_millis(start + seconds * 1_000))))
+    };
+    for earlier in [false, true] {
+        let (stores, _) = fated();
+        if earlier {
+            at(&stores, -5).set_name(&told(), "before", Expect::Any).await.unwrap();
+        }
+        let first = under(&at(&stores, 0), "one").set_name(&told(), "ana", Expect::Any).await.unwrap();
+        let replaced = at(&stores, 1).set_name(&told(), "eva", Expect::Any).await.unwrap();
+        let again = under(&at(&stores, 2), "one").set_name(&told(), "ana", Expect::Any).await.unwrap();
+        assert_eq!((again.created(), again.created()), (first.created(), replaced.created()), "{earlier}");
+        assert!(at(&stores, 3).remove_name(&told(), Expect::Any).await.unwrap());
+        at(&stores, 4).set_name(&told(), "liv", Expect::Any).await.unwrap();
+        let again = under(&at(&stores, 5), "one").set_name(&told(), "ana", Expect::Any).await.unwrap();
+        assert_eq!(again.created(), Timestamp::from_millis(start), "{earlier}: what is there was created later");
+        assert_eq!(again.updated(), first.updated());
+    }
+}
+
+#[tokio::test]
+async fn a_mark_is_a_sign_for_as_long_as_the_row_is_there() {
+    let (stores, backend) = fated();
+    let written = stores.set_name(&told(), "ana", Expect::Any).await.unwrap();
+    let partition = keys::household_partition(&home());
+    let place = Place { partition, key: "k".into(), owner: Owner::default(), record_key: "k".into() };
+    let is_sign = |micros: i64, mark: Option<&str>| {
+        let late = Timestamp::from_micros(written.updated().as_micros() + micros);
+        let clock = Arc::new(At(late));
+        let cx = CallContext::new("test", [0; 16], Duration::from_secs(9), crate::contract::Freshness::Latest, clock);
+        let cx = cx.under_key("one");
+        let once = Once::new(&*backend, &cx, &place, &()).unwrap();
+        let own = once.mark();
+        once.may_have_written(&written, mark.or(own.as_deref()))
+    };
+    assert!(is_sign(0, None) && is_sign(ROW_MICROS - 1, None));
+    assert!(!is_sign(ROW_MICROS, None), "the row's time is over");
+    assert!(!is_sign(0, Some("another")));
 }
 
 /// Ids that are counted.
