@@ -84,7 +84,9 @@ async fn fill(directory: &Path) -> Done {
     }
     let (bytes, seconds) = (length(directory)?, began.elapsed().as_secs_f64());
     println!("{RECORDS} records in commits of {COMMIT}: {seconds:.2} s, {:.1} MiB on disk", mib(bytes));
-    Ok(())
+    drop(port);
+    // Another process opens it next.
+    Ok(journal.close().await?)
 }
 
 /// In a process of its own: opens a journal and says what that took.
@@ -156,9 +158,65 @@ async fn forget(parent: &Path) -> Done {
         }
     }
     let (bytes, began) = (length(directory.path())?, Instant::now());
-    let deleted = port.erase(&call(), "usr_5f7:home", &[KeyRange::below("m")]).await?;
-    println!("forgetting {deleted} records spread over {:.1} MiB: {:.2} s", mib(bytes), began.elapsed().as_secs_f64());
+    let forgets = tokio::spawn({
+        let port = Arc::clone(&port);
+        async move { port.erase(&call(), "usr_5f7:home", &[KeyRange::below("m")]).await }
+    });
+    let (mut commits, mut longest) = (0, Duration::ZERO);
+    while !forgets.is_finished() {
+        let began = Instant::now();
+        commit(&port, 8, vec![put(8, commits)]).await?;
+        (commits, longest) = (commits + 1, longest.max(began.elapsed()));
+    }
+    let (deleted, seconds) = (forgets.await??, began.elapsed().as_secs_f64());
+    println!(
+        "forgetting {deleted} records spread over {:.1} MiB: {seconds:.2} s; meanwhile {commits} commits of another writer, the longest {:.3} s",
+        mib(bytes),
+        longest.as_secs_f64()
+    );
     Ok(())
+}
+
+/// A log of 10,000 segments, the smallest there are, and what the process holds of it.
+async fn many_segments(parent: &Path) -> Done {
+    const SEGMENTS: usize = 10_000;
+    let directory = tempfile::tempdir_in(parent)?;
+    let options = || {
+        let durability = Durability::Interval(Duration::from_secs(60));
+        JournalOptions::new().with_segment_bytes(4 * 1024).with_durability(durability).with_cache_bytes(0)
+    };
+    let idle = held()?;
+    let journal = Journal::open(directory.path(), options()).await?;
+    let port = journal.backends().memory;
+    let began = Instant::now();
+    for n in 0..SEGMENTS {
+        let mut operation = put(0, n);
+        if let Operation::Put { draft, .. } = &mut operation {
+            draft.value = json!("x".repeat(4 * 1024));
+        }
+        commit(&port, 0, vec![operation]).await?;
+    }
+    let (writing, written) = (began.elapsed().as_secs_f64(), held()?);
+    drop(port);
+    journal.close().await?;
+    let began = Instant::now();
+    let journal = Journal::open(directory.path(), options()).await?;
+    let (opening, opened) = (began.elapsed().as_secs_f64(), held()?);
+    let port = journal.backends().memory;
+    let read = port.load(&call(), "usr_5f0:home", &KeyRange::below("m")).await?.len();
+    println!(
+        "{} segments: written in {writing:.1} s, opened in {opening:.2} s, {read} records read from them; \
+         (descriptors, threads) {idle:?} without, {written:?} after writing, {opened:?} after opening, {:?} after reading",
+        journal.report().segments,
+        held()?
+    );
+    Ok(())
+}
+
+/// Descriptors and threads of this process, where the system tells.
+fn held() -> Done<(usize, usize)> {
+    let count = |of: &str| std::fs::read_dir(format!("/proc/self/{of}")).map_or(0, Iterator::count);
+    Ok((count("fd"), count("task")))
 }
 
 async fn all(parent: &Path) -> Done {
@@ -174,7 +232,8 @@ async fn all(parent: &Path) -> Done {
         writers(parent, name, durability, 1, 2_000).await?;
         writers(parent, name, durability, 64, 500).await?;
     }
-    forget(parent).await
+    forget(parent).await?;
+    many_segments(parent).await
 }
 
 #[tokio::main]

@@ -164,8 +164,9 @@ impl Envelope {
     ///
     /// From its `expiry` on a record is absent to every call, whether or not the backend still holds it: no read answers it,
     /// `Absent` is satisfied and begins a new life, a delete finds nothing. The instant is the call's own clock; a service that
-    /// deletes by a clock of its own may let the record go by that one, when it is ahead. That a record's time is over is no
-    /// change, and is not told in the history.
+    /// deletes by a clock of its own may let the record go by that one, when it is ahead. A backend should let go of it at some time, and
+    /// must not because one call's clock alone was ahead. That a record's time is over is no change, and is not told in the history; a
+    /// backend whose history is made of what it holds may cease to tell that it was written.
     pub fn is_live(&self, now: Timestamp) -> bool {
         !self.tombstone && self.expiry.is_none_or(|expiry| now < expiry)
     }

@@ -226,8 +226,9 @@ async fn the_last_handle_waits_for_nothing_and_the_next_opening_does() {
     assert!(matches!(futures::poll!(&mut sent), Poll::Pending));
     tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
     drop(sent);
-    drop((port, journal));
-    // The writer is where it was: nobody has waited for it.
+    let dropped = tokio::task::spawn_blocking(move || drop((port, journal)));
+    tokio::time::timeout(Duration::from_secs(30), dropped).await.expect("nobody waits for the writer").unwrap();
+    // The writer is where it was.
     let opening = tokio::spawn({
         let path = folder.path().to_path_buf();
         async move { Journal::open(path, JournalOptions::new()).await }
