@@ -4,7 +4,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::sim::{EIO, Failure, Kind, SimDisk};
-use super::support::{Call, PLACES, Place, Run, history, options, runtime};
+use super::support::{Call, OVER, PLACES, Place, Run, State, history, options, runtime};
 use crate::backend::KeyRange;
 use crate::contract::{Outcome, Result};
 
@@ -111,6 +111,7 @@ fn erasure_under_way_and_commits_and_erasures_of_the_same_partition() {
         }
         let state = run.state(true).unwrap();
         assert_eq!(files_with(&disk, SECRET), Vec::<String>::new(), "{held}");
+        assert_eq!(files_with(&disk, "\"n:"), Vec::<String>::new(), "{held}: the keys, too");
         drop((run, backend));
         for _ in 0..2 {
             let mut run = Run::open(&runtime, &disk, options()).unwrap();
@@ -179,6 +180,48 @@ fn erasure_and_a_file_that_stays() {
     run.call(SECOND, &Call::Erase(HOME, "n")).unwrap();
     probe(&mut run).unwrap();
     assert_eq!(files_with(&disk, SECRET), Vec::<String>::new());
+}
+
+/// What keeps a record from coming back stays in a later segment for as long as an earlier one holds an earlier value: also when an
+/// erasure that would have taken that value could not be ended, and the later segment is compacted alone.
+#[test]
+fn erasure_put_off_and_expiry_and_an_earlier_value() {
+    let runtime = runtime();
+    for deleted in [false, true] {
+        let disk = SimDisk::new();
+        let mut run = Run::open(&runtime, &disk, options()).unwrap();
+        run.call(SECOND, &put(HOME, "k:a", "before")).unwrap();
+        for n in 0..12 {
+            run.call(SECOND, &put(HOME, &format!("k:stays{n}"), &format!("{n:0>400}"))).unwrap();
+        }
+        run.call(SECOND, &put(HOME, "k:a", OVER)).unwrap();
+        if deleted {
+            run.call(SECOND, &put(HOME, "k:a", "again")).unwrap();
+            run.call(SECOND, &Call::Commit(HOME, vec![("k:a".to_owned(), None)])).unwrap();
+        }
+        for n in 0..12 {
+            run.call(SECOND, &put(HOME, &format!("k:goes{n}"), &format!("{n:0>400}"))).unwrap();
+        }
+        // The first segment that the erasure would write anew is the one of before.
+        disk.fail(&[Kind::Create], 0, Failure::Error(EIO));
+        run.call(SECOND, &Call::Erase(HOME, "none")).unwrap_err();
+        assert_eq!(disk.clear_faults(), 0);
+        let renamed = disk.count(&[Kind::Rename]);
+        for n in 0..12 {
+            run.call(SECOND, &Call::Commit(HOME, vec![(format!("k:goes{n}"), None)])).unwrap();
+        }
+        go_on(&mut run);
+        assert!(disk.count(&[Kind::Rename]) > renamed, "later segments are compacted");
+        let state = run.state(false).unwrap();
+        let keys = |state: &State| state[&(HOME.0, HOME.1.to_owned())].records.len();
+        assert_eq!(keys(&state), 12);
+        assert!(!files_with(&disk, "before").is_empty(), "the earlier value is there still");
+        drop(run);
+        let mut run = Run::open(&runtime, &disk, options()).unwrap();
+        assert_eq!(run.journal.report().erasures_ended, 1);
+        assert!(run.state(false).unwrap() == state, "{deleted}: an earlier value came back");
+        assert_eq!(files_with(&disk, "before"), Vec::<String>::new());
+    }
 }
 
 /// A disk on which an erasure is durable that could not be ended for want of space, and how much it had.
