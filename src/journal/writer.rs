@@ -241,12 +241,12 @@ impl Writer {
         error
     }
 
-    /// Appends lines, and syncs them unless that may wait.
+    /// Appends lines, and syncs them unless that may wait. Whoever calls it has asked whether the log is [ready](Self::ready).
     ///
     /// # Errors
     /// NotApplied when the lines were cut off again, else Unknown.
     pub(super) fn append(&mut self, lines: &[u8], crc: line::Crc, may_wait: bool) -> Result<(), StoreError> {
-        self.ready()?;
+        self.shared.check()?;
         if let Err(error) = self.tail.file.append(lines) {
             // Part of it may be on the disk, whole lines too: they must be off it before anyone is told that nothing took place.
             let cut = self.tail.file.set_len(self.tail.bytes).and_then(|()| self.tail.file.sync());
