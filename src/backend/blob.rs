@@ -159,7 +159,8 @@ pub trait BlobBackend: Send + Sync + fmt::Debug {
     /// The service behind, for meters.
     fn service(&self) -> Service;
 
-    /// Uploads a payload under a name that has never been used. Memory is bounded whatever the length.
+    /// Uploads a payload under a name that has never been used. Memory is bounded whatever the length. The same bytes again are the same
+    /// payload. It is not marked as a write of the call ([`CallContext::write_sent`]): a payload counts for nothing until a record names it.
     ///
     /// # Errors
     /// `AlreadyExists` when the name is taken by other bytes; the body's own error; nothing is readable under the name
@@ -181,7 +182,7 @@ pub trait BlobBackend: Send + Sync + fmt::Debug {
     /// What the service says of a payload. `None` when it does not exist.
     async fn head(&self, cx: &CallContext, name: &BlobName) -> Result<Option<BlobHead>, StoreError>;
 
-    /// Deletes a payload. A missing one is no error.
+    /// Deletes a payload. A missing one is no error. It is a write of the call, also when nothing was there: another send may have deleted it.
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError>;
 
     /// Payloads whose name begins with `prefix`, in name order, after the name `after`.

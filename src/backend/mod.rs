@@ -104,7 +104,9 @@ impl PartitionPage {
 /// No method upserts: every write happens under absence or under one tag, so that sending the same request again
 /// applies it at most once. Deleted records are invisible to `get`, `scan` and `load`, and a record whose
 /// [time is over](Envelope::is_live) is absent to every call. One freedom: a write under `Exact` or `Present` of a record whose time is
-/// over is a `Conflict`, or, where the tag alone is sent to a service that still holds it, takes place; nobody has written since.
+/// over is a `Conflict`, or, where the tag alone is sent to a service that still holds it, takes place; nobody has written since. Another:
+/// under `Present` the schema version of what is there is looked at where the record is read; where the condition alone is sent, the
+/// `Exact` beside it speaks for both, which are written together.
 #[async_trait]
 pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// The service behind, for meters.
@@ -116,7 +118,8 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// The record, if there is one.
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError>;
 
-    /// The records of a key range, in key order, after the key `after`, at most `limit` of them and at least one a page.
+    /// The records of a key range, in key order, after the key `after`, at most `limit` of them. Where there are more, a page may hold
+    /// fewer, maybe none, and says where to go on.
     async fn scan(
         &self,
         cx: &CallContext,
@@ -160,10 +163,14 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// Deletes every record of these ranges, maybe none, and clears the keys of the partition's change history, also those
     /// of records deleted before, and makes cursors handed out before it `SnapshotRequired`. Ends only when a scan of
     /// the ranges is empty while no writer moved the partition. Not atomic beyond one commit; called again, it goes on.
+    /// It is a write of the call when it has deleted something.
     /// Says how many records were deleted; those whose time was over count where the backend still held them.
     async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError>;
 
-    /// Changes of one partition since a cursor, deletions included; from the beginning of its history without one.
+    /// Changes of one partition since a cursor, deletions included; from the beginning of its history without one. In the order of their
+    /// commits, at most `limit` a page, but a commit's changes may come together where they alone are more. A page without any, whose cursor
+    /// stays where it is, is the end for now. Free are: how long changes are told after 30 days, whether a record that was written again
+    /// is told once or each time, and whether a deletion is told behind the change that it undid or in its place.
     ///
     /// # Errors
     /// `SnapshotRequired` for a cursor older than the history or ahead of it, or of a history that went back to an earlier

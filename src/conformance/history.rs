@@ -1,9 +1,10 @@
 //! Change history: a cursor is good for one partition of one area, and for the history that it was handed out in.
 
 use super::Harness;
-use super::support::{Must, World, context, invalid, refused};
-use crate::backend::{ChangeCursor, ChangeEntry, RecordBackend, keys};
-use crate::contract::{ErrorKind, Expect, MediaStore, NewMedia, PersonalMemoryStore};
+use super::raw::{key, places};
+use super::support::{Must, World, clock_at, context, context_on, invalid, refused};
+use crate::backend::{ChangeCursor, ChangeEntry, Commit, Precondition, RecordBackend, keys};
+use crate::contract::{ErrorKind, Expect, MediaStore, NewMedia, PersonalMemoryStore, Timestamp};
 
 /// The areas of the second replica.
 fn areas(w: &World) -> [(&'static str, &dyn RecordBackend); 4] {
@@ -98,4 +99,82 @@ pub async fn an_erasure_ends_the_cursors_of_its_area_alone(h: &dyn Harness) {
     assert_eq!(told.len(), 1, "{told:?}");
     let (told, _) = follow(media, &partition, Some(of_media)).await.must("the other area's cursor");
     assert!(!told.is_empty(), "what another area forgets is nothing to media");
+}
+
+/// Every change of a partition and no other's comes in the order of the commits, whole, whatever the limit, and from any cursor.
+pub async fn changes_come_in_order_and_are_their_partitions_own(h: &dyn Harness) {
+    let w = World::of(h).await;
+    if !w.capabilities.change_history {
+        return;
+    }
+    let others = places(&w.again(), &w.a);
+    for (place, other) in places(&w, &w.a).into_iter().zip(others) {
+        // Each key once: what is told of a key that is written again is a backend's own.
+        let mut commits: Vec<Vec<String>> = Vec::new();
+        for n in 0..9 {
+            let names: Vec<String> = (0..1 + n % 3).map(|part| format!("{n}{part}")).collect();
+            let puts = names.iter().map(|name| place.put(name, 1, Precondition::Any)).collect();
+            place.commit(puts).await.must(place.name);
+            other.set(&format!("other{n}"), 1).await;
+            commits.push(names.iter().map(|name| key(name)).collect());
+        }
+        let expected: Vec<Vec<String>> = commits.iter().map(|keys| sorted(keys)).collect();
+        for limit in [1, 2, 4, 100] {
+            let (mut told, mut cursors, mut since) = (Vec::new(), vec![None], None::<ChangeCursor>);
+            loop {
+                let page = place.backend.changes(&context(), &place.partition, since.as_ref(), limit).await;
+                let page = page.must(place.name);
+                if page.changes.is_empty() {
+                    break;
+                }
+                let most = limit.max(3);
+                assert!(page.changes.len() <= most, "{}: {} of {limit}", place.name, page.changes.len());
+                assert!(page.changes.iter().all(|change| !change.deleted), "{}", place.name);
+                told.extend(page.changes.into_iter().map(|change| change.key));
+                cursors.push(Some(page.next.clone()));
+                since = Some(page.next);
+                assert!(told.len() < 100, "{}: the history must come to an end", place.name);
+            }
+            let mut rest = &told[..];
+            for keys in &expected {
+                assert!(rest.len() >= keys.len(), "{}: {told:?} by {limit}", place.name);
+                let (commit, after) = rest.split_at(keys.len());
+                assert_eq!(sorted(commit), *keys, "{}: {told:?} by {limit}", place.name);
+                rest = after;
+            }
+            assert_eq!(rest, [] as [String; 0], "{} by {limit}", place.name);
+            for cursor in &cursors {
+                let (behind, _) = follow(place.backend, &place.partition, cursor.as_ref()).await.must(place.name);
+                let behind: Vec<String> = behind.into_iter().map(|change| change.key).collect();
+                assert!(told.ends_with(&behind), "{}: from a cursor of before", place.name);
+            }
+        }
+    }
+}
+
+fn sorted(keys: &[String]) -> Vec<String> {
+    let mut keys = keys.to_vec();
+    keys.sort();
+    keys
+}
+
+/// What was changed is told for thirty days.
+pub async fn changes_are_told_for_thirty_days(h: &dyn Harness) {
+    const DAY: i64 = 24 * 3_600 * 1_000;
+    let w = World::of(h).await;
+    if !w.capabilities.change_history {
+        return;
+    }
+    let begin = Timestamp::now().as_millis();
+    for place in places(&w, &w.a) {
+        for day in [0, 1, 15, 29] {
+            let cx = context_on(clock_at(begin + day * DAY));
+            let put = place.put(&format!("day{day}"), 1, Precondition::Any);
+            let commit = Commit::new(&*place.partition, cx.next_op(), vec![put]);
+            place.backend.commit(&cx, commit).await.must(place.name);
+        }
+        let (told, _) = follow(place.backend, &place.partition, None).await.must(place.name);
+        let told: Vec<String> = told.into_iter().map(|change| change.key).collect();
+        assert_eq!(told, [0, 1, 15, 29].map(|day| key(&format!("day{day}"))), "{}", place.name);
+    }
 }

@@ -41,6 +41,8 @@ pub mod media;
 pub mod members;
 pub mod memory;
 pub mod paging;
+pub mod payloads;
+pub mod ports;
 mod properties;
 mod raw;
 pub mod revisions;

@@ -131,6 +131,8 @@ macro_rules! __conformance_properties {
             history {
                 a_cursor_of_another_area_is_refused,
                 an_erasure_ends_the_cursors_of_its_area_alone,
+                changes_come_in_order_and_are_their_partitions_own,
+                changes_are_told_for_thirty_days,
             }
             devices {
                 registering_says_what_it_did,
@@ -225,6 +227,24 @@ macro_rules! __conformance_properties {
                 what_no_record_can_say_is_invalid_on_every_write_path,
                 what_is_made_up_harms_no_one,
                 a_newer_record_is_kept_under_exact,
+            }
+            ports {
+                a_range_is_what_lies_in_it,
+                an_erasure_takes_its_ranges_alone,
+                names_outside_the_codec_are_refused,
+                a_newer_record_is_kept_under_any,
+                a_replacement_keeps_its_beginning,
+                a_call_given_up_knows_what_it_wrote,
+                partitions_are_listed_once_and_by_their_own_area,
+            }
+            payloads {
+                a_name_is_written_once,
+                what_is_missing_is_none_and_deleted,
+                ranges_are_checked,
+                areas_are_apart,
+                a_list_is_in_order_and_whole,
+                a_call_given_up_knows_whether_it_deleted,
+                a_payload_is_readable_when_it_is_whole,
             }
             update {
                 concurrent_updates_lose_nothing,

@@ -101,6 +101,7 @@ impl BlobBackend for MemoryBlobs {
         let mut blobs = self.blobs();
         cx.check_time()?;
         blobs.remove(name);
+        cx.write_sent().settle(true);
         Ok(())
     }
 

@@ -291,6 +291,7 @@ impl RecordBackend for MemoryRecords {
         partition.number = next_number(partition.number, now);
         partition.seq += 1;
         partition.floor = partition.seq;
+        cx.write_sent().settle(erased > 0);
         Ok(erased)
     }
 

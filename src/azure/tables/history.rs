@@ -117,7 +117,7 @@ impl FencedTable {
     ///
     /// Two requests, the head after the rows, so that a floor raised meanwhile is noticed; two more for each page of change
     /// rows without keys. The rows begin with the one of the commit that the cursor stands behind. A page ends with a whole
-    /// commit, so it may hold up to 96 entries more than `limit`, and it is empty only at the end of the history.
+    /// commit, so one with more than `limit` entries is a page of its own, and a page is empty only at the end of the history.
     pub(super) async fn read_changes(
         &self,
         cx: &CallContext,
@@ -217,8 +217,13 @@ fn collect(
             return Err(snapshot());
         }
         let change = Change::decode(row)?;
-        commit = Some(change.commit.clone());
-        changes.extend(change.entries());
+        let of = change.commit.clone();
+        let entries: Vec<ChangeEntry> = change.entries().collect();
+        if !changes.is_empty() && changes.len() + entries.len() > limit {
+            break;
+        }
+        commit = Some(of);
+        changes.extend(entries);
         seq = row_seq;
     }
     Ok((changes, Behind { seq, commit }))
@@ -279,7 +284,12 @@ mod tests {
     #[test]
     fn a_page_ends_with_a_whole_commit_and_the_next_goes_on() {
         let rows: Vec<Entity> = (1..=3).map(row).collect();
-        let (changes, to) = collect(&rows, None, &head(3, 0), 3).unwrap();
+        // One commit alone may have more than the limit; one more that would, waits for the next page.
+        for limit in 1..=3 {
+            let (changes, to) = collect(&rows, None, &head(3, 0), limit).unwrap();
+            assert_eq!((keys(&changes), to), (vec!["k1", "gone"], behind(1, "ab")), "{limit}");
+        }
+        let (changes, to) = collect(&rows, None, &head(3, 0), 4).unwrap();
         assert_eq!((keys(&changes), &to), (vec!["k1", "gone", "k2", "gone"], &behind(2, "ab")));
         assert!(changes[1].deleted && changes[0].number == Some(7));
         let (changes, to) = collect(&rows[1..], Some(&to), &head(3, 0), 3).unwrap();
