@@ -100,6 +100,7 @@ impl Writer {
         let Rewrite { rewritten, file, crc } = match self.rewrite(&new, first..=last, forgetting) {
             Ok(rewrite) => rewrite,
             Err(error) => {
+                self.release(first..=last);
                 self.discard(new);
                 return Err(error);
             }
@@ -132,6 +133,13 @@ impl Writer {
         Ok(())
     }
 
+    /// Segments that stay what they are need not be open.
+    fn release(&self, run: RangeInclusive<u64>) {
+        let mut index = self.shared.index_mut();
+        let closed = index.segments.range_mut(run).filter(|(number, _)| **number != self.tail.segment);
+        closed.for_each(|(_, segment)| segment.file = segment.file.released());
+    }
+
     /// What a file was begun with is of no use.
     fn discard(&mut self, name: String) {
         self.leftovers.add(name);
@@ -140,7 +148,8 @@ impl Writer {
 
     /// Removes what is left over. What stays is tried again, and removed by the next opening.
     pub(super) fn clear(&mut self) {
-        if let Err(error) = self.leftovers.clear(&*self.shared.disk) {
+        let cleared = self.ready().and_then(|()| self.leftovers.clear(&*self.shared.disk));
+        if let Err(error) = cleared {
             let kind = error.kind().name();
             tracing::warn!(kind, "files that the journal has no use for could not be removed yet");
             self.try_again();
@@ -156,7 +165,7 @@ impl Writer {
     ) -> Result<Rewrite, StoreError> {
         let last = *run.end();
         let disk = &*self.shared.disk;
-        self.shared.index_mut().trim(self.now);
+        self.shared.index_mut().trim(self.horizon());
         let index = self.shared.index();
         let inputs: Vec<(u64, &Segment)> =
             index.segments.range(run.clone()).map(|(number, segment)| (*number, segment)).collect();
@@ -334,6 +343,8 @@ fn left_of<'a>(
             }
             LineOperation::Put(put) if partition.lives(&put.key, horizon) => left.push(LineOperation::Put(put)),
             LineOperation::Put(put) => {
+                // Nobody deleted it: a deletion that is not told must have its floor.
+                dropped |= !told;
                 over.push((&*put.key).into());
                 if told || older_traces() {
                     left.push(LineOperation::Delete(put.key.clone()));

@@ -189,9 +189,9 @@ impl Writer {
         self.try_again();
     }
 
-    /// What could not be ended is tried again in a while.
+    /// What could not be ended is tried again in a while; what waits already, no later.
     pub(super) fn try_again(&mut self) {
-        self.again = Instant::now().checked_add(self.shared.options.retry);
+        self.again = self.again.into_iter().chain(Instant::now().checked_add(self.shared.options.retry)).min();
     }
 
     /// Tries again what could not be ended.

@@ -88,12 +88,19 @@ impl SegmentFile {
         if let Some(open) = self.handles.open.get(&self.id) {
             return Ok(open);
         }
-        let file = self.handles.disk.open(&path(self.number))?;
-        if file.identity()? != self.identity {
-            return Err(io::ErrorKind::StaleNetworkFileHandle.into());
+        match self.open_by_name() {
+            Ok(file) => {
+                self.handles.open.insert(self.id, Arc::clone(&file));
+                Ok(file)
+            }
+            // Compaction may have held it meanwhile, and given its name to another file.
+            Err(error) => self.held.get().cloned().ok_or(error),
         }
-        self.handles.open.insert(self.id, Arc::clone(&file));
-        Ok(file)
+    }
+
+    fn open_by_name(&self) -> io::Result<Arc<dyn DiskFile>> {
+        let file = self.handles.disk.open(&path(self.number))?;
+        if file.identity()? == self.identity { Ok(file) } else { Err(io::ErrorKind::StaleNetworkFileHandle.into()) }
     }
 
     /// Opens it for as long as anyone has this. Afterwards its name may be another's.

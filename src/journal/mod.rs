@@ -44,6 +44,7 @@ pub use report::{DamagedLine, JournalFigures, OpeningReport, TornWrite};
 use crate::backend::Backends;
 use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, Result, StoreError};
 use crate::stores::Stores;
+use closing::{Ended, Tells};
 use disk::{Directory, Disk};
 use error::failed;
 use line::Area;
@@ -81,6 +82,7 @@ pub struct Journal {
 struct Handle {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    ended: Arc<Ended>,
     /// `None` on a simulated disk.
     root: Option<PathBuf>,
 }
@@ -98,8 +100,9 @@ impl Drop for Handle {
         let Some(writer) = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take() else { return };
         match self.root.take() {
             // It may have a segment to write to its end, and a runtime's thread must not wait for that.
-            Some(root) => closing::add(root, writer),
-            None => closing::join(writer),
+            Some(root) => closing::add(root, Arc::clone(&self.ended)),
+            // A panic was told by the writer itself.
+            None => drop(writer.join()),
         }
     }
 }
@@ -194,13 +197,16 @@ impl Journal {
             }
         }
         let (root, lock) = held.unzip();
+        let ended = Arc::new(Ended::default());
+        let tells = Tells(Arc::clone(&ended));
         let work = move || {
+            // Dropped from the last one on: told when the directory is unlocked.
+            let (_tells, _lock) = (tells, lock);
             writer.run();
-            drop(lock);
         };
         let thread = std::thread::Builder::new().name("openjibo-journal".to_owned()).spawn(work);
         let thread = thread.map_err(|error| failed("start its writer", &error))?;
-        let handle = Handle { shared, writer: Mutex::new(Some(thread)), root };
+        let handle = Handle { shared, writer: Mutex::new(Some(thread)), ended, root };
         Ok(Self { handle: Arc::new(handle), blobs: Arc::new(blobs), report: Arc::new(report) })
     }
 

@@ -52,6 +52,11 @@ pub(super) fn repair(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), 
     let mut numbers: Vec<u64> =
         disk.list(LOG).map_err(writing)?.iter().filter_map(|(name, _)| number_of(name)).collect();
     numbers.sort_unstable();
+    let headers = numbers.iter().map(|number| header_of(disk, *number)).collect::<Result<Vec<_>, _>>()?;
+    // What was merged into a later segment is there as well where the merge did not come to delete it.
+    let merged = headers.iter().flatten().map(|header| header.from.0..header.segment.0);
+    let merged: Vec<_> = merged.filter(|merged| !merged.is_empty()).collect();
+    numbers.retain(|number| !merged.iter().any(|merged| merged.contains(number)));
     let epoch = numbers
         .iter()
         .map(|number| epoch_of(disk, *number))

@@ -38,7 +38,7 @@ pub(super) fn open(
     begin(&**disk, report)?;
     let handles = Handles::new(Arc::clone(disk));
     let mut locked = if locked.is_some() { locked } else { lock::last_segment(&**disk)? };
-    let mut segments = segments(&**disk, &handles, locked.as_ref(), report)?;
+    let (mut segments, mut left) = segments(&**disk, &handles, locked.as_ref())?;
     let mut index = Index::default();
     let mut before: Option<(u64, End)> = None;
     let mut tail = None;
@@ -52,7 +52,7 @@ pub(super) fn open(
         match (&read.end, next) {
             (Some(_), None) => return Err(damaged(number, read.lines, "the segment after it is missing")),
             (None, Some(next)) if begun => {
-                remove(&**disk, &path(next), report)?;
+                left.push(path(next));
                 segments.clear();
             }
             (None, Some(next)) => return Err(damaged(next, 1, "the segment before it has no end")),
@@ -61,9 +61,11 @@ pub(super) fn open(
         if segments.is_empty() {
             if locked.as_ref().is_none_or(|(last, _)| *last != number) {
                 lock::segment(&*reading).map_err(lock::locking)?;
-                // What was last before is removed, and no reader has it.
+                // What was last is left over, and no reader has it.
                 locked = None;
             }
+            // Now that nobody else is at work on them.
+            left.iter().try_for_each(|name| remove(&**disk, name, report))?;
             file.hold().map_err(|error| failed("open a segment", &error))?;
             cut(&*reading, number, &read, report)?;
             let (identity, bytes, crc, epoch) = (file.identity, read.whole, read.crc, header.epoch);
@@ -139,21 +141,21 @@ fn begin(disk: &dyn Disk, report: &mut OpeningReport) -> Result<(), StoreError> 
 
 type Segments = BTreeMap<u64, (Arc<SegmentFile>, Header)>;
 
-/// The segments of the log with their first lines. Files that an earlier process left half made are removed, when every segment is
-/// of a format that this release reads.
+/// The segments of the log with their first lines, and the files that an earlier process left half made, when every segment is of a
+/// format that this release reads.
 fn segments(
     disk: &dyn Disk,
     handles: &Arc<Handles>,
     locked: Option<&Locked>,
-    report: &mut OpeningReport,
-) -> Result<Segments, StoreError> {
+) -> Result<(Segments, Vec<String>), StoreError> {
     let listing = |error: io::Error| failed("read the log's folder", &error);
     let names: Vec<String> = disk.list(LOG).map_err(listing)?.into_iter().map(|(name, _)| name).collect();
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
     numbers.sort_unstable();
     let last = numbers.last().copied();
     let mut segments = Segments::new();
-    let mut left: Vec<String> = names.into_iter().filter(|name| is_half_made(name)).collect();
+    let half_made = names.iter().filter(|name| is_half_made(name));
+    let mut left: Vec<String> = half_made.map(|name| format!("{LOG}/{name}")).collect();
     for number in numbers {
         let opening = |error: io::Error| failed("open a segment", &error);
         let file = match locked {
@@ -165,19 +167,21 @@ fn segments(
         match first_line(number, &*file.open().map_err(opening)?)? {
             Some(header) => drop(segments.insert(number, (file, header))),
             // Cut off while it was made: nothing has been written behind a header that is not whole.
-            None if Some(number) == last && !segments.is_empty() => left.push(segment::file_name(number)),
+            None if Some(number) == last && !segments.is_empty() => left.push(path(number)),
             None => return Err(damaged(number, 1, "the header is cut off")),
         }
     }
-    left.iter().try_for_each(|name| remove(disk, &format!("{LOG}/{name}"), report))?;
     // A merged segment holds those from its first on; they are what the merge did not come to delete.
-    let merged: Vec<_> = segments.iter().map(|(number, (_, header))| header.from.0..*number).collect();
-    let left: Vec<u64> = segments.keys().copied().filter(|n| merged.iter().any(|merged| merged.contains(n))).collect();
-    for number in left {
-        segments.remove(&number);
-        remove(disk, &path(number), report)?;
-    }
-    Ok(segments)
+    let merged = segments.iter().map(|(number, (_, header))| header.from.0..*number);
+    let merged: Vec<_> = merged.filter(|merged| !merged.is_empty()).collect();
+    segments.retain(|number, _| {
+        let stays = !merged.iter().any(|merged| merged.contains(number));
+        if !stays {
+            left.push(path(*number));
+        }
+        stays
+    });
+    Ok((segments, left))
 }
 
 /// Whether this is the name of a segment that compaction did not come to put in place.

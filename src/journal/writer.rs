@@ -102,7 +102,8 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, tail: Tail, run: u64) -> Self {
-        let (durable, now) = (tail.bytes, Timestamp::now());
+        // Nobody's clock has said anything yet.
+        let (durable, now) = (tail.bytes, Timestamp::MIN);
         Self {
             shared,
             tail,
@@ -236,6 +237,8 @@ impl Writer {
     /// From now on nothing is written.
     pub(super) fn broken(&mut self, doing: &'static str, error: &io::Error) -> StoreError {
         self.shared.broken.store(true, Ordering::SeqCst);
+        // No later sync makes it durable: nothing is waited for any more.
+        self.unsynced = None;
         let error = failed(doing, error).with_outcome(Outcome::Unknown);
         tracing::error!(kind = error.kind().name(), "the journal must be opened again: it could not {doing}");
         error
@@ -440,6 +443,11 @@ impl Drop for Unwinds {
         if std::thread::panicking() {
             tracing::error!("the journal's writer ended in a panic: the journal must be opened again");
             self.0.broken.store(true, Ordering::SeqCst);
+            // Handles that are still there keep the file open, and with it the lock.
+            let last = self.0.index().segments.last_key_value().map(|(_, last)| Arc::clone(&last.file));
+            if let Some(Err(error)) = last.map(|last| last.open().and_then(|file| file.unlock())) {
+                tracing::warn!(kind = %error.kind(), "the journal's log could not be unlocked");
+            }
             self.0.queue.abandon();
         }
     }

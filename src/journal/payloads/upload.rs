@@ -183,7 +183,8 @@ impl Upload {
     fn complete(self, place: Place) -> Result<(Self, Place), StoreError> {
         let done = self.file.sync();
         let upload = self.after("sync a payload", done)?;
-        let done = upload.temporary.files.make_folders(&place);
+        let files = &upload.temporary.files;
+        let done = files.check_in_place(&place.area).and_then(|()| files.make_folders(&place));
         Ok((upload.after("make the folder of a payload", done)?, place))
     }
 

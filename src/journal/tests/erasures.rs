@@ -287,6 +287,27 @@ fn erasure_pending_and_repair() {
     assert!(found > 3, "{found}");
 }
 
+/// Compaction says again that it has not ended.
+#[test]
+fn erasure_pending_and_compaction_and_opening() {
+    let runtime = runtime();
+    let disk = pending(&runtime, 3_000).unwrap();
+    disk.set_space(None);
+    let mut run = Run::open(&runtime, &disk.copy(), options()).unwrap();
+    assert_eq!(run.journal.report().erasures_ended, 1);
+    drop(run);
+    disk.set_space(Some(0));
+    run = Run::open(&runtime, &disk, options()).unwrap();
+    assert_eq!(run.journal.report().erasures_pending, 1);
+    disk.set_space(None);
+    run.call(SECOND, &Call::Compact).unwrap();
+    probe(&mut run).unwrap_err();
+    drop(run);
+    let run = Run::open(&runtime, &disk, options()).unwrap();
+    assert_eq!(run.journal.report().erasures_ended, 1, "compaction forgot that it is pending");
+    assert_eq!(files_with(&disk, SECRET), Vec::<String>::new());
+}
+
 /// It is tried again by itself.
 #[test]
 fn erasure_pending_and_space_again() {

@@ -4,6 +4,7 @@ mod erasures;
 mod failing_disk;
 mod far_numbers;
 mod power_cut;
+mod seams;
 mod sim;
 mod support;
 mod suspended;
