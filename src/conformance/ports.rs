@@ -175,8 +175,8 @@ pub async fn a_replacement_keeps_its_beginning(h: &dyn Harness) {
         let read = place.get("one").await.must("it is there");
         assert_eq!((read.witness(), read.envelope.value.as_i64()), (present.clone(), Some(4)), "{}", place.name);
         assert!(present.created > first.created, "{}: nothing of what was there is kept", place.name);
-        let nothing = vec![place.put("other", 3, Precondition::Any), place.put("none", 1, Precondition::Present)];
-        let exact_one = vec![place.put("other", 3, exact(&witness(&written[0]))), nothing[1].clone()];
+        let absent = place.put("none", 1, Precondition::Present);
+        let exact_one = vec![place.put("other", 3, exact(&witness(&written[0]))), absent];
         conflicts(place.commit(exact_one).await, "present where nothing is");
         assert_eq!(place.get("other").await.must("it is there").envelope.value, 2, "{}", place.name);
     }

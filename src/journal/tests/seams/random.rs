@@ -565,7 +565,7 @@ impl World {
     }
 }
 
-/// `OPENJIBO_JOURNAL_SEEDS=<first>+<count>` runs others.
+/// `OPENJIBO_JOURNAL_SEEDS=<first>+<count>` runs others, and `make soak` many.
 #[test]
 fn random_calls_failures_power_cuts_and_clocks() {
     let seeds = std::env::var("OPENJIBO_JOURNAL_SEEDS").ok();
@@ -574,7 +574,7 @@ fn random_calls_failures_power_cuts_and_clocks() {
             let (from, count) = text.split_once('+').unwrap();
             (from.parse().unwrap(), count.parse().unwrap())
         }
-        None => (1, 12),
+        None => (1, 3),
     };
     let (mut ended, mut unknown, mut crashes) = (0, 0, 0);
     for seed in from..from + count {
