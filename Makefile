@@ -42,6 +42,7 @@ soak: ## 100,000 writes under lost answers, in rounds, judged from the store's c
 	OPENJIBO_CAMPAIGN_WRITES=100000 python3 tests/support/run_tests.py campaign --nocapture
 	OPENJIBO_HISTORIES=2000 python3 tests/support/run_tests.py linearizable --nocapture
 	OPENJIBO_CUTS=all cargo test $(ALL) --lib a_log_cut_at_any_byte -- --nocapture
+	OPENJIBO_JOURNAL_SEEDS=1+40 cargo test $(ALL) --lib random_calls_failures -- --nocapture
 
 journal-figures: ## measure the journal in a release build, as in docs/performance.md
 	cargo run --locked --release --features journal --example journal_figures
