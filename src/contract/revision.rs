@@ -146,6 +146,12 @@ impl Revision {
         self.witness.created
     }
 
+    /// What the text says, whoever sealed it.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
     /// The form for logs and messages. It can't be read back.
     pub fn digest(&self) -> RevisionDigest {
         RevisionDigest::new(self.witness.number, &self.witness.tag)
