@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers lint-containers journal-figures test-entra
+.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers lint-containers journal-figures test-entra fuzz
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,6 +34,19 @@ test-containers: ## the behaviour suite on Azurite in a container, COSMOS=1: on 
 
 lint-containers: ## clippy of the crate of the container lane: apart from `check`, because it builds the SDK with another set of features
 	cargo clippy --locked -p openjibo-store-containers --all-targets --all-features -- -D warnings
+
+# Nothing is installed: cargo-fuzz and a nightly compiler are asked for. The crate forbids unsafe code, so no sanitizer is needed for it, and
+# the bound on memory is kept by the targets' own allocator. What libFuzzer finds new stays out of the committed corpus.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+fuzz: ## run each fuzz target for a minute, FUZZ_SECONDS=n: for n seconds; needs cargo-fuzz and a nightly compiler
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs: rustup toolchain install nightly && cargo install cargo-fuzz --locked" >&2; exit 1; }
+	cargo +nightly fuzz build --sanitizer none
+	set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/target/found/$$target; echo "== $$target"; \
+		cargo +nightly fuzz run --sanitizer none $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1; \
+	done
 
 test-entra: ## storage with tokens over HTTPS alone, of what make test runs; prints how many tests and properties ran
 	cargo test $(ALL) --test it -- entra:: --nocapture

@@ -89,6 +89,9 @@ pub mod conformance;
 pub mod contract;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "journal")]
 pub mod journal;
 pub mod legacy;

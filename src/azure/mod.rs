@@ -20,6 +20,11 @@ mod retry_after;
 mod tables;
 mod token;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use config::fuzzing as config_fuzzing;
+#[cfg(any(test, fuzzing))]
+pub(crate) use tables::client::fuzzing as tables_fuzzing;
+
 pub use config::{AzureConfig, AzureConfigBuilder, ConfigError, ConfigProblem};
 #[cfg(feature = "emulator")]
 pub use provision::provision;

@@ -103,7 +103,8 @@ impl ChangeCursor {
     /// Those of [`position`](Self::position), and `Invalid{cursor}` for a position that is no commit's.
     pub fn commit(&self, history: &History<'_>, now: Timestamp) -> Result<(u64, &str), StoreError> {
         let commit = self.position(history, now)?.split_once(':');
-        let commit = commit.and_then(|(seq, commit)| Some((seq.parse().ok()?, commit)));
+        let number = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text);
+        let commit = commit.and_then(|(seq, commit)| Some((number(seq)?, commit)));
         commit.ok_or_else(|| StoreError::invalid("cursor", "its position is not that of a commit"))
     }
 
@@ -156,7 +157,9 @@ impl FromStr for ChangeCursor {
             let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
             let now = plain.split_once('|').filter(|(form, _)| *form == TEXT).and_then(|(_, rest)| parts(rest));
             if let Some((layout, at, mark, position)) = now {
-                return Some(Self { layout, mark: Some(mark), position: position.to_owned(), at });
+                let cursor = Self { layout, mark: Some(mark), position: position.to_owned(), at };
+                // Signs, leading zeros and upper-case digits read as the same numbers.
+                return (cursor.to_string() == text).then_some(cursor);
             }
             // An earlier release's mark is of the partition alone.
             let (layout, at, ..) = parts(&plain)?;
@@ -236,6 +239,26 @@ mod tests {
         let others = [("memory", "a:two"), ("media", "a:one"), ("memorya:", "one"), ("", "memorya:one")];
         for (area, partition) in others {
             is_invalid(cursor.position(&History { area, partition, ..HISTORY }, NOW));
+        }
+    }
+
+    /// Bug: numbers were read with signs, leading zeros and upper-case digits, so one cursor had many texts.
+    #[test]
+    fn a_cursor_has_one_text() {
+        let text = |plain: &str| URL_SAFE_NO_PAD.encode(plain).parse::<ChangeCursor>();
+        assert!(text("2|1|0|0123456789abcdef|7:a").is_ok());
+        for other in [
+            "2|+1|0|0123456789abcdef|7:a",
+            "2|01|0|0123456789abcdef|7:a",
+            "2|1|+0|0123456789abcdef|7:a",
+            "2|1|-0|0123456789abcdef|7:a",
+            "2|1|0|0123456789ABCDEF|7:a",
+            "2|1|0|+00000000000000f|7:a",
+        ] {
+            is_invalid(text(other));
+        }
+        for position in ["+7:a", "07:a", "-0:a", "7"] {
+            is_invalid(ChangeCursor::new(&HISTORY, position, NOW).commit(&HISTORY, NOW));
         }
     }
 

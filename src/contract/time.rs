@@ -75,13 +75,14 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = StoreError;
 
-    /// Reads RFC 3339; digits below a microsecond are dropped.
+    /// Reads RFC 3339; digits below a microsecond are dropped. An offset may not lead out of the years 0 to 9999.
     fn from_str(text: &str) -> Result<Self, StoreError> {
         OffsetDateTime::parse(text, &Rfc3339)
             .ok()
             .and_then(|at| i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000)).ok())
             .map(Self)
-            .ok_or_else(|| StoreError::invalid("timestamp", "it is not RFC 3339"))
+            .filter(|at| at.is_storable())
+            .ok_or_else(|| StoreError::invalid("timestamp", "it is not RFC 3339 of the years 0 to 9999"))
     }
 }
 
@@ -192,6 +193,19 @@ mod tests {
         for at in [Timestamp::MIN.as_micros() - 1, Timestamp::MAX.as_micros() + 1, i64::MIN, i64::MAX] {
             assert!(serde_json::to_string(&Timestamp::from_micros(at)).is_err());
         }
+    }
+
+    /// Bug: an offset led out of the years that have a text form; what was read could not be written again.
+    #[test]
+    fn what_is_read_can_be_written() {
+        for text in ["0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"] {
+            assert!(
+                text.parse::<Timestamp>().is_err()
+                    && serde_json::from_str::<Timestamp>(&format!("\"{text}\"")).is_err()
+            );
+        }
+        let first: Timestamp = "0000-01-01T00:01:00+00:01".parse().unwrap();
+        assert_eq!(first, Timestamp::MIN);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) const VERSION: u32 = 1;
 /// `,"crc":"` + 8 digits + `"}`.
 const TAIL: usize = 18;
 const TAIL_BEGIN: &[u8] = b",\"crc\":\"";
+/// How deep the parser reads: `serde_json` ends at 128 levels.
+const MAX_LEVELS: u32 = 127;
 
 /// Reads digits, lower-case ones where there are letters.
 fn digits(text: &str, width: usize, radix: u32) -> Option<u64> {
@@ -229,7 +231,8 @@ pub(super) enum Said<'a, V> {
 /// Writes a line behind the one whose `crc` this is; answers its own.
 ///
 /// # Errors
-/// `Invalid{value}` for what JSON can't hold, such as an instant outside the years 0 to 9999.
+/// `Invalid{value}` for what JSON can't hold, such as an instant outside the years 0 to 9999, and for what is nested deeper than
+/// a line can be read.
 pub(super) fn write<V: Serialize>(out: &mut Vec<u8>, after: Crc, said: Said<'_, V>) -> Result<Crc, StoreError> {
     let mut line = Line { after, header: None, commit: None, floor: None, end: None, crc: None };
     match said {
@@ -243,12 +246,36 @@ pub(super) fn write<V: Serialize>(out: &mut Vec<u8>, after: Crc, said: Said<'_, 
         out.truncate(begin);
         return Err(StoreError::invalid("value", "it has no form as JSON text"));
     }
+    if levels(&out[begin..]) > MAX_LEVELS {
+        out.truncate(begin);
+        return Err(StoreError::invalid("value", "it is nested too deep"));
+    }
     // The object's last brace comes after the check.
     out.pop();
     let crc = crc32fast::hash(&out[begin..]);
     out.extend_from_slice(TAIL_BEGIN);
     out.extend_from_slice(format!("{crc:08x}\"}}\n").as_bytes());
     Ok(Crc(crc))
+}
+
+/// How deep this JSON is nested.
+fn levels(json: &[u8]) -> u32 {
+    let (mut deepest, mut level) = (0_u32, 0_u32);
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                level += 1;
+                deepest = deepest.max(level);
+            }
+            b'}' | b']' if !in_text => level = level.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// The `crc` of a line without its line feed, if the line is whole.
@@ -385,6 +412,37 @@ mod tests {
                 assert!(read::<IgnoredAny>(&damaged, Some(Crc(1))).is_err(), "byte {at}, bit {bit}");
             }
         }
+    }
+
+    /// Bug: a value of 123 levels and more was written, acknowledged, and could not be read once it had left the cache.
+    #[test]
+    fn what_is_nested_too_deep_to_be_read_is_not_written() {
+        let nested = |levels: usize| {
+            let value = (1..levels).fold(Value::Array(Vec::new()), |value, _| Value::Array(vec![value]));
+            let put = PutLine {
+                key: "m:x".into(),
+                record_type: "preference".into(),
+                record_key: "[{\"\\".into(),
+                account: None,
+                loop_id: None,
+                device: None,
+                person: None,
+                created: Timestamp::from_micros(0),
+                schema_version: 1,
+                ops: Trail(OpTrail::default()),
+                expiry: None,
+                value,
+            };
+            let Said::Commit(mut line) = commit(3) else { panic!("a commit") };
+            line.operations = vec![LineOperation::Put(put)];
+            let mut out = b"kept".to_vec();
+            let written = write(&mut out, Crc(1), Said::Commit(line)).is_ok();
+            let read =
+                out.strip_prefix(b"kept").unwrap().strip_suffix(b"\n").map(|line| read::<Value>(line, None).is_ok());
+            assert_eq!(read, written.then_some(true), "{levels} levels");
+            written
+        };
+        assert_eq!((1..140).filter(|levels| nested(*levels)).max(), Some(122));
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod erasure;
 mod error;
 #[cfg(feature = "conformance")]
 mod faults;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handles;
 mod index;
 mod leftovers;

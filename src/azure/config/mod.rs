@@ -4,6 +4,8 @@ mod blob_auth;
 mod builder;
 mod connection_string;
 mod credential;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod problems;
 mod rules;
 mod sdk;

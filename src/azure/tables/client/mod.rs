@@ -30,6 +30,8 @@ mod auth;
 mod clients;
 mod entity;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guard;
 mod json;
 mod multipart;

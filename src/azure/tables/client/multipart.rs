@@ -108,7 +108,8 @@ fn http(message: &[u8]) -> Result<Inner, Malformed> {
     let (first, rest) = line(message)?;
     let mut words = first.split_ascii_whitespace();
     let version = words.next().unwrap_or_default();
-    let status = words.next().and_then(|word| word.parse().ok());
+    let digits = |word: &&str| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let status = words.next().filter(digits).and_then(|word| word.parse().ok());
     let status = match status {
         Some(status) if version.starts_with("HTTP/1.") && (100..600).contains(&status) => status,
         _ => return Err("an inner answer has no status line"),

@@ -137,6 +137,19 @@ async fn malformed_answers_are_protocol_errors() {
     }
 }
 
+/// Bug: a status of other than three digits was read as a number.
+#[test]
+fn an_inner_status_is_three_digits() {
+    let parse = |status: &str| {
+        let body = format!("--batchresponse_x\r\n\r\nHTTP/1.1 {status} x\r\n\r\n\r\n--batchresponse_x--");
+        multipart::parse(MULTIPART.1, body.as_bytes()).map(|inner| inner[0].status)
+    };
+    assert_eq!(parse("204"), Ok(204));
+    for status in ["+204", "0204", "65740", "-04", "20x", "099", "600", "２04"] {
+        assert_eq!(parse(status), Err("an inner answer has no status line"), "{status}");
+    }
+}
+
 #[test]
 fn cut_and_foreign_multiparts_are_told_apart() {
     let whole = answer(&[inner("204 No Content", None, "")]);

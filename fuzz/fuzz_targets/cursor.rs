@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| openjibo_store_fuzz::run(&openjibo_store::fuzzing::CURSOR, data));
