@@ -7,8 +7,9 @@ use super::problems::Problems;
 use super::{AzureConfig, ConfigError, CosmosAuth, StorageAuth, rules, vars};
 
 /// Where every fixed text of a problem stands.
-const VOCABULARY: [&str; 7] = [
+const VOCABULARY: [&str; 8] = [
     include_str!("connection_string.rs"),
+    include_str!("problems.rs"),
     include_str!("rules.rs"),
     include_str!("storage.rs"),
     include_str!("builder.rs"),
