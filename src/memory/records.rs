@@ -287,6 +287,8 @@ impl RecordBackend for MemoryRecords {
             erased += u64::from(goes && record.envelope.is_live(now));
             !goes
         });
+        // What is forgotten is in no set of ends either.
+        partition.ends.retain(|(_, key)| !in_ranges(key));
         partition.history.clear();
         partition.number = next_number(partition.number, now);
         partition.seq += 1;
@@ -416,6 +418,8 @@ mod tests {
         assert_eq!(kept(&records), ["i:later", "i:lives-again", "k"]);
         assert_eq!(records.state().partitions["p"].ends.len(), 2);
         assert_eq!(records.changes(&call(), "p", None, 100).await.unwrap().changes.len(), 25, "that is no change");
+        assert_eq!(records.erase(&call(), "p", &[KeyRange::below("i")]).await.unwrap(), 2);
+        assert!(records.state().partitions["p"].ends.is_empty(), "what is forgotten is nowhere");
     }
 
     #[tokio::test]

@@ -48,10 +48,8 @@ fn an_opening_between_the_making_and_the_locking_of_a_segment() {
     assert!(refused.is_empty(), "{refused:?}");
 }
 
-/// Bug: a segment of a rotation that failed, and that can't be removed, is nobody's: a second opening begins with it and removes what the
-/// first one has half made, before it finds the segment before locked.
-#[test]
-fn a_rotation_that_failed_and_a_second_opening() {
+/// A journal whose last rotation left a segment that could not be removed.
+fn after_a_rotation_that_failed() -> (tempfile::TempDir, Meddled, Desk) {
     let folder = tempfile::tempdir().unwrap();
     let disk = Meddled::new(folder.path());
     let clock = Hand::at(FUTURE);
@@ -64,6 +62,14 @@ fn a_rotation_that_failed_and_a_second_opening() {
         _ => Ok(()),
     });
     desk.put("a", "m:next", "x", None).unwrap_err();
+    (folder, disk, desk)
+}
+
+/// Bug: a segment of a rotation that failed, and that can't be removed, is nobody's: a second opening begins with it and removes what the
+/// first one has half made, before it finds the segment before locked.
+#[test]
+fn a_rotation_that_failed_and_a_second_opening() {
+    let (folder, disk, desk) = after_a_rotation_that_failed();
     assert!(folder.path().join(path(2)).exists());
     disk.leave();
     // What compaction is at work on, as it were.
@@ -79,18 +85,7 @@ fn a_rotation_that_failed_and_a_second_opening() {
 /// The same while the first one compacts: its file is taken away, and it must be opened again.
 #[test]
 fn a_rotation_that_failed_and_compaction_and_a_second_opening() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Meddled::new(folder.path());
-    let clock = Hand::at(FUTURE);
-    let desk = Desk::open(disk.clone(), options(), &clock).unwrap();
-    for n in 0..3 {
-        desk.put("a", &format!("m:{n}"), &"x".repeat(1_500), None).unwrap();
-    }
-    disk.meddle(|what, name| match what {
-        "sync_dir" | "remove" if name.starts_with("log") => Err(eio()),
-        _ => Ok(()),
-    });
-    desk.put("a", "m:next", "x", None).unwrap_err();
+    let (folder, disk, desk) = after_a_rotation_that_failed();
     let at = folder.path().to_path_buf();
     disk.meddle(move |what, _| {
         if what == "rename" {
