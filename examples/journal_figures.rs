@@ -44,6 +44,7 @@ fn put(household: usize, n: usize) -> Operation {
         value: json!({ "key": text, "value": "something that was told. ".repeat(10) }),
         schema_version: 1,
         expiry: None,
+        origin: None,
     };
     Operation::Put { draft, expect: Precondition::Any }
 }
@@ -160,7 +161,7 @@ async fn forget(parent: &Path) -> Done {
     let (bytes, began) = (length(directory.path())?, Instant::now());
     let forgets = tokio::spawn({
         let port = Arc::clone(&port);
-        async move { port.erase(&call(), "usr_5f7:home", &[KeyRange::below("m")]).await }
+        async move { port.erase(&call(), "usr_5f7:home", &[KeyRange::below("m")], None).await }
     });
     let (mut commits, mut longest) = (0, Duration::ZERO);
     while !forgets.is_finished() {
@@ -203,7 +204,7 @@ async fn many_segments(parent: &Path) -> Done {
     let journal = Journal::open(directory.path(), options()).await?;
     let (opening, opened) = (began.elapsed().as_secs_f64(), held()?);
     let port = journal.backends().memory;
-    let read = port.load(&call(), "usr_5f0:home", &KeyRange::below("m")).await?.len();
+    let read = port.load_all(&call(), "usr_5f0:home", &KeyRange::below("m")).await?.len();
     println!(
         "{} segments: written in {writing:.1} s, opened in {opening:.2} s, {read} records read from them; \
          (descriptors, threads) {idle:?} without, {written:?} after writing, {opened:?} after opening, {:?} after reading",

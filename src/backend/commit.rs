@@ -5,10 +5,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::context::{CallContext, OpId};
-use super::envelope::{Before, Draft, Record, check_schema};
-use super::keys::{check_partition, check_record_key};
+use super::envelope::{Before, Draft, Origin, Record, check_schema, next_number};
+use super::keys::{KeyRange, check_partition, check_range, check_record_key};
+use super::limits::RecordLimits;
 use super::moment::Moment;
-use crate::contract::{ErrorKind, OpTrail, RevisionDigest, StoreError, Timestamp, Witness};
+use crate::contract::{ErrorKind, OpTrail, RevisionDigest, StoreError, Successor, Timestamp, Witness};
 
 /// What one operation of a commit expects to find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub enum Precondition {
 
 /// One operation of a commit.
 #[derive(Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most operations are puts")]
 pub enum Operation {
     /// Create or replace the record.
     Put {
@@ -63,12 +65,34 @@ impl fmt::Debug for Operation {
 }
 
 impl Operation {
-    /// Whether this operation may take place over a record that was read: a newer release's record is kept.
+    /// Whether this operation may take place over a record that was read: a newer release's record is kept, and so is one that is newer
+    /// than what an import brings.
     ///
     /// # Errors
-    /// `Unsupported` when the record's schema version is higher than the operation's.
+    /// `Unsupported` when the record's schema version is higher than the operation's; `Conflict` when its number is higher than that of
+    /// the draft's [origin](super::Origin).
     pub fn check_over(&self, record: &Record) -> Result<(), StoreError> {
-        check_schema(self.knows(), record.envelope.schema_version)
+        let Record { envelope, tag, .. } = record;
+        check_schema(self.knows(), envelope.schema_version)?;
+        self.check_number(envelope.number, Some(tag))
+    }
+
+    /// Whether what an import brings is as new as what is there, a tombstone where `tag` is none.
+    pub(crate) fn check_number(&self, there: u64, tag: Option<&str>) -> Result<(), StoreError> {
+        match self.origin() {
+            Some(origin) if there > origin.number => {
+                Err(StoreError::conflict(tag.map(|tag| RevisionDigest::new(there, tag))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What an import brings.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::Put { draft, .. } => draft.origin,
+            Self::Delete { .. } => None,
+        }
     }
 
     /// The highest schema version that may be there.
@@ -83,18 +107,20 @@ impl Operation {
     /// A record whose time is over is not there.
     ///
     /// # Errors
-    /// `AlreadyExists`, `Conflict`, `Unsupported` for a record of a newer release under every expectation, or
-    /// `Invalid{revision}` for a witness that has the record's tag and says something else of it.
+    /// `AlreadyExists`, `Conflict`, also for a record of a higher number than the draft's [origin](super::Origin), `Unsupported` for
+    /// a record of a newer release under every expectation, or `Invalid{revision}` for a witness that has the record's tag and says something else of it.
     pub fn decide(&self, found: Option<&Witness>) -> Result<(), StoreError> {
         match (self.expect(), found) {
             (Precondition::Any | Precondition::Absent, None) => Ok(()),
             (Precondition::Absent, Some(_)) => Err(StoreError::new(ErrorKind::AlreadyExists)),
             (Precondition::Any | Precondition::Present, Some(there)) => {
-                check_schema(self.knows(), there.schema_version)
+                check_schema(self.knows(), there.schema_version)?;
+                self.check_number(there.number, Some(&there.tag))
             }
             (Precondition::Exact(witness), Some(there)) if there.tag == witness.tag => {
                 check_schema(self.knows(), there.schema_version)?;
-                check_same(witness, there)
+                check_same(witness, there)?;
+                self.check_number(there.number, Some(&there.tag))
             }
             (Precondition::Exact(_) | Precondition::Present, found) => {
                 Err(StoreError::conflict(found.map(|there| RevisionDigest::new(there.number, &there.tag))))
@@ -193,7 +219,8 @@ impl Commit {
     ///
     /// # Errors
     /// `Invalid{partition}` and `Invalid{key}` for names outside the key codec; `Invalid{operations}` for an empty commit, a key twice, or `Present` without an `Exact`; `Invalid{expect}` for
-    /// a delete under `Absent`; `Invalid{revision}` for a witness that no record can have; `Unsupported` for one of a newer
+    /// a delete under `Absent`; `Invalid{origin}` for an origin that no record can have had, or under `Present`; `Conflict` for an
+    /// origin of a lower number than its `Exact` says; `Invalid{revision}` for a witness that no record can have; `Unsupported` for one of a newer
     /// release's record.
     pub fn check(&self) -> Result<(), StoreError> {
         if self.operations.is_empty() {
@@ -207,8 +234,17 @@ impl Commit {
             if !keys.insert(operation.key()) {
                 return Err(StoreError::invalid("operations", "a key is in the commit twice").with_index(index));
             }
+            if let Some(origin) = operation.origin() {
+                origin.check().map_err(|error| error.with_index(index))?;
+                if *operation.expect() == Precondition::Present {
+                    return Err(
+                        StoreError::invalid("origin", "what is there is not known under Present").with_index(index)
+                    );
+                }
+            }
             if let Precondition::Exact(witness) = operation.expect() {
                 let possible = witness.check().and_then(|()| check_schema(operation.knows(), witness.schema_version));
+                let possible = possible.and_then(|()| operation.check_number(witness.number, Some(&witness.tag)));
                 possible.map_err(|error| error.with_index(index))?;
                 exact = true;
             }
@@ -221,6 +257,18 @@ impl Commit {
             return Err(StoreError::invalid("operations", "Present needs an Exact in the same commit"));
         }
         Ok(())
+    }
+
+    /// The commit's number: over the last one that is known, and not below that of any record that it brings.
+    pub fn number(&self, last_known: u64, now: Timestamp) -> u64 {
+        let brought = self.operations.iter().filter_map(|operation| operation.origin().map(|origin| origin.number));
+        brought.fold(next_number(last_known, now), u64::max)
+    }
+
+    /// The same where other commits of the instant come before it: the number given, or a higher one that it brings.
+    #[cfg(feature = "azure")]
+    pub(crate) fn number_at(&self, number: u64) -> u64 {
+        self.number(number.saturating_sub(1), Timestamp::MIN)
     }
 
     /// Whether the commit may still be built, asked right before each build. `stamp` is the service's own of the state that
@@ -240,6 +288,44 @@ impl Commit {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Checks what an erasure is asked, before anything is sent.
+///
+/// # Errors
+/// `Invalid{partition}` and `Invalid{range}` for names outside the key codec; `Invalid{mark}` for a mark inside the ranges or with an
+/// origin, and for one that no put could write, those of a put.
+pub fn check_erasure(
+    limits: &RecordLimits,
+    partition: &str,
+    ranges: &[KeyRange],
+    mark: Option<&Draft>,
+) -> Result<(), StoreError> {
+    check_partition(partition)?;
+    ranges.iter().try_for_each(check_range)?;
+    let Some(mark) = mark else { return Ok(()) };
+    if mark.origin.is_some() {
+        return Err(StoreError::invalid("mark", "it is written here first"));
+    }
+    if ranges.iter().any(|range| range.contains(&mark.key)) {
+        return Err(StoreError::invalid("mark", "it lies in what is to be erased"));
+    }
+    let put = Operation::Put { draft: mark.clone(), expect: Precondition::Any };
+    let alone = Commit::new(partition, OpId::derive(&[0; 16], 0), vec![put]);
+    alone.check().and_then(|()| limits.check(&alone)).map_err(StoreError::without_index)
+}
+
+/// What closing a partition that is closed like this comes to: whether there is something to write.
+///
+/// # Errors
+/// `Closed` with what it is closed to.
+pub fn check_closing(before: Option<Option<&Successor>>, to: Option<&Successor>) -> Result<bool, StoreError> {
+    match before {
+        Some(before) if before == to => Ok(false),
+        Some(None) => Err(StoreError::closed(None)),
+        Some(Some(before)) if to.is_some() => Err(StoreError::closed(Some(before.clone()))),
+        _ => Ok(true),
     }
 }
 
@@ -289,6 +375,7 @@ mod tests {
             value: 1.into(),
             schema_version,
             expiry: None,
+            origin: None,
         };
         Operation::Put { draft, expect }
     }

@@ -45,6 +45,35 @@ pub struct Draft {
     pub schema_version: u32,
     /// When the record's time is over, if ever: see [`Envelope::is_live`].
     pub expiry: Option<Timestamp>,
+    /// What an import keeps of the record that it brings. `None` for everything that is written here first.
+    pub origin: Option<Origin>,
+}
+
+/// Number and times of a record as the store had them that it comes from: they are kept instead of the commit's own.
+///
+/// A record of a higher number is newer, and is not written over: see [`Operation::decide`](super::Operation::decide).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The number of the record's last write there.
+    pub number: u64,
+    /// When the record was created.
+    pub created: Timestamp,
+    /// When it was last written there.
+    pub updated: Timestamp,
+}
+
+impl Origin {
+    /// Whether a record can have been in this state.
+    ///
+    /// # Errors
+    /// `Invalid{origin}`.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let possible = self.created.is_storable() && self.updated.is_storable();
+        if possible && self.number < Witness::MAX_NUMBER {
+            return Ok(());
+        }
+        Err(StoreError::invalid("origin", "no record can have been in this state"))
+    }
 }
 
 /// Number, time and op id that all records of one commit share.
@@ -109,19 +138,26 @@ impl fmt::Debug for Record {
 }
 
 impl Draft {
-    /// The envelope to write, over what was there before: its creation time and op ids are kept.
+    /// The envelope to write, over what was there before: its creation time and op ids are kept. A draft with an
+    /// [origin](Origin) has that one's number and times.
     ///
     /// A record created over a tombstone is a new record: pass [`Before::tombstone`].
     pub fn stamped(self, stamp: &Stamp, before: Option<&Before>) -> Envelope {
+        let own = || Origin {
+            number: stamp.number,
+            created: before.and_then(|b| b.created).unwrap_or(stamp.now),
+            updated: stamp.now,
+        };
+        let Origin { number, created, updated } = self.origin.unwrap_or_else(own);
         Envelope {
             owner: self.owner,
             record_type: self.record_type,
             record_key: self.record_key,
             value: self.value,
             schema_version: self.schema_version,
-            created: before.and_then(|b| b.created).unwrap_or(stamp.now),
-            updated: stamp.now,
-            number: stamp.number,
+            created,
+            updated,
+            number,
             ops: before.map(|b| b.ops).unwrap_or_default().with(stamp.op.short()),
             expiry: self.expiry,
             tombstone: false,
@@ -189,8 +225,11 @@ pub struct Record {
     pub key: String,
     /// The record.
     pub envelope: Envelope,
-    /// The backend's ETag, verbatim.
+    /// The backend's ETag, verbatim: at most 120 bytes.
     pub tag: String,
+    /// When it was last written, by the clock of the service that keeps it: what two of these stamps are apart is time that has passed
+    /// there, whatever the clocks of the writers say. A backend without a service of its own takes the time of the commit.
+    pub stamped: Timestamp,
 }
 
 impl Record {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::commit::{Commit, Operation};
-use crate::contract::StoreError;
+use crate::contract::{ErrorKind, StoreError};
 
 /// The longest value of a record, in bytes of JSON.
 pub const MAX_VALUE_BYTES: usize = 256 * 1024;
@@ -17,16 +17,30 @@ pub struct RecordLimits {
     pub bytes_per_commit: usize,
     /// The most records of one page of a scan.
     pub page: usize,
+    /// Whether a partition can be closed: [`close_partition`](super::RecordBackend::close_partition).
+    pub closes: bool,
 }
 
 impl RecordLimits {
     /// Cosmos DB: a transactional batch takes 100 operations and 2 MB ("Azure Cosmos DB service quotas"); the envelopes
     /// around the values are left room for.
-    pub const COSMOS: Self = Self { operations_per_commit: 100, bytes_per_commit: 1_800_000, page: 1_000 };
+    pub const COSMOS: Self =
+        Self { operations_per_commit: 100, bytes_per_commit: 1_800_000, page: 1_000, closes: false };
     /// Table Storage: an entity group transaction takes 100 operations and 4 MiB ("Performing entity group
     /// transactions"), less head, change row and, the first time, the birth row. JSON text is escaped on the wire, so
     /// the encoded body is checked again before it is sent.
-    pub const TABLES: Self = Self { operations_per_commit: 97, bytes_per_commit: 3_670_016, page: 1_000 };
+    pub const TABLES: Self = Self { operations_per_commit: 97, bytes_per_commit: 3_670_016, page: 1_000, closes: true };
+
+    /// # Errors
+    /// `Unsupported` where partitions can't be closed.
+    pub fn check_closes(&self) -> Result<(), StoreError> {
+        match self.closes {
+            true => Ok(()),
+            false => {
+                Err(StoreError::new(ErrorKind::Unsupported { what: "closing a partition of this backend".into() }))
+            }
+        }
+    }
 
     /// Checks a commit against these limits and [`MAX_VALUE_BYTES`].
     ///

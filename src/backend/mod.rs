@@ -18,6 +18,7 @@ mod jitter;
 mod key_table;
 pub mod keys;
 mod limits;
+mod load;
 mod meter;
 mod moment;
 pub mod outcome;
@@ -35,11 +36,11 @@ pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, 
 pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage, History};
 #[cfg(feature = "azure")]
 pub(crate) use commit::check_same;
-pub use commit::{BuildBefore, Commit, Operation, Precondition, Written};
+pub use commit::{BuildBefore, Commit, Operation, Precondition, Written, check_closing, check_erasure};
 pub use context::{CallContext, OpId, Over, PendingWrite};
 pub use delivery::{Delivered, Delivery, Evidence, Proof, Reply, deliver};
 pub(crate) use envelope::check_schema;
-pub use envelope::{Before, Draft, Envelope, Owner, Record, Stamp, next_number};
+pub use envelope::{Before, Draft, Envelope, Origin, Owner, Record, Stamp, next_number};
 pub(crate) use hashing::Turns;
 #[cfg(test)]
 pub(crate) use hashing::{HASHED_AT_ONCE, polls};
@@ -47,13 +48,14 @@ pub(crate) use hex::{hex, record_name};
 pub(crate) use jitter::jitter;
 pub use keys::KeyRange;
 pub use limits::{MAX_VALUE_BYTES, RecordLimits, json_bytes};
+pub use load::RecordSink;
 pub use meter::{CallMeter, Cost};
 pub use moment::Moment;
 #[cfg(test)]
 pub(crate) use moment::tests::JumpingClock;
 pub use pace::{Pace, retried, try_until};
 
-use crate::contract::{Service, StoreError};
+use crate::contract::{Service, StoreError, Successor};
 
 /// One page of a scan, in key order.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +101,9 @@ impl PartitionPage {
     }
 }
 
+/// The partition and key of a probe, which no record has.
+const PROBE: &str = "probe";
+
 /// Records in partitions, ordered by key inside each.
 ///
 /// No method upserts: every write happens under absence or under one tag, so that sending the same request again
@@ -107,6 +112,9 @@ impl PartitionPage {
 /// over is a `Conflict`, or, where the tag alone is sent to a service that still holds it, takes place; nobody has written since. Another:
 /// under `Present` the schema version of what is there is looked at where the record is read; where the condition alone is sent, the
 /// `Exact` beside it speaks for both, which are written together.
+///
+/// Times and numbers that a write is stamped with come from the [clock of its call](CallContext::now), but for [`Record::stamped`].
+/// A tag has at most 120 bytes: a backend refuses to write what would get a longer one, since nobody could expect it.
 #[async_trait]
 pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// The service behind, for meters.
@@ -144,11 +152,26 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
         Ok(KeyPage { keys: records.into_iter().map(|record| record.key).collect(), next })
     }
 
-    /// All records of a key range at one instant, in key order.
+    /// All records of a key range at one instant, in key order, into a sink: page by page, none longer than [`limits`](Self::limits) say.
+    /// Where writers were in the way, the sink [begins again](RecordSink::begin_again); what it has taken since then, when the call
+    /// succeeds, is the range at one instant.
     ///
     /// # Errors
-    /// `Unavailable{contended}` when writers changed the partition during each of three tries.
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError>;
+    /// `Unavailable{contended}` when writers changed the partition during each of several tries; the sink's own.
+    async fn load(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), StoreError>;
+
+    /// The same as a list, for ranges that are known to be small.
+    async fn load_all(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+        let mut all = Vec::new();
+        self.load(cx, partition, range, &mut all).await?;
+        Ok(all)
+    }
 
     /// Applies all operations or none. The answer has one entry an operation, in their order.
     ///
@@ -157,15 +180,48 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// `AlreadyExists` or `Conflict` with the index of the operation that failed; `LimitExceeded` with the numbers for
-    /// a commit over [`limits`](Self::limits), never a split; `Timeout` or `Unavailable` with the exact outcome.
+    /// a commit over [`limits`](Self::limits), never a split; `Closed` in a [closed](Self::close_partition) partition, also for a commit
+    /// that has nothing to delete; `Timeout` or `Unavailable` with the exact outcome. Of a commit that several rules refuse, which of
+    /// them is told is free.
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError>;
 
     /// Deletes every record of these ranges, maybe none, and clears the keys of the partition's change history, also those
     /// of records deleted before, and makes cursors handed out before it `SnapshotRequired`. Ends only when a scan of
     /// the ranges is empty while no writer moved the partition. Not atomic beyond one commit; called again, it goes on.
-    /// It is a write of the call when it has deleted something.
-    /// Says how many records were deleted; those whose time was over count where the backend still held them.
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError>;
+    /// It is a write of the call when it has deleted something or written the mark; where it has not, that is free.
+    /// Says how many records were deleted; those whose time was over count where the backend still held them. A closed partition
+    /// can be erased.
+    ///
+    /// `mark` is a record that says what was forgotten. Each commit of the erasure writes it, the last one too, also where nothing was
+    /// deleted or ever stood: at every instant its number is above that of each record that the erasure has deleted. It takes the
+    /// place of an earlier one, keeps nothing of it, and counts for no deletion; whether `changes` tell of it is free.
+    ///
+    /// # Errors
+    /// `Invalid{mark}` for a mark inside the ranges or with an [origin](Draft::origin); else those of a put.
+    async fn erase(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+        mark: Option<&Draft>,
+    ) -> Result<u64, StoreError>;
+
+    /// Closes a partition, for good: every commit from then on is `Closed`, also one that was built before. Records stay and are read as
+    /// before; `erase` works. A partition that never held a record can be closed. Closed already to the same successor, nothing changes.
+    /// The one later change: a partition that is closed to a successor can be closed to none, when that one was deleted.
+    ///
+    /// # Errors
+    /// `Closed` with what it is closed to, when that is something else; `Unsupported` where [`limits`](Self::limits) say that the
+    /// backend can't: the default.
+    async fn close_partition(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        to: Option<&Successor>,
+    ) -> Result<(), StoreError> {
+        let _ = (cx, partition, to);
+        RecordLimits { closes: false, ..self.limits() }.check_closes()
+    }
 
     /// Changes of one partition since a cursor, deletions included; from the beginning of its history without one. In the order of their
     /// commits, at most `limit` a page, but a commit's changes may come together where they alone are more. A page without any, whose cursor
@@ -192,11 +248,25 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     ) -> Result<PartitionPage, StoreError>;
 
     /// One cheap read, and one conditional write that must be refused. Writes no record; a backend on a local disk writes, syncs and removes
-    /// a file of its own, so that a full disk is not well.
-    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError>;
+    /// a file of its own, so that a full disk is not well. Unless a backend has something cheaper or better: a `get`, and a
+    /// commit of [`Operation::refused`].
+    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
+        self.get(cx, PROBE, PROBE).await?;
+        match self.commit(cx, Commit::new(PROBE, cx.next_op(), vec![Operation::refused(cx.now())])).await {
+            Err(error) if error.is_conflict() => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(StoreError::integrity("a conditional write was not refused")),
+        }
+    }
 
-    /// Drains what is queued, for at most this long.
-    async fn close(&self, deadline: Duration) -> Result<(), StoreError>;
+    /// Drains what is queued, for at most this long. Unless a backend queues something, there is nothing to do.
+    ///
+    /// # Errors
+    /// `Timeout` when something was still queued at the deadline.
+    async fn close(&self, deadline: Duration) -> Result<(), StoreError> {
+        let _ = deadline;
+        Ok(())
+    }
 }
 
 /// The backends of the four responsibilities, and of payloads.

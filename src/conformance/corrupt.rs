@@ -164,7 +164,8 @@ pub async fn damage_can_be_repaired(h: &dyn Harness) {
     edit(&w, Target::Preference, |draft| draft.value = Value::Null).await;
     w.b.forget_scope(&w.told).await.must("forgotten");
     let left = KeyRange::below(&keys::memory_prefix(&w.told));
-    let left = w.b.backends().memory.load(&super::support::context(), &keys::household_partition(&w.home), &left).await;
+    let left =
+        w.b.backends().memory.load_all(&super::support::context(), &keys::household_partition(&w.home), &left).await;
     assert!(left.must("load").is_empty());
 }
 

@@ -46,7 +46,7 @@ async fn past_the_window(w: &World, target: Target, end: End) -> (Stores, Stores
                 _ => &backends.identity,
             };
             let rows = [KeyRange::below(keys::ONCE)];
-            let gone = backend.erase(&super::support::context(), &partition, &rows).await.must("erase");
+            let gone = backend.erase(&super::support::context(), &partition, &rows, None).await.must("erase");
             assert!(gone > 0, "{target:?}: there was a row");
             (w.a.clone(), w.b.clone())
         }
@@ -131,7 +131,7 @@ pub async fn a_list_is_cleared_anew_past_the_window(h: &dyn Harness) {
     assert_eq!(cleared, all);
     let memory = &places(&w, &w.a)[1];
     let early = context_at(0);
-    let rows = memory.backend.load(&early, &memory.partition, &KeyRange::below(keys::ONCE)).await.must("load");
+    let rows = memory.backend.load_all(&early, &memory.partition, &KeyRange::below(keys::ONCE)).await.must("load");
     let ends: Vec<Timestamp> = rows.iter().filter_map(|row| row.envelope.expiry).collect();
     let first_end = ends.iter().min().copied().must("a row with an end");
     assert!(ends.len() > 1 && ends.iter().any(|end| *end > first_end), "rows of one call end apart: {ends:?}");
@@ -171,7 +171,7 @@ async fn seen(place: &Place<'_>, seconds: i64) -> [Vec<String>; 4] {
     }
     let page = place.backend.scan(&cx, &place.partition, &range, None, 10).await.must("scan");
     let keys = place.backend.keys(&cx, &place.partition, &range, None, 10).await.must("keys");
-    let all = place.backend.load(&cx, &place.partition, &range).await.must("load");
+    let all = place.backend.load_all(&cx, &place.partition, &range).await.must("load");
     let keys = keys.keys.iter().map(|key| key.trim_start_matches("x:").to_owned()).collect();
     [got, page.records.into_iter().map(name).collect(), keys, all.into_iter().map(name).collect()]
 }
@@ -212,7 +212,7 @@ pub async fn what_is_over_is_erased_too(h: &dyn Harness) {
     for place in places(&w, &w.a) {
         one_that_ends_and_one_that_stays(&place).await;
         let rows = [KeyRange::below("x")];
-        let erased = place.backend.erase(&context_at(200), &place.partition, &rows).await.must("erase");
+        let erased = place.backend.erase(&context_at(200), &place.partition, &rows, None).await.must("erase");
         assert!((1..=2).contains(&erased), "{}: {erased} of one live record and one whose time is over", place.name);
         assert_eq!(
             seen(&place, 0).await,
@@ -220,7 +220,7 @@ pub async fn what_is_over_is_erased_too(h: &dyn Harness) {
             "{}: nothing is left of either",
             place.name
         );
-        let again = place.backend.erase(&context_at(0), &place.partition, &rows).await.must("erase");
+        let again = place.backend.erase(&context_at(0), &place.partition, &rows, None).await.must("erase");
         assert_eq!(again, 0, "{}: nor counted twice", place.name);
     }
 }

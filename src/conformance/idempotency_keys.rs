@@ -89,7 +89,8 @@ pub async fn calls_are_remembered_without_their_values(h: &dyn Harness) {
     one.put_media(&w.home, media, Bytes::from("planted body").into(), Expect::Any).await.must("media");
     let mut seen = 0;
     for (place, calls) in places(&w, &w.b).iter().zip([1, 2, 1]) {
-        let rows = place.backend.load(&context(), &place.partition, &KeyRange::below(keys::ONCE)).await.must("load");
+        let rows =
+            place.backend.load_all(&context(), &place.partition, &KeyRange::below(keys::ONCE)).await.must("load");
         assert_eq!(rows.len(), calls, "{}", place.name);
         for row in rows {
             let text = format!("{:?} {:?} {}", row.envelope.owner, row.envelope.record_key, row.envelope.value);

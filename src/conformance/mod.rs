@@ -20,6 +20,7 @@
 
 pub mod batches;
 mod capture;
+pub mod closing;
 pub mod corrupt;
 pub mod devices;
 pub mod expectations;
@@ -37,9 +38,12 @@ pub mod isolation;
 pub mod limits;
 mod listings;
 pub mod lists;
+pub mod loads;
+pub mod marks;
 pub mod media;
 pub mod members;
 pub mod memory;
+pub mod origins;
 pub mod paging;
 pub mod payloads;
 pub mod ports;

@@ -68,7 +68,7 @@ pub async fn a_range_is_what_lies_in_it(h: &dyn Harness) {
                 assert_eq!(found[1], expected, "{}: keys from {from} to {to} after {after:?}", place.name);
             }
             if after.is_none() {
-                let all = place.backend.load(&context(), &place.partition, &range).await.must("load");
+                let all = place.backend.load_all(&context(), &place.partition, &range).await.must("load");
                 let all: Vec<_> = all.iter().map(|record| record.key.trim_start_matches("x:")).collect();
                 assert_eq!(all, expected, "{}: load from {from} to {to}", place.name);
             }
@@ -82,7 +82,7 @@ pub async fn an_erasure_takes_its_ranges_alone(h: &dyn Harness) {
     for place in places(&w, &w.a) {
         lettered(&place).await;
         let erase = async |ranges: &[KeyRange]| {
-            let erased = place.backend.erase(&context(), &place.partition, ranges).await;
+            let erased = place.backend.erase(&context(), &place.partition, ranges, None).await;
             (erased.must("erase"), paged(&place, &range("a", "g"), None, 100).await[0].concat())
         };
         assert_eq!(erase(&[]).await, (0, "abcdef".to_owned()), "{}", place.name);
@@ -111,8 +111,8 @@ pub async fn names_outside_the_codec_are_refused(h: &dyn Harness) {
             let all = range("a", "g");
             named(refused(backend.scan(&cx, bad, &all, None, 10).await, &what), "partition");
             named(refused(backend.keys(&cx, bad, &all, None, 10).await, &what), "partition");
-            named(refused(backend.load(&cx, bad, &all).await, &what), "partition");
-            named(refused(backend.erase(&cx, bad, &[all]).await, &what), "partition");
+            named(refused(backend.load_all(&cx, bad, &all).await, &what), "partition");
+            named(refused(backend.erase(&cx, bad, &[all], None).await, &what), "partition");
             named(refused(backend.changes(&cx, bad, None, 10).await, &what), "partition");
             let mut draft = place.draft("a", 1);
             let put = |draft| Operation::Put { draft, expect: Precondition::Any };
@@ -128,8 +128,8 @@ pub async fn names_outside_the_codec_are_refused(h: &dyn Harness) {
             for error in [
                 refused(backend.scan(&cx, partition, &range, None, 10).await, place.name),
                 refused(backend.keys(&cx, partition, &range, None, 10).await, place.name),
-                refused(backend.load(&cx, partition, &range).await, place.name),
-                refused(backend.erase(&cx, partition, std::slice::from_ref(&range)).await, place.name),
+                refused(backend.load_all(&cx, partition, &range).await, place.name),
+                refused(backend.erase(&cx, partition, std::slice::from_ref(&range), None).await, place.name),
             ] {
                 assert!(matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "range"), "{error}");
             }
@@ -202,7 +202,7 @@ pub async fn a_call_given_up_knows_what_it_wrote(h: &dyn Harness) {
         place.set("two", 1).await;
         let erase = async || {
             let cx = context();
-            let erased = place.backend.erase(&cx, &place.partition, &[KeyRange::below("x")]).await;
+            let erased = place.backend.erase(&cx, &place.partition, &[KeyRange::below("x")], None).await;
             (erased.must("erase"), cx.outcome_if_abandoned())
         };
         assert_eq!(erase().await, (1, Outcome::Unknown), "{}: an erasure that took something", place.name);

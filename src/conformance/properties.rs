@@ -228,6 +228,33 @@ macro_rules! __conformance_properties {
                 what_is_made_up_harms_no_one,
                 a_newer_record_is_kept_under_exact,
             }
+            loads {
+                a_load_comes_in_pages,
+                a_sink_that_fails_ends_the_load,
+                a_stamp_is_when_the_record_was_written,
+            }
+            closing {
+                what_cannot_close_says_so,
+                a_closed_partition_takes_no_commit_and_is_read_as_before,
+                what_is_closed_stays_closed,
+                a_partition_that_never_was_can_be_closed,
+                a_writer_from_before_the_close_is_refused,
+                a_closed_partition_is_erased_and_stays_closed,
+                a_keyed_call_is_answered_from_its_row_after_the_close,
+            }
+            origins {
+                what_is_brought_keeps_number_and_times,
+                what_is_newer_is_kept_from_what_is_brought,
+                numbers_grow_over_what_was_brought,
+                an_impossible_origin_is_refused,
+            }
+            marks {
+                a_mark_is_above_what_was_erased,
+                a_mark_is_written_where_nothing_stood,
+                a_mark_takes_the_place_of_an_earlier_one,
+                a_mark_stands_beside_erasures_of_several_commits,
+                an_impossible_mark_is_refused,
+            }
             ports {
                 a_range_is_what_lies_in_it,
                 an_erasure_takes_its_ranges_alone,

@@ -46,6 +46,7 @@ impl Place<'_> {
             value: value.into(),
             schema_version: 1,
             expiry: None,
+            origin: None,
         }
     }
 
@@ -73,7 +74,7 @@ impl Place<'_> {
     /// Every record of this property's keys.
     pub(super) async fn all(&self) -> Vec<Record> {
         let range = KeyRange::below("x");
-        self.backend.load(&context(), &self.partition, &range).await.must(self.name)
+        self.backend.load_all(&context(), &self.partition, &range).await.must(self.name)
     }
 }
 
@@ -116,6 +117,7 @@ pub(super) fn draft_of(record: &Record) -> Draft {
         value: envelope.value,
         schema_version: envelope.schema_version,
         expiry: envelope.expiry,
+        origin: None,
     }
 }
 
@@ -141,7 +143,7 @@ pub(super) async fn edit(backend: &dyn RecordBackend, (partition, key): (&str, &
 /// The first record of a range.
 pub(super) async fn first(backend: &dyn RecordBackend, partition: &str, prefix: &str) -> Record {
     let range = KeyRange::below(prefix);
-    let mut found = backend.load(&context(), partition, &range).await.must("load through the port");
+    let mut found = backend.load_all(&context(), partition, &range).await.must("load through the port");
     assert!(!found.is_empty(), "there must be a record below {prefix}");
     found.swap_remove(0)
 }

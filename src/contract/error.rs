@@ -30,9 +30,45 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// What took the place of a closed partition, such as the id of another household.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Successor(String);
+
+impl Successor {
+    /// The longest, in bytes.
+    pub const MAX_BYTES: usize = 500;
+
+    /// A successor of this name.
+    ///
+    /// # Errors
+    /// `Invalid{to}` when it is empty or holds control characters; `LimitExceeded` when it is longer than 500 bytes.
+    pub fn new(name: impl Into<String>) -> Result<Self> {
+        let name = name.into();
+        if name.len() > Self::MAX_BYTES {
+            return Err(StoreError::limit("to (bytes)", Self::MAX_BYTES as u64, name.len() as u64));
+        }
+        if name.is_empty() || name.contains(char::is_control) {
+            return Err(StoreError::invalid("to", "it is empty or holds control characters"));
+        }
+        Ok(Self(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+// It may be an id, and ids are personal data.
+impl fmt::Debug for Successor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Successor").finish_non_exhaustive()
+    }
+}
+
 /// What went wrong, as data that a caller can match on.
 ///
-/// No field ever holds a key, a URL, a secret, a token or a personal value.
+/// No field ever holds a key, a URL, a secret, a token or a personal value; a [`Successor`] is shown by no text or debug form.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -97,6 +133,11 @@ pub enum ErrorKind {
         /// What is not supported.
         what: Cow<'static, str>,
     },
+    /// The partition takes no more writes, for good: the household was deleted, or another took its place. Nothing was written.
+    Closed {
+        /// What took its place, as whoever closed it named it: a host takes its scope anew.
+        to: Option<Successor>,
+    },
     /// A change cursor is older than the retained history, ahead of the store, or of a history that went back and grew again:
     /// take a snapshot first.
     SnapshotRequired,
@@ -119,6 +160,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Denied { .. } => "denied",
             Self::Unsupported { .. } => "unsupported",
+            Self::Closed { .. } => "closed",
             Self::SnapshotRequired => "snapshot_required",
         }
     }
@@ -147,6 +189,8 @@ impl ErrorKind {
             Self::Timeout => f.write_str("the deadline passed"),
             Self::Denied { needs } => write!(f, "access denied, it needs {needs}"),
             Self::Unsupported { what } => write!(f, "not supported: {what}"),
+            Self::Closed { to: None } => f.write_str("it takes no more writes"),
+            Self::Closed { to: Some(_) } => f.write_str("it takes no more writes, another took its place"),
             Self::SnapshotRequired => {
                 f.write_str("the change history no longer reaches back that far, take a snapshot")
             }
@@ -218,6 +262,11 @@ impl StoreError {
     /// [`ErrorKind::Unavailable`] because the service can't be reached or can't answer.
     pub fn unavailable() -> Self {
         Self::new(ErrorKind::Unavailable { contended: false })
+    }
+
+    /// [`ErrorKind::Closed`], with what took the partition's place.
+    pub fn closed(to: Option<Successor>) -> Self {
+        Self::new(ErrorKind::Closed { to })
     }
 
     /// [`ErrorKind::Timeout`].

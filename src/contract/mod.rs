@@ -23,7 +23,7 @@ pub use device::{
     Device, DeviceFilter, DevicePatch, DeviceRegistration, DeviceStore, MAX_DEVICES_PER_PAGE, Registered,
     RegistrationOutcome, RegistrationSource,
 };
-pub use error::{ErrorKind, Outcome, Result, StoreError};
+pub use error::{ErrorKind, Outcome, Result, StoreError, Successor};
 pub use health::{HealthReport, ServiceHealth, StoreHealth};
 pub use household::{Household, LoopStore};
 pub use ids::{AccountId, DeviceId, LoopId, MAX_ID_BYTES, MAX_KEY_BYTES, MemberId, PersonId, RobotId};

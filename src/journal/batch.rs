@@ -8,7 +8,7 @@ use super::error::following;
 use super::index::{Effect, Facts, Index, Place, tag};
 use super::line::{self, Area, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
 use super::segment::Tail;
-use crate::backend::{CallContext, Commit, Operation, Record, Stamp, Written, next_number};
+use crate::backend::{CallContext, Commit, Operation, Record, Stamp, Written};
 use crate::contract::{Outcome, StoreError, Timestamp, Witness};
 
 /// A commit whose line is written, and not in the index yet.
@@ -83,7 +83,11 @@ impl<'i> Batch<'i> {
     pub(super) fn decide(&mut self, cx: &CallContext, area: Area, commit: Commit) -> Result<Decided, StoreError> {
         // A call may have waited over its time.
         commit.check_build_time(cx, None).map_err(|error| error.with_outcome(Outcome::NotApplied))?;
-        let (name, now) = (commit.partition, cx.now());
+        let now = cx.now();
+        let name = commit.partition.clone();
+        if let Some(closed) = self.index.partition(area, &name).and_then(|known| known.closed.as_ref()) {
+            return Err(closed.error());
+        }
         let mut found = Vec::with_capacity(commit.operations.len());
         let mut writes = false;
         for (index, operation) in commit.operations.iter().enumerate() {
@@ -101,20 +105,20 @@ impl<'i> Batch<'i> {
             (None, Some(known)) => (known.seq, known.number),
             (None, None) => (0, 0),
         };
-        let stamp = Stamp { number: next_number(number, now), now, op: commit.op };
+        let stamp = Stamp { number: commit.number(number, now), now, op: commit.op };
         let seq = following(seq)?;
-        let mut records: Vec<Record> = Vec::new();
+        let mut records: Vec<(Record, bool)> = Vec::new();
         let mut done = Vec::new();
         for (operation, there) in commit.operations.into_iter().zip(&found) {
             let before = operation.before(there.as_ref());
             match operation {
                 Operation::Put { draft, .. } => {
-                    let key = draft.key.clone();
+                    let (key, brought) = (draft.key.clone(), draft.origin.is_some());
                     let envelope = draft.stamped(&stamp, before.as_ref());
-                    let record = Record { key, envelope, tag: tag(self.run, seq) };
+                    let record = Record { key, envelope, tag: tag(self.run, seq), stamped: now };
                     let row = Row { witness: record.witness(), expiry: record.envelope.expiry };
                     done.push((record.key.clone(), Some(row)));
-                    records.push(record);
+                    records.push((record, brought));
                 }
                 Operation::Delete { key, .. } => done.push((key, None)),
             }
@@ -125,8 +129,9 @@ impl<'i> Batch<'i> {
         for ((key, row), there) in done.iter().zip(&found) {
             match (row, there) {
                 (Some(Row { witness, .. }), _) => {
-                    operations.extend(puts.next().map(|record| LineOperation::Put(PutLine::of(key, &record.envelope))));
-                    written.push(Written::Put { witness: witness.clone(), updated: now });
+                    let Some((record, brought)) = puts.next() else { continue };
+                    operations.push(LineOperation::Put(PutLine::of(key, &record.envelope, *brought)));
+                    written.push(Written::Put { witness: witness.clone(), updated: record.envelope.updated });
                 }
                 (None, Some(_)) => {
                     operations.push(LineOperation::Delete(key.into()));
@@ -155,6 +160,7 @@ impl<'i> Batch<'i> {
         let changed = self.changed.entry(place).or_insert_with(|| Changed { seq, number: 0, rows: HashMap::new() });
         (changed.seq, changed.number) = (seq, stamp.number);
         changed.rows.extend(done);
+        let records = records.into_iter().map(|(record, _)| record).collect();
         Ok(Decided::Write(Planned { partition: name, facts, effects, records, written, bytes }))
     }
 }

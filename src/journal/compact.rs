@@ -16,7 +16,9 @@ use super::disk::DiskFile;
 use super::error::failed;
 use super::index::{Index, Partition, Place, Rewritten, Segment};
 use super::leftovers::made_anew;
-use super::line::{self, Area, CommitLine, Crc, EndLine, Fixed, FloorLine, Header, LineOperation, Said};
+use super::line::{
+    self, Area, ClosedLine, CommitLine, Crc, EndLine, Fixed, FloorLine, Header, LineOperation, Said, VERSION,
+};
 use super::lock;
 use super::segment::{self, LOG, Lines, NEW, Tail, damaged};
 use super::writer::Writer;
@@ -113,7 +115,8 @@ impl Writer {
         let named = disk.sync_dir(LOG);
         if last == self.tail.segment {
             let (identity, bytes) = (rewritten.segment.file.identity, rewritten.segment.bytes);
-            self.tail = Tail { segment: last, file, identity, bytes, crc, epoch: self.tail.epoch };
+            let epoch = self.tail.epoch;
+            self.tail = Tail { segment: last, file, identity, bytes, crc, epoch, version: VERSION };
             self.synced();
         }
         let merged: Vec<u64> = {
@@ -296,7 +299,13 @@ impl Rewriting<'_> {
             let elsewhere =
                 partition.marked.is_some_and(|(marked, at)| marked >= floor.floor && !self.run.contains(&at));
             if !elsewhere {
-                self.out.add(Said::Floor(floor_line(area, &name, floor, partition.erasing)))?;
+                self.out.add(Said::Floor(floor_line(
+                    area,
+                    &name,
+                    floor,
+                    partition.erasing,
+                    partition.closed.clone(),
+                )))?;
                 stated.push((area, name, floor.floor));
             }
         }
@@ -364,7 +373,13 @@ fn left_of<'a>(
     Left { commit, dropped, over }
 }
 
-pub(super) fn floor_line(area: Area, name: &str, floor: Floor, erasing: bool) -> FloorLine<'static> {
+pub(super) fn floor_line(
+    area: Area,
+    name: &str,
+    floor: Floor,
+    erasing: bool,
+    closed: Option<ClosedLine>,
+) -> FloorLine<'static> {
     FloorLine {
         area,
         partition: name.to_owned().into(),
@@ -372,6 +387,7 @@ pub(super) fn floor_line(area: Area, name: &str, floor: Floor, erasing: bool) ->
         seq: Fixed(floor.seq),
         number: Fixed(floor.number),
         erasing,
+        closed,
     }
 }
 

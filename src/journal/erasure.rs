@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::compact::{Floor, Forgetting, floor_line};
 use super::error::following;
 use super::index::{Effect, Facts, Place};
-use super::line::{self, Area, CommitLine, Fixed, Hex, LineOperation, Said};
+use super::line::{self, Area, CommitLine, Fixed, Hex, LineOperation, PutLine, Said};
 use super::queue::Answer;
 use super::writer::Writer;
-use crate::backend::{KeyRange, next_number};
+use crate::backend::{Draft, KeyRange, OpId, Stamp, next_number};
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// The most that are under way or wait; the next one is `Throttled`.
@@ -26,8 +26,17 @@ pub(super) struct Erasing {
     area: Area,
     name: String,
     /// Who waits for it, and what to say. Nobody for one that an earlier call or process began.
-    caller: Option<(Answer<u64>, u64)>,
+    caller: Option<Caller>,
     work: Option<Pass>,
+}
+
+/// Who waits for an erasure.
+struct Caller {
+    answer: Answer<u64>,
+    /// How many records were live.
+    live: u64,
+    /// Whether it has a mark, which was written.
+    marked: bool,
 }
 
 // Names hold ids.
@@ -47,49 +56,77 @@ struct Pass {
 
 impl Writer {
     /// Forgets ranges of a partition: deletes their records and begins to write segments anew. The caller is answered at its end.
-    pub(super) fn erase(&mut self, area: Area, name: String, ranges: &[KeyRange], answer: Answer<u64>) {
-        match self.delete(area, &name, ranges) {
+    pub(super) fn erase(
+        &mut self,
+        area: Area,
+        name: String,
+        ranges: &[KeyRange],
+        mark: Option<(Draft, OpId)>,
+        answer: Answer<u64>,
+    ) {
+        let marked = mark.is_some();
+        match self.delete(area, &name, ranges, mark) {
             Ok(Some(live)) => {
-                self.erasing.push_back(Erasing { area, name, caller: Some((answer, live)), work: None });
+                let caller = Some(Caller { answer, live, marked });
+                self.erasing.push_back(Erasing { area, name, caller, work: None });
             }
             Ok(None) => answer.settle(Ok(0), |_| false),
             Err(error) => answer.settle(Err(error), |_| false),
         }
     }
 
-    /// Makes the deletions durable: from then on nobody reads what is forgotten. How many records were live; `None` where there is no
-    /// such partition.
-    fn delete(&mut self, area: Area, name: &str, ranges: &[KeyRange]) -> Result<Option<u64>, StoreError> {
-        self.ready().map_err(|error| error.with_outcome(Outcome::NotApplied))?;
+    /// Makes the deletions durable, and the mark with them: from then on nobody reads what is forgotten. How many records were live;
+    /// `None` where there is no such partition, and no mark to make one.
+    fn delete(
+        &mut self,
+        area: Area,
+        name: &str,
+        ranges: &[KeyRange],
+        mark: Option<(Draft, OpId)>,
+    ) -> Result<Option<u64>, StoreError> {
+        self.begin().map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         if self.erasing.len() >= MAX_ERASING {
             let cause = format!("{MAX_ERASING} erasures wait for the journal");
             return Err(StoreError::new(ErrorKind::Throttled { retry_after: None }).with_cause(cause));
         }
-        let (keys, live, seq, number) = {
+        let (keys, live, seq, number, closed) = {
             let index = self.shared.index();
-            let Some(partition) = index.partition(area, name) else { return Ok(None) };
-            let rows = partition.rows.keys().filter(|key| ranges.iter().any(|range| range.contains(key)));
-            let keys = rows.cloned().collect::<Vec<_>>();
-            let live = keys.iter().filter(|key| partition.lives(key, self.now)).count() as u64;
-            (keys, live, following(partition.seq)?, next_number(partition.number, self.now))
+            match index.partition(area, name) {
+                Some(partition) => {
+                    let rows = partition.rows.keys().filter(|key| ranges.iter().any(|range| range.contains(key)));
+                    let keys = rows.cloned().collect::<Vec<_>>();
+                    let live = keys.iter().filter(|key| partition.lives(key, self.now)).count() as u64;
+                    let number = next_number(partition.number, self.now);
+                    (keys, live, following(partition.seq)?, number, partition.closed.clone())
+                }
+                None if mark.is_none() => return Ok(None),
+                None => (Vec::new(), 0, following(0)?, next_number(0, self.now), None),
+            }
         };
+        let op = mark.as_ref().map_or_else(|| format!("{:032x}", 0), |(_, op)| op.to_string());
+        let mark = mark.map(|(mark, op)| {
+            let key = mark.key.clone();
+            (key, mark.stamped(&Stamp { number, now: self.now, op }, None))
+        });
+        let deletions = keys.iter().map(|key| LineOperation::Delete((&**key).into()));
+        let puts = mark.iter().map(|(key, envelope)| LineOperation::Put(PutLine::of(key, envelope, false)));
         let mut out = Vec::new();
         // Also without anything to delete: cursors will stand behind this commit.
-        let line = CommitLine::<Value> {
+        let line = CommitLine::<&Value> {
             area,
             partition: name.into(),
             seq: Fixed(seq),
             run: Hex(self.run),
             number: Fixed(number),
             at: self.now,
-            op: format!("{:032x}", 0).into(),
-            operations: keys.iter().map(|key| LineOperation::Delete((&**key).into())).collect(),
+            op: op.into(),
+            operations: deletions.chain(puts).collect(),
         };
         let effects = Effect::of(&line);
         let crc = line::write(&mut out, self.tail.crc, Said::Commit(line))?;
         let place = Place { segment: self.tail.segment, offset: self.tail.bytes, length: out.len() as u32 - 1 };
         let facts = Facts { area, seq, run: self.run, number, at: self.now, place };
-        let begun = floor_line(area, name, Floor { floor: seq, seq, number }, true);
+        let begun = floor_line(area, name, Floor { floor: seq, seq, number }, true, closed);
         let crc = line::write::<()>(&mut out, crc, Said::Floor(begun.clone()))?;
         self.append(&out, crc, false)?;
         {
@@ -110,15 +147,15 @@ impl Writer {
             Ok(true) => {
                 let Erasing { area, name, caller, .. } = erasing;
                 self.unended.retain(|(at, unended)| (*at, unended) != (area, &name));
-                if let Some((answer, live)) = caller {
-                    answer.settle(Ok(live), |live| *live > 0);
+                if let Some(Caller { answer, live, marked }) = caller {
+                    answer.settle(Ok(live), |live| *live > 0 || marked);
                 }
             }
             Err(error) => {
                 if self.shared.check().is_ok() {
                     self.put_off(erasing.area, erasing.name, &error);
                 }
-                if let Some((answer, _)) = erasing.caller {
+                if let Some(Caller { answer, .. }) = erasing.caller {
                     answer.settle(Err(error.with_outcome(Outcome::Unknown)), |_| false);
                 }
             }
@@ -158,7 +195,7 @@ impl Writer {
     }
 
     fn say_ended(&mut self, area: Area, name: &str) -> Result<(), StoreError> {
-        self.ready()?;
+        self.begin()?;
         // A file that should be gone may hold the keys.
         self.leftovers.clear(&*self.shared.disk)?;
         // A later one of the same partition is still to be made.
@@ -169,7 +206,7 @@ impl Writer {
             let index = self.shared.index();
             let Some(partition) = index.partition(area, name) else { return Ok(()) };
             let floor = Floor { floor: partition.floor, seq: partition.seq, number: partition.number };
-            floor_line(area, name, floor, false)
+            floor_line(area, name, floor, false, partition.closed.clone())
         };
         let mut out = Vec::new();
         let crc = line::write::<()>(&mut out, self.tail.crc, Said::Floor(ended.clone()))?;

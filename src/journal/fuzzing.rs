@@ -33,10 +33,10 @@ fn read(bytes: &[u8]) {
         let (number, at) = (commit.number.0, commit.at);
         for operation in commit.operations {
             let LineOperation::Put(put) = operation else { continue };
-            let key = put.key.to_string();
+            let (key, brought) = (put.key.to_string(), put.origin.is_some());
             let line = serde_json::to_value(&put).expect("what was written is JSON");
             let envelope = put.into_envelope(number, at);
-            let again = serde_json::to_value(PutLine::of(&key, &envelope)).expect("a record is JSON");
+            let again = serde_json::to_value(PutLine::of(&key, &envelope, brought)).expect("a record is JSON");
             assert!(again == line, "a record is another than its line");
         }
     }

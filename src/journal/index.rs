@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::handles::SegmentFile;
-use super::line::{Area, CommitLine, FloorLine, LineOperation};
+use super::line::{Area, ClosedLine, CommitLine, FloorLine, LineOperation};
 use crate::backend::CHANGE_RETENTION;
 use crate::contract::{OpTrail, Timestamp, Witness};
 
@@ -63,6 +63,10 @@ pub(super) struct Partition {
     pub(super) put_off: bool,
     /// When the time of those rows is over that have an end.
     expiries: BTreeMap<Box<str>, Timestamp>,
+    /// The numbers of those rows that have another than their commit's.
+    brought: BTreeMap<Box<str>, u64>,
+    /// It takes no more commits.
+    pub(super) closed: Option<ClosedLine>,
 }
 
 /// A file of the log.
@@ -139,8 +143,17 @@ pub(super) struct Facts {
 
 /// What one operation means for the index.
 pub(super) enum Effect {
-    Put { key: Box<str>, created: Timestamp, ops: OpTrail, schema_version: u32, expiry: Option<Timestamp> },
-    Delete { key: Box<str> },
+    Put {
+        key: Box<str>,
+        created: Timestamp,
+        ops: OpTrail,
+        schema_version: u32,
+        expiry: Option<Timestamp>,
+        brought: Option<u64>,
+    },
+    Delete {
+        key: Box<str>,
+    },
     Changed,
 }
 
@@ -154,6 +167,7 @@ impl Effect {
                 ops: put.ops.0,
                 schema_version: put.schema_version,
                 expiry: put.expiry,
+                brought: put.origin.map(|origin| origin.number.0),
             },
             LineOperation::Delete(key) => Self::Delete { key: (&**key).into() },
             LineOperation::Changed(_) => Self::Changed,
@@ -180,8 +194,21 @@ impl fmt::Debug for Index {
 impl Partition {
     fn new(id: u32) -> Self {
         let (rows, lines) = (BTreeMap::new(), BTreeMap::new());
-        let expiries = BTreeMap::new();
-        Self { id, rows, lines, seq: 0, number: 0, floor: 0, marked: None, erasing: false, put_off: false, expiries }
+        let (expiries, brought) = (BTreeMap::new(), BTreeMap::new());
+        Self {
+            id,
+            rows,
+            lines,
+            seq: 0,
+            number: 0,
+            floor: 0,
+            marked: None,
+            erasing: false,
+            put_off: false,
+            expiries,
+            brought,
+            closed: None,
+        }
     }
 
     /// Whether a row's time is not over.
@@ -200,7 +227,7 @@ impl Partition {
         let line = self.lines.get(&row.seq)?;
         Some(Witness {
             tag: tag(line.run, row.seq),
-            number: line.number,
+            number: self.brought.get(key).copied().unwrap_or(line.number),
             created: row.created,
             ops: row.ops,
             schema_version: row.schema_version,
@@ -295,7 +322,11 @@ impl Index {
         let mut ends = Vec::new();
         for effect in effects {
             let (replaced, end) = match effect {
-                Effect::Put { key, created, ops, schema_version, expiry } => {
+                Effect::Put { key, created, ops, schema_version, expiry, brought } => {
+                    match brought {
+                        Some(number) => drop(partition.brought.insert(key.clone(), number)),
+                        None => drop(partition.brought.remove(&key)),
+                    }
                     live += 1;
                     ends.extend(expiry);
                     let end = match expiry {
@@ -307,6 +338,7 @@ impl Index {
                 Effect::Delete { key } => {
                     traces += 1;
                     let end = partition.expiries.remove(&key);
+                    partition.brought.remove(&key);
                     (partition.rows.remove(&key), end)
                 }
                 Effect::Changed => {
@@ -347,6 +379,9 @@ impl Index {
         partition.seq = partition.seq.max(line.seq.0);
         partition.number = partition.number.max(line.number.0);
         partition.erasing = line.erasing;
+        if line.closed.is_some() {
+            partition.closed.clone_from(&line.closed);
+        }
         partition.put_off &= line.erasing;
         partition.raise_floor(line.floor.0);
         if partition.marked.is_none_or(|(floor, _)| floor <= line.floor.0) {
@@ -362,6 +397,7 @@ impl Index {
         for (area, name, key) in rewritten.over {
             let partition = self.partition_mut(area, &name);
             partition.expiries.remove(&key);
+            partition.brought.remove(&key);
             if let Some(row) = partition.rows.remove(&key) {
                 partition.bury(row);
             }

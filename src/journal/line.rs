@@ -11,12 +11,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::backend::{Envelope, Owner};
-use crate::contract::{OpTrail, StoreError, Timestamp};
+use crate::contract::{OpTrail, StoreError, Successor, Timestamp};
 
 /// The name in each segment's first line.
 pub(super) const FORMAT: &str = "openjibo-journal";
 /// The version that this release writes, and the highest that it reads.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// `,"crc":"` + 8 digits + `"}`.
 const TAIL: usize = 18;
 const TAIL_BEGIN: &[u8] = b",\"crc\":\"";
@@ -175,7 +175,18 @@ pub(super) struct PutLine<'a, V> {
     pub(super) ops: Trail,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expiry: Option<Timestamp>,
+    /// Of a record that was brought here: what it has instead of the commit's. Since version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) origin: Option<OriginLine>,
     pub(super) value: V,
+}
+
+/// Number and last write of a record that was brought here.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OriginLine {
+    pub(super) number: Fixed,
+    pub(super) updated: Timestamp,
 }
 
 /// Up to which sequence a partition's history is not told any more. It also keeps the partition's sequence and number when
@@ -191,6 +202,45 @@ pub(super) struct FloorLine<'a> {
     pub(super) number: Fixed,
     /// An erasure has begun and what it deleted may still be in the log: an opening ends it.
     pub(super) erasing: bool,
+    /// The partition takes no more commits. Since version 2; a line without it says nothing of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) closed: Option<ClosedLine>,
+}
+
+/// What took a partition's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClosedLine {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) to: Option<SuccessorText>,
+}
+
+impl ClosedLine {
+    /// The error of a commit.
+    pub(super) fn error(&self) -> StoreError {
+        StoreError::closed(self.successor().cloned())
+    }
+
+    pub(super) fn successor(&self) -> Option<&Successor> {
+        self.to.as_ref().map(|to| &to.0)
+    }
+}
+
+/// A successor's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SuccessorText(pub(super) Successor);
+
+impl Serialize for SuccessorText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for SuccessorText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        Successor::new(text).map(Self).map_err(|_| D::Error::custom("not a successor's name"))
+    }
 }
 
 /// The last line of a segment that is followed by another.
@@ -325,9 +375,10 @@ pub(super) fn version_of(line: &[u8]) -> Option<u64> {
 }
 
 impl<'a> PutLine<'a, serde_json::Value> {
-    /// The line's form of a record at this key.
-    pub(super) fn of(key: &'a str, envelope: &'a Envelope) -> PutLine<'a, &'a serde_json::Value> {
+    /// The line's form of a record at this key; `brought` for one that has number and times of its own.
+    pub(super) fn of(key: &'a str, envelope: &'a Envelope, brought: bool) -> PutLine<'a, &'a serde_json::Value> {
         let owner = envelope.owner.clone();
+        let origin = OriginLine { number: Fixed(envelope.number), updated: envelope.updated };
         PutLine {
             key: key.into(),
             record_type: (&*envelope.record_type).into(),
@@ -340,12 +391,15 @@ impl<'a> PutLine<'a, serde_json::Value> {
             schema_version: envelope.schema_version,
             ops: Trail(envelope.ops),
             expiry: envelope.expiry,
+            origin: brought.then_some(origin),
             value: &envelope.value,
         }
     }
 
     /// The record of a commit of this number and time.
     pub(super) fn into_envelope(self, number: u64, updated: Timestamp) -> Envelope {
+        let own = OriginLine { number: Fixed(number), updated };
+        let OriginLine { number: Fixed(number), updated } = self.origin.unwrap_or(own);
         Envelope {
             owner: Owner { account: self.account, loop_id: self.loop_id, device: self.device, person: self.person },
             record_type: self.record_type.into_owned().into(),
@@ -431,6 +485,7 @@ mod tests {
                 schema_version: 1,
                 ops: Trail(OpTrail::default()),
                 expiry: None,
+                origin: None,
                 value,
             };
             let Said::Commit(mut line) = commit(3) else { panic!("a commit") };
@@ -469,8 +524,8 @@ mod tests {
 
     #[test]
     fn a_newer_version_can_be_told() {
-        let newer = br#"{"header":{"format":"openjibo-journal","version":2,"more":1}}"#;
-        assert_eq!(version_of(newer), Some(2));
+        let newer = br#"{"header":{"format":"openjibo-journal","version":3,"more":1}}"#;
+        assert_eq!(version_of(newer), Some(3));
         assert_eq!(version_of(br#"{"header":{"format":"other","version":2}}"#), None);
         assert_eq!(version_of(b"nonsense"), None);
     }

@@ -6,6 +6,7 @@
 //! One process has a journal open at a time; all handles and clones of it share one writer.
 
 mod batch;
+mod closed;
 mod closing;
 mod compact;
 mod disk;

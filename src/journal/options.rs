@@ -143,7 +143,7 @@ impl JournalOptions {
             return Err(StoreError::invalid("durability", "the interval is not from 1 ms to 60 s"));
         }
         for (field, limits) in [("identity_limits", self.identity), ("memory_limits", self.tables)] {
-            let RecordLimits { operations_per_commit, bytes_per_commit, page } = limits;
+            let RecordLimits { operations_per_commit, bytes_per_commit, page, .. } = limits;
             if [operations_per_commit, bytes_per_commit, page].contains(&0) {
                 return Err(StoreError::invalid(field, "a limit of 0 lets nothing be written or read"));
             }

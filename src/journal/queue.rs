@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 
 use super::error::must_reopen;
 use super::line::Area;
-use crate::backend::{CallContext, Commit, KeyRange, Operation, PendingWrite, Written, json_bytes};
-use crate::contract::{ErrorKind, Outcome, StoreError};
+use crate::backend::{CallContext, Commit, Draft, KeyRange, Operation, PendingWrite, Written, json_bytes};
+use crate::contract::{ErrorKind, Outcome, StoreError, Successor};
 
 /// The most calls that wait; the next one is `Throttled`.
 const MAX_WAITING: usize = 1_024;
@@ -44,7 +44,16 @@ pub(super) enum Alone {
         area: Area,
         partition: String,
         ranges: Vec<KeyRange>,
+        mark: Option<Box<Draft>>,
         answer: oneshot::Sender<Result<u64, StoreError>>,
+    },
+    /// Closes a partition.
+    Close {
+        cx: CallContext,
+        area: Area,
+        partition: String,
+        to: Option<Successor>,
+        answer: oneshot::Sender<Result<(), StoreError>>,
     },
     /// Makes everything durable.
     Sync { answer: oneshot::Sender<Result<(), StoreError>> },
@@ -198,7 +207,7 @@ impl Queue {
                 }
                 Job::Alone(alone) if group.is_empty() => {
                     let pending = match &alone {
-                        Alone::Erase { cx, .. } => Some(cx.write_sent()),
+                        Alone::Erase { cx, .. } | Alone::Close { cx, .. } => Some(cx.write_sent()),
                         Alone::Sync { .. } | Alone::Compact { .. } => None,
                     };
                     return Work::Alone(alone, pending);
@@ -225,7 +234,9 @@ impl Queue {
             match job {
                 Job::Commit(job) => drop(job.answer.send(Err(must_reopen()))),
                 Job::Alone(Alone::Erase { answer, .. }) => drop(answer.send(Err(must_reopen()))),
-                Job::Alone(Alone::Sync { answer } | Alone::Compact { answer }) => drop(answer.send(Err(must_reopen()))),
+                Job::Alone(Alone::Sync { answer } | Alone::Compact { answer } | Alone::Close { answer, .. }) => {
+                    drop(answer.send(Err(must_reopen())))
+                }
             }
         }
     }

@@ -128,7 +128,7 @@ fn read_line(wanted: &Wanted) -> Result<HashMap<Box<str>, Record>, StoreError> {
         LineOperation::Put(put) => {
             let key = put.key.to_string();
             let tag = tag(wanted.run, wanted.state.1);
-            Some((key.as_str().into(), Record { key, envelope: put.into_envelope(number, at), tag }))
+            Some((key.as_str().into(), Record { key, envelope: put.into_envelope(number, at), tag, stamped: at }))
         }
         LineOperation::Delete(_) | LineOperation::Changed(_) => None,
     });

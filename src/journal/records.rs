@@ -1,5 +1,6 @@
 //! Records in a journal: one responsibility of the four that share it.
 
+use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +18,10 @@ use super::read::{Wanted, changes_of};
 use super::{Handle, TEMPORARY, blocking, random};
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyPage, KeyRange, Operation,
-    PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Written,
+    CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, Draft, History, KeyPage, KeyRange, Operation,
+    PartitionPage, Record, RecordBackend, RecordLimits, RecordSink, ScanPage, Written, check_erasure,
 };
-use crate::contract::{Service, StoreError, Timestamp};
+use crate::contract::{Service, StoreError, Successor, Timestamp};
 
 /// Records of one responsibility.
 #[derive(Debug)]
@@ -175,15 +176,27 @@ impl RecordBackend for JournalRecords {
         Ok(found.unwrap_or(KeyPage { keys: Vec::new(), next: None }))
     }
 
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+    async fn load(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), StoreError> {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query", Cost::one());
         let now = cx.now();
-        let all = self.want((partition, now), |partition, wanted| {
+        let all: Option<VecDeque<Wanted>> = self.want((partition, now), |partition, wanted| {
             keys_behind(partition, range, None, now).filter_map(wanted).collect()
         });
-        self.read(all.unwrap_or_default()).await
+        // What is wanted stays what it was, whatever is written meanwhile.
+        let mut all = all.unwrap_or_default();
+        while !all.is_empty() {
+            let page = all.len().min(self.limits.page.max(1));
+            sink.take(self.read(all.drain(..page).collect()).await?).await?;
+        }
+        Ok(())
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
@@ -198,12 +211,31 @@ impl RecordBackend for JournalRecords {
         Ok(done?.written)
     }
 
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
-        check_partition(partition)?;
-        ranges.iter().try_for_each(check_range)?;
+    async fn erase(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+        mark: Option<&Draft>,
+    ) -> Result<u64, StoreError> {
+        check_erasure(&self.limits, partition, ranges, mark)?;
         Self::count(cx, "erase", Cost::one());
         let (cx, area, partition, ranges) = (cx.clone(), self.area, partition.to_owned(), ranges.to_vec());
-        self.journal.shared.queue.alone(|answer| Alone::Erase { cx, area, partition, ranges, answer }).await
+        let mark = mark.cloned().map(Box::new);
+        self.journal.shared.queue.alone(|answer| Alone::Erase { cx, area, partition, ranges, mark, answer }).await
+    }
+
+    async fn close_partition(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        to: Option<&Successor>,
+    ) -> Result<(), StoreError> {
+        check_partition(partition)?;
+        self.limits.check_closes()?;
+        Self::count(cx, "close", Cost::one());
+        let (cx, area, partition, to) = (cx.clone(), self.area, partition.to_owned(), to.cloned());
+        self.journal.shared.queue.alone(|answer| Alone::Close { cx, area, partition, to, answer }).await
     }
 
     async fn changes(

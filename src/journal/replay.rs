@@ -68,8 +68,9 @@ pub(super) fn open(
             left.iter().try_for_each(|name| remove(&**disk, name, report))?;
             file.hold().map_err(|error| failed("open a segment", &error))?;
             cut(&*reading, number, &read, report)?;
-            let (identity, bytes, crc, epoch) = (file.identity, read.whole, read.crc, header.epoch);
-            tail = Some(Tail { segment: number, file: reading, identity, bytes, crc, epoch });
+            let Header { epoch, version, .. } = header;
+            let (identity, bytes, crc) = (file.identity, read.whole, read.crc);
+            tail = Some(Tail { segment: number, file: reading, identity, bytes, crc, epoch, version });
         }
         before = Some((number, End { said: read.end }));
     }

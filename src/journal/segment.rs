@@ -49,11 +49,13 @@ pub(super) struct Tail {
     pub(super) bytes: u64,
     pub(super) crc: Crc,
     pub(super) epoch: u32,
+    /// What its header says: behind that of an earlier release nothing is written that it could not read.
+    pub(super) version: u32,
 }
 
 /// Makes a segment's file with its first line, locks it, and syncs it. Its name is not durable yet.
 pub(super) fn create(disk: &dyn Disk, name: &str, header: Header) -> io::Result<Tail> {
-    let (segment, epoch) = (header.segment.0, header.epoch);
+    let (segment, epoch, version) = (header.segment.0, header.epoch, header.version);
     let mut bytes = Vec::new();
     let crc = line::write::<()>(&mut bytes, Crc(0), Said::Header(header)).map_err(io::Error::other)?;
     let file = disk.create(name)?;
@@ -61,7 +63,7 @@ pub(super) fn create(disk: &dyn Disk, name: &str, header: Header) -> io::Result<
     file.append(&bytes)?;
     file.sync()?;
     let identity = file.identity()?;
-    Ok(Tail { segment, file, identity, bytes: bytes.len() as u64, crc, epoch })
+    Ok(Tail { segment, file, identity, bytes: bytes.len() as u64, crc, epoch, version })
 }
 
 /// Reads a file line by line. Memory is bounded by the longest line.

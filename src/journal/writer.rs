@@ -17,7 +17,7 @@ use super::error::{displaced, failed, following, must_reopen};
 use super::handles::Handles;
 use super::index::{Index, Segment};
 use super::leftovers::{Leftovers, made_anew, remove_if_there};
-use super::line::{self, Area, EndLine, Fixed, Said};
+use super::line::{self, Area, EndLine, Fixed, Said, VERSION};
 use super::options::{Durability, JournalOptions};
 use super::queue::{Alone, Answer, CommitJob, Done, Queue, Work};
 use super::read::Records;
@@ -172,6 +172,12 @@ impl Writer {
         }
     }
 
+    /// The same, and lines of this release may be appended: behind the header of an earlier one there is a new segment first.
+    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+        self.ready()?;
+        if self.tail.version < VERSION { self.rotate() } else { Ok(()) }
+    }
+
     /// A call's clock said this.
     fn heard(&mut self, now: Timestamp) {
         self.before = std::mem::replace(&mut self.now, now);
@@ -282,8 +288,10 @@ impl Writer {
         }
         let mut decided = Vec::with_capacity(group.len());
         let mut callers = Vec::with_capacity(group.len());
-        let full = self.tail.bytes >= self.shared.options.segment_bytes;
-        let ready = self.ready().and_then(|()| if full { self.rotate() } else { Ok(()) });
+        let ready = self.begin().and_then(|()| match self.tail.bytes >= self.shared.options.segment_bytes {
+            true => self.rotate(),
+            false => Ok(()),
+        });
         let shared = Arc::clone(&self.shared);
         let (lines, crc) = {
             let index = shared.index();
@@ -339,13 +347,19 @@ impl Writer {
 
     fn alone(&mut self, alone: Alone, pending: Option<PendingWrite>) {
         match alone {
-            Alone::Erase { cx, area, partition, ranges, answer } => {
+            Alone::Erase { cx, area, partition, ranges, mark, answer } => {
                 self.heard(cx.now());
                 let answer = Answer::new(answer, pending);
                 match cx.check_time() {
-                    Ok(()) => self.erase(area, partition, &ranges, answer),
+                    Ok(()) => self.erase(area, partition, &ranges, mark.map(|mark| (*mark, cx.next_op())), answer),
                     Err(error) => answer.settle(Err(not_begun(error)), |_| false),
                 }
+            }
+            Alone::Close { cx, area, partition, to, answer } => {
+                self.heard(cx.now());
+                let closed = cx.check_time().map_err(not_begun).and_then(|()| self.close(area, &partition, to));
+                let wrote = matches!(closed, Ok(true));
+                Answer::new(answer, pending).settle(closed.map(drop), |()| wrote);
             }
             Alone::Sync { answer } => {
                 let synced = if self.unsynced.is_some() { self.sync() } else { self.shared.check() };

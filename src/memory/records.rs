@@ -1,19 +1,19 @@
 //! Records in memory, as strict as the service they stand for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, History, KeyPage, KeyRange,
-    Operation, PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Stamp, Written, next_number,
+    Before, CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, Draft, History,
+    KeyPage, KeyRange, Operation, PartitionPage, Record, RecordBackend, RecordLimits, RecordSink, ScanPage, Stamp,
+    Written, check_closing, check_erasure, next_number,
 };
-use crate::contract::{Service, StoreError, Timestamp, Witness};
+use crate::contract::{Service, StoreError, Successor, Timestamp, Witness};
 
 /// How long changes are kept, as on Azure.
 const RETENTION_MICROS: i64 = CHANGE_RETENTION.as_micros() as i64;
@@ -46,6 +46,8 @@ struct Partition {
     ends: BTreeSet<(Timestamp, String)>,
     /// What the clock of the last commit said.
     heard: Option<Timestamp>,
+    /// Whether it takes no more commits, and what took its place.
+    closed: Option<Option<Successor>>,
 }
 
 struct Change {
@@ -108,6 +110,21 @@ impl Partition {
         let rows = self.rows.range::<str, _>((range.begin(after), Bound::Unbounded));
         let rows = rows.take_while(|(key, _)| key.as_str() < range.to.as_str());
         rows.map(|(_, record)| record).filter(move |record| record.envelope.is_live(now))
+    }
+
+    /// # Errors
+    /// `Closed`.
+    fn check_open(&self) -> Result<(), StoreError> {
+        self.closed.as_ref().map_or(Ok(()), |to| Err(StoreError::closed(to.clone())))
+    }
+
+    /// Writes a record.
+    fn put(&mut self, draft: Draft, stamp: &Stamp, before: Option<&Before>, tag: String) -> Record {
+        let key = draft.key.clone();
+        let record = Record { key: key.clone(), envelope: draft.stamped(stamp, before), tag, stamped: stamp.now };
+        self.ends.extend(record.envelope.expiry.map(|end| (end, key.clone())));
+        self.rows.insert(key, record.clone());
+        record
     }
 
     /// Checks one operation's precondition; says what is there.
@@ -199,13 +216,32 @@ impl RecordBackend for MemoryRecords {
         Ok(KeyPage { keys, next })
     }
 
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+    async fn load(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), StoreError> {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query");
-        let state = self.state();
-        let Some(found) = state.partitions.get(partition) else { return Ok(Vec::new()) };
-        Ok(found.behind(range, None, cx.now()).cloned().collect())
+        let now = cx.now();
+        let mut all: VecDeque<Record> = {
+            let state = self.state();
+            state
+                .partitions
+                .get(partition)
+                .into_iter()
+                .flat_map(|found| found.behind(range, None, now))
+                .cloned()
+                .collect()
+        };
+        while !all.is_empty() {
+            let page = all.len().min(self.limits.page.max(1));
+            sink.take(all.drain(..page).collect()).await?;
+        }
+        Ok(())
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
@@ -221,6 +257,7 @@ impl RecordBackend for MemoryRecords {
         }
         let nothing = Partition::default();
         let found = state.partitions.get(&commit.partition).unwrap_or(&nothing);
+        found.check_open()?;
         let mut writes = false;
         let mut before = Vec::with_capacity(commit.operations.len());
         for (index, operation) in commit.operations.iter().enumerate() {
@@ -231,20 +268,17 @@ impl RecordBackend for MemoryRecords {
         if !writes {
             return Ok(vec![Written::Nothing; commit.operations.len()]);
         }
+        let last = found.number;
+        let stamp = Stamp { number: commit.number(last, now), now, op: commit.op };
         let partition = state.partitions.entry(commit.partition).or_default();
-        let stamp = Stamp { number: next_number(partition.number, now), now, op: commit.op };
         let mut changed = Vec::new();
         let mut written = Vec::with_capacity(commit.operations.len());
         for ((operation, tag), before) in commit.operations.into_iter().zip(tags).zip(before) {
             match operation {
                 Operation::Put { draft, .. } => {
-                    let key = draft.key.clone();
-                    let envelope = draft.stamped(&stamp, before.as_ref());
-                    let record = Record { key: key.clone(), envelope, tag };
-                    written.push(Written::Put { witness: record.witness(), updated: now });
-                    changed.push((key.clone(), false));
-                    partition.ends.extend(record.envelope.expiry.map(|end| (end, key.clone())));
-                    partition.rows.insert(key, record);
+                    let record = partition.put(draft, &stamp, before.as_ref(), tag);
+                    written.push(Written::Put { witness: record.witness(), updated: record.envelope.updated });
+                    changed.push((record.key.clone(), false));
                 }
                 Operation::Delete { key, .. } => {
                     let live = partition.live(&key, now).is_some();
@@ -270,15 +304,25 @@ impl RecordBackend for MemoryRecords {
         Ok(written)
     }
 
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
-        check_partition(partition)?;
-        ranges.iter().try_for_each(check_range)?;
+    async fn erase(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+        mark: Option<&Draft>,
+    ) -> Result<u64, StoreError> {
+        check_erasure(&self.limits, partition, ranges, mark)?;
         Self::count(cx, "erase");
         let now = cx.now();
         let mut state = self.state();
         cx.check_time()?;
-        let Some(partition) = state.partitions.get_mut(partition) else {
-            return Ok(0);
+        let tag = state.fresh_tag();
+        let partition = match mark {
+            Some(_) => state.partitions.entry(partition.to_owned()).or_default(),
+            None => match state.partitions.get_mut(partition) {
+                Some(partition) => partition,
+                None => return Ok(0),
+            },
         };
         let in_ranges = |key: &str| ranges.iter().any(|range| range.contains(key));
         let mut erased = 0;
@@ -293,8 +337,32 @@ impl RecordBackend for MemoryRecords {
         partition.number = next_number(partition.number, now);
         partition.seq += 1;
         partition.floor = partition.seq;
-        cx.write_sent().settle(erased > 0);
+        if let Some(mark) = mark {
+            let stamp = Stamp { number: partition.number, now, op: cx.next_op() };
+            partition.put(mark.clone(), &stamp, None, tag);
+        }
+        cx.write_sent().settle(erased > 0 || mark.is_some());
         Ok(erased)
+    }
+
+    async fn close_partition(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        to: Option<&Successor>,
+    ) -> Result<(), StoreError> {
+        check_partition(partition)?;
+        self.limits.check_closes()?;
+        Self::count(cx, "close");
+        let mut state = self.state();
+        cx.check_time()?;
+        let partition = state.partitions.entry(partition.to_owned()).or_default();
+        let before = partition.closed.as_ref().map(Option::as_ref);
+        if check_closing(before, to)? {
+            partition.closed = Some(to.cloned());
+            cx.write_sent().settle(true);
+        }
+        Ok(())
     }
 
     async fn changes(
@@ -354,16 +422,14 @@ impl RecordBackend for MemoryRecords {
             Ok(_) => Err(StoreError::integrity("a conditional write was not refused")),
         }
     }
-
-    async fn close(&self, _deadline: Duration) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::backend::{Draft, Owner, Precondition};
+    use crate::backend::{Owner, Precondition};
     use crate::contract::{ErrorKind, Freshness, system_clock};
 
     fn call() -> CallContext {
@@ -380,6 +446,7 @@ mod tests {
             value: 1.into(),
             schema_version: 1,
             expiry: None,
+            origin: None,
         };
         let put = Operation::Put { draft, expect: Precondition::Any };
         records.commit(&call(), Commit::new("p", call().next_op(), vec![put])).await.unwrap();
@@ -401,6 +468,7 @@ mod tests {
                 value: 1.into(),
                 schema_version: 1,
                 expiry,
+                origin: None,
             };
             let put = Operation::Put { draft, expect: Precondition::Any };
             records.commit(&call(), Commit::new("p", call().next_op(), vec![put])).await.unwrap();
@@ -418,7 +486,7 @@ mod tests {
         assert_eq!(kept(&records), ["i:later", "i:lives-again", "k"]);
         assert_eq!(records.state().partitions["p"].ends.len(), 2);
         assert_eq!(records.changes(&call(), "p", None, 100).await.unwrap().changes.len(), 25, "that is no change");
-        assert_eq!(records.erase(&call(), "p", &[KeyRange::below("i")]).await.unwrap(), 2);
+        assert_eq!(records.erase(&call(), "p", &[KeyRange::below("i")], None).await.unwrap(), 2);
         assert!(records.state().partitions["p"].ends.is_empty(), "what is forgotten is nowhere");
     }
 

@@ -13,7 +13,7 @@ use crate::contract::{LoopScope, MemoryItem, MemoryScope, Outcome, PersonId, Res
 
 impl Stores {
     pub(super) async fn erase(&self, cx: &CallContext, scope: &LoopScope, ranges: &[KeyRange]) -> Result<u64> {
-        let erased = self.memory_backend().erase(cx, &keys::household_partition(scope), ranges).await;
+        let erased = self.memory_backend().erase(cx, &keys::household_partition(scope), ranges, None).await;
         // An erasure of several commits may have begun.
         erased.map_err(|error| partly(error, u64::from(cx.outcome_if_abandoned() != Outcome::NotApplied)))
     }

@@ -70,7 +70,7 @@ struct Counted {
 impl Stores {
     async fn list_records(&self, cx: &CallContext, scope: &MemoryScope, range: &KeyRange) -> Result<Vec<Record>> {
         let partition = keys::household_partition(&scope.loop_scope());
-        self.memory_backend().load(cx, &partition, range).await
+        self.memory_backend().load_all(cx, &partition, range).await
     }
 
     pub(super) async fn items(

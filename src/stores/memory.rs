@@ -164,7 +164,7 @@ impl PersonalMemoryStore for Stores {
         self.read("memory.load_scope", |cx| async move {
             let partition = keys::household_partition(&scope.loop_scope());
             let range = KeyRange::below(&keys::memory_prefix(scope));
-            aggregate(scope, &self.memory_backend().load(&cx, &partition, &range).await?)
+            aggregate(scope, &self.memory_backend().load_all(&cx, &partition, &range).await?)
         })
         .await
     }

@@ -236,7 +236,8 @@ impl<'a> Once<'a> {
                 }
                 Ok(Done::Now(rest))
             }
-            Err(error) if error.is_conflict() => match self.earlier().await? {
+            // Of a partition that has been closed since, an earlier call's answer stays what it was.
+            Err(error) if error.is_conflict() || is_closed(&error) => match self.earlier().await? {
                 Some(earlier) => Ok(Done::Before(earlier)),
                 // The row's time was over in between, and with it what kept an unanswered send of this call from landing.
                 None if error.failed_operation() == Some(0) => {
@@ -293,6 +294,10 @@ impl<'a> Once<'a> {
         let revision = Revision::seal(&place.partition, &place.key, witness)?;
         Ok(Stored::new(value, revision, earlier.at))
     }
+}
+
+fn is_closed(error: &StoreError) -> bool {
+    matches!(error.kind(), ErrorKind::Closed { .. })
 }
 
 fn digest(cx: &CallContext, partition: &str, key: &str, arguments: &(impl Serialize + ?Sized)) -> Result<String> {

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use super::*;
 use crate::Stores;
 use crate::backend::{
-    Backends, ChangeCursor, ChangePage, KeyRange, PartitionPage, Record, RecordLimits, ScanPage, json_bytes,
+    Backends, ChangeCursor, ChangePage, Draft, KeyRange, PartitionPage, Record, RecordLimits, RecordSink, ScanPage,
+    json_bytes,
 };
 use crate::contract::{
     AccountId, Added, CallOptions, DeviceId, IdSource, LoopId, LoopScope, MediaStore, MemoryScope, NewMedia, PersonId,
-    PersonalMemoryStore, Service,
+    PersonalMemoryStore, Service, Successor,
 };
 
 /// What becomes of a commit.
@@ -57,8 +58,8 @@ impl RecordBackend for Fated {
     ) -> Result<ScanPage> {
         self.inner.scan(cx, partition, range, after, limit).await
     }
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
-        self.inner.load(cx, partition, range).await
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange, sink: &mut dyn RecordSink) -> Result<()> {
+        self.inner.load(cx, partition, range, sink).await
     }
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
         self.limits().check(&commit)?;
@@ -83,15 +84,19 @@ impl RecordBackend for Fated {
             }
         }
     }
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange], mark: Option<&Draft>) -> Result<u64> {
         let fate = self.fates.lock().unwrap().pop_front();
         match fate {
             // Some of it is gone by then.
             Some(Fate::Contended) => cx.write_sent().settle(true),
             Some(Fate::NotApplied) => {}
-            _ => return self.inner.erase(cx, partition, ranges).await,
+            _ => return self.inner.erase(cx, partition, ranges, mark).await,
         }
         Err(StoreError::contended())
+    }
+
+    async fn close_partition(&self, cx: &CallContext, partition: &str, to: Option<&Successor>) -> Result<()> {
+        self.inner.close_partition(cx, partition, to).await
     }
     async fn changes(
         &self,
@@ -258,7 +263,7 @@ async fn the_row_is_small_and_says_nothing_of_a_person() {
         crate::contract::system_clock(),
     );
     let partition = keys::household_partition(&home());
-    let rows = backend.load(&cx, &partition, &KeyRange::below(keys::ONCE)).await.unwrap();
+    let rows = backend.load_all(&cx, &partition, &KeyRange::below(keys::ONCE)).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert!(json_bytes(&rows[0].envelope.value) < 150);
     let Owner { account, loop_id, device, person } = &rows[0].envelope.owner;

@@ -111,6 +111,7 @@ pub(super) fn draft<T: RecordValue>(place: &Place, value: &T) -> Result<Draft> {
         value,
         schema_version: T::SCHEMA,
         expiry: None,
+        origin: None,
     })
 }
 

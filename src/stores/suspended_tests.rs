@@ -31,6 +31,7 @@ fn put(value: u32) -> Vec<Operation> {
         value: value.into(),
         schema_version: 1,
         expiry: None,
+        origin: None,
     };
     vec![Operation::Put { draft, expect: Precondition::Any }]
 }
@@ -54,7 +55,7 @@ async fn a_suspended_call_changes_nothing_in_memory() {
     rounds.next().await.unwrap();
     clock.jump(HOUR);
     over(rows.commit(&suspended, Commit::new("a:one", suspended.next_op(), put(2))).await);
-    over(rows.erase(&suspended, "a:one", &[KeyRange::below("p:")]).await);
+    over(rows.erase(&suspended, "a:one", &[KeyRange::below("p:")], None).await);
     over(backends.blobs.delete(&suspended, &name).await);
     let other = BlobName::fresh(BlobArea::Media, &home(), [2; 16]);
     over(backends.blobs.put(&suspended, &other, MediaBody::from(Bytes::from_static(b"two"))).await);

@@ -205,6 +205,7 @@ async fn copies(
                 value: sample.envelope.value.clone(),
                 schema_version: 1,
                 expiry: None,
+                origin: None,
             };
             change(&mut draft, &name);
             Operation::Put { draft, expect: Precondition::Absent }

@@ -69,6 +69,7 @@ fn put(key: &str, value: impl Into<Value>) -> Operation {
         value: value.into(),
         schema_version: 1,
         expiry: None,
+        origin: None,
     };
     Operation::Put { draft, expect: Precondition::Any }
 }

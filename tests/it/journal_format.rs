@@ -71,3 +71,28 @@ async fn a_line_of_another_kind_is_refused() {
     let error = Journal::open(folder.path(), JournalOptions::new()).await.unwrap_err();
     assert!(error.to_string().contains("log/00000000000000000001.jsonl, line 4"), "{error}");
 }
+
+/// Guards: lines that an earlier release can't read stood behind its header, and it took them for damage.
+#[tokio::test]
+async fn a_log_of_version_1_goes_on_in_a_segment_of_its_own() {
+    let first = "00000000000000000001.jsonl";
+    let (folder, backends) = opened(examples()[0]).await;
+    let names = |folder: &tempfile::TempDir| {
+        let log = std::fs::read_dir(folder.path().join("log")).unwrap();
+        let names = log.map(|file| file.unwrap().file_name().into_string().unwrap());
+        // What is old enough is compacted at once.
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(".jsonl")).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&folder), [first], "opening alone writes nothing");
+    backends.memory.close_partition(&context(), HOUSEHOLD, None).await.unwrap();
+    assert_eq!(names(&folder), [first, "00000000000000000002.jsonl"]);
+    let log = |name: &str| std::fs::read_to_string(folder.path().join("log").join(name)).unwrap();
+    let old = log(first);
+    assert!(!old.contains("closed"), "{old}");
+    assert!(old.ends_with('\n') && old.lines().last().unwrap().contains("\"end\""), "{old}");
+    let new = log("00000000000000000002.jsonl");
+    assert!(new.lines().next().unwrap().contains("\"version\":2") && new.contains("\"closed\":{}"), "{new}");
+    assert!(changes(&backends).await.len() == 3, "the history is the same");
+}

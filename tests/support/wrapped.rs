@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use openjibo_store::backend::{
-    CallContext, ChangeCursor, ChangePage, Commit, KeyPage, KeyRange, PartitionPage, Record, RecordBackend,
-    RecordLimits, ScanPage, Written,
+    CallContext, ChangeCursor, ChangePage, Commit, Draft, KeyPage, KeyRange, PartitionPage, Record, RecordBackend,
+    RecordLimits, RecordSink, ScanPage, Written,
 };
-use openjibo_store::{Result, Service};
+use openjibo_store::{Result, Service, Successor};
 
 /// What a wrapper does instead of passing a call on.
 #[async_trait]
@@ -60,14 +60,18 @@ impl<T: Around> RecordBackend for Wrapped<T> {
     ) -> Result<KeyPage> {
         self.0.inner().keys(cx, partition, range, after, limit).await
     }
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
-        self.0.inner().load(cx, partition, range).await
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange, sink: &mut dyn RecordSink) -> Result<()> {
+        self.0.inner().load(cx, partition, range, sink).await
     }
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
         self.0.commit(cx, commit).await
     }
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
-        self.0.inner().erase(cx, partition, ranges).await
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange], mark: Option<&Draft>) -> Result<u64> {
+        self.0.inner().erase(cx, partition, ranges, mark).await
+    }
+
+    async fn close_partition(&self, cx: &CallContext, partition: &str, to: Option<&Successor>) -> Result<()> {
+        self.0.inner().close_partition(cx, partition, to).await
     }
     async fn changes(
         &self,

@@ -165,7 +165,9 @@ fn parse(fields: &mut Map<String, Value>) -> Result<Record, String> {
         envelope.record_key = text(fields, "key")?.to_owned();
         envelope.value = fields.get_mut("value").map(Value::take).ok_or("value is missing")?;
     }
-    Ok(Record { key, envelope, tag })
+    let stamped = fields.get("_ts").and_then(Value::as_i64).and_then(|seconds| seconds.checked_mul(1_000_000));
+    let stamped = Timestamp::from_micros(stamped.ok_or("_ts is not a number of seconds")?);
+    Ok(Record { key, envelope, tag, stamped })
 }
 
 #[cfg(test)]
@@ -200,13 +202,15 @@ mod tests {
     fn stored(envelope: &Envelope) -> Value {
         let mut doc = encode("l:a:l", "member:k", envelope, Timestamp::from_micros(1_772_352_000_000_123));
         doc["_etag"] = "\"tag\"".into();
+        doc["_ts"] = 1_772_352_000.into();
         doc
     }
 
     #[test]
     fn a_record_round_trips_with_numbers_above_2_to_the_53() {
         let record = decode(stored(&envelope())).unwrap();
-        assert_eq!(record, Record { key: "member:k".into(), envelope: envelope(), tag: "\"tag\"".into() });
+        let stamped = Timestamp::from_millis(1_772_352_000_000);
+        assert_eq!(record, Record { key: "member:k".into(), envelope: envelope(), tag: "\"tag\"".into(), stamped });
     }
 
     #[test]
@@ -250,6 +254,7 @@ mod tests {
         assert_eq!(doc["ttl"], 600);
         assert!(is_erased(&doc) && is_erased_by(&doc, "00ff") && !is_erased_by(&doc, "0000"));
         doc["_etag"] = "t".into();
+        doc["_ts"] = 1.into();
         let left = decode(doc).unwrap().envelope;
         assert_eq!((left.tombstone, left.number, left.ops), (true, number, ops));
         assert!(!is_erased(&stored(&envelope())));
@@ -274,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_malformed_property_is_named_and_the_key_is_not() {
-        let names = ["type", "key", "value", "schema", "created", "updated", "number", "ops", "_etag"];
+        let names = ["type", "key", "value", "schema", "created", "updated", "number", "ops", "_etag", "_ts"];
         for name in names {
             let mut doc = stored(&envelope());
             doc.as_object_mut().unwrap().remove(name);
@@ -296,6 +301,8 @@ mod tests {
             ("account", json!(1)),
             ("expiry", json!(false)),
             ("tombstone", json!("yes")),
+            ("_ts", json!("now")),
+            ("_ts", json!(i64::MAX)),
         ];
         for (name, value) in bad {
             let mut doc = stored(&envelope());

@@ -11,12 +11,13 @@ use azure_data_cosmos::options::{BatchDeleteOptions, BatchReplaceOptions, Precon
 use serde_json::{Value, json};
 
 use super::CosmosBackend;
-use super::document::{RESERVED, decode, encode_erased, is_erased, is_erased_by};
+use super::document::{RESERVED, decode, encode, encode_erased, is_erased, is_erased_by};
 use super::errors::{Ending, Failure};
 use super::history::{FLOOR, Floor};
 use crate::azure::names::TOMBSTONE_TTL_SECONDS;
 use crate::backend::{
-    CallContext, KeyRange, Pace, PendingWrite, RecordBackend, json_bytes, next_number, retried, try_until,
+    Before, CallContext, Draft, KeyRange, Pace, PendingWrite, RecordBackend, Stamp, json_bytes, next_number, retried,
+    try_until,
 };
 use crate::contract::{Outcome, StoreError};
 
@@ -40,8 +41,9 @@ impl CosmosBackend {
         cx: &CallContext,
         partition: &str,
         ranges: &[KeyRange],
+        mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
-        let erased = self.erase_all(cx, partition, ranges).await;
+        let erased = self.erase_all(cx, partition, ranges, mark).await;
         // Nothing is undone, so once something was written a failure is not 'nothing was written'.
         erased.map_err(|error| match error.outcome() {
             Outcome::NotApplied => error.with_outcome(cx.outcome_if_abandoned()),
@@ -49,17 +51,23 @@ impl CosmosBackend {
         })
     }
 
-    async fn erase_all(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
+    async fn erase_all(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+        mark: Option<&Draft>,
+    ) -> Result<u64, StoreError> {
         let by = format!("{:016x}", cx.next_op().short());
         let mut pace = Pace::new();
-        self.raise_floor(cx, partition).await?;
+        self.raise_floor(cx, partition, mark).await?;
         let mut floor = retried(cx, || self.floor(cx, partition)).await?;
         let mut deleted = 0;
         loop {
-            let pass = self.erase_pass(cx, partition, ranges, &by).await;
+            let pass = self.erase_pass(cx, partition, (ranges, mark), &by).await;
             deleted += pass.deleted;
             if pass.found {
-                self.raise_floor(cx, partition).await?;
+                self.raise_floor(cx, partition, mark).await?;
             }
             let now: Option<Floor> = retried(cx, || self.floor(cx, partition)).await?;
             match pass.marked {
@@ -72,7 +80,13 @@ impl CosmosBackend {
     }
 
     /// Erases what there is, page by page.
-    async fn erase_pass(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange], by: &str) -> Pass {
+    async fn erase_pass(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        (ranges, mark): (&[KeyRange], Option<&Draft>),
+        by: &str,
+    ) -> Pass {
         let mut pass = Pass { found: false, deleted: 0, marked: Ok(0) };
         let everything = KeyRange { from: String::new(), to: "~".into() };
         let latest = cx.latest();
@@ -84,9 +98,9 @@ impl CosmosBackend {
                 marked += documents.iter().filter(|document| is_erased_by(document, by)).count() as u64;
                 let items: Vec<Item> =
                     documents.into_iter().filter_map(|document| Item::of(partition, document, ranges, by)).collect();
-                for batch in items.chunks(self.limits().operations_per_commit) {
+                for batch in items.chunks(self.limits().operations_per_commit - usize::from(mark.is_some())) {
                     pass.found = true;
-                    self.erase_batch(cx, partition, batch).await?;
+                    self.erase_batch(cx, partition, batch, mark).await?;
                     pass.deleted += batch.iter().filter(|item| item.live && item.left.is_none()).count() as u64;
                 }
             }
@@ -98,9 +112,19 @@ impl CosmosBackend {
 
     /// # Errors
     /// A transient error also where another writer was faster or the outcome is open: the next pass shows what is left.
-    async fn erase_batch(&self, cx: &CallContext, partition: &str, items: &[Item]) -> Result<(), StoreError> {
+    async fn erase_batch(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        items: &[Item],
+        mark: Option<&Draft>,
+    ) -> Result<(), StoreError> {
         let mut batch = TransactionalBatch::new(partition.to_owned());
         let mut bytes = 0;
+        if let Some(mark) = mark {
+            let above = items.iter().map(|item| item.number).max().unwrap_or(0);
+            (batch, bytes) = self.with_mark(cx, (partition, mark), above, batch).await?;
+        }
         for item in items {
             let condition = Precondition::if_match(item.tag.clone());
             batch = match &item.left {
@@ -122,21 +146,72 @@ impl CosmosBackend {
         ended(pending, sent.map_err(|(failure, _)| failure))
     }
 
+    /// Adds the mark to a batch, over the one that is there, with a number above this one and its own; and how many bytes it has.
+    async fn with_mark(
+        &self,
+        cx: &CallContext,
+        (partition, mark): (&str, &Draft),
+        above: u64,
+        batch: TransactionalBatch,
+    ) -> Result<(TransactionalBatch, u64), StoreError> {
+        let latest = cx.latest();
+        let there = retried(&latest, || self.point(&latest, partition, &mark.key)).await?;
+        let last = there.as_ref().map_or(above, |there| there.envelope.number.max(above));
+        let now = cx.now();
+        let stamp = Stamp { number: next_number(last, now), now, op: cx.next_op() };
+        let before = there.as_ref().map(|there| Before::tombstone(there.envelope.ops));
+        let document = encode(partition, &mark.key, &mark.clone().stamped(&stamp, before.as_ref()), now);
+        let bytes = json_bytes(&document) as u64;
+        let added = match there {
+            None => batch.create_item(&document),
+            Some(there) => {
+                let options = BatchReplaceOptions::default().with_precondition(Precondition::if_match(there.tag));
+                batch.replace_item(mark.key.clone(), &document, Some(options))
+            }
+        };
+        added.map(|batch| (batch, bytes)).map_err(|error| Failure::new(&error, bytes).error())
+    }
+
     /// Whoever wins a race writes a floor that is later than both erasures.
-    async fn raise_floor(&self, cx: &CallContext, partition: &str) -> Result<(), StoreError> {
+    async fn raise_floor(&self, cx: &CallContext, partition: &str, mark: Option<&Draft>) -> Result<(), StoreError> {
         let mut pace = Pace::new();
         loop {
             let floor = retried(cx, || self.floor(cx, partition)).await?;
-            let number = next_number(floor.as_ref().map_or(0, |floor| floor.number), cx.now()).to_string();
-            let document = json!({ "id": FLOOR, "pk": partition, "number": number, "ttl": TOMBSTONE_TTL_SECONDS });
+            let number = next_number(floor.as_ref().map_or(0, |floor| floor.number), cx.now());
+            let document =
+                json!({ "id": FLOOR, "pk": partition, "number": number.to_string(), "ttl": TOMBSTONE_TTL_SECONDS });
+            let marked = match mark {
+                None => None,
+                Some(mark) => {
+                    let batch = TransactionalBatch::new(partition.to_owned());
+                    let (batch, bytes) = self.with_mark(cx, (partition, mark), number, batch).await?;
+                    let batch = match &floor {
+                        None => batch.create_item(&document),
+                        Some(floor) => {
+                            let condition = Precondition::if_match(floor.tag.clone());
+                            let options = BatchReplaceOptions::default().with_precondition(condition);
+                            batch.replace_item(FLOOR.to_owned(), &document, Some(options))
+                        }
+                    };
+                    let bytes = bytes.saturating_add(json_bytes(&document) as u64);
+                    Some((batch.map_err(|error| Failure::new(&error, bytes).error())?, bytes))
+                }
+            };
             cx.check_time()?;
             let pending = cx.write_sent();
             let until = try_until(cx.deadline());
-            let written = match &floor {
-                None => self.requests.create(cx, until, partition, FLOOR, &document).await,
-                Some(floor) => self.requests.replace(cx, until, partition, &document, (FLOOR, &floor.tag)).await,
+            let written = match (marked, &floor) {
+                (Some((batch, bytes)), _) => {
+                    let sent = self.requests.batch(cx, until, batch, bytes).await;
+                    ended(pending, sent.map_err(|(failure, _)| failure))
+                }
+                (None, None) => ended(pending, self.requests.create(cx, until, partition, FLOOR, &document).await),
+                (None, Some(floor)) => {
+                    let sent = self.requests.replace(cx, until, partition, &document, (FLOOR, &floor.tag)).await;
+                    ended(pending, sent)
+                }
             };
-            match ended(pending, written) {
+            match written {
                 Ok(()) => return Ok(()),
                 Err(error) => pace.wait(cx, error).await?,
             }
@@ -168,6 +243,8 @@ struct Item {
     key: String,
     tag: String,
     live: bool,
+    /// The number of its last write; 0 of what can't be read.
+    number: u64,
     /// What is left of it; `None` when it is deleted for good.
     left: Option<Value>,
 }
@@ -182,7 +259,9 @@ impl Item {
         if live && !ranges.iter().any(|range| range.contains(&key)) {
             return None;
         }
-        let left = decode(document).ok().map(|record| encode_erased(partition, record, if live { by } else { "" }));
-        Some(Self { key, tag, live, left })
+        let record = decode(document).ok();
+        let number = record.as_ref().map_or(0, |record| record.envelope.number);
+        let left = record.map(|record| encode_erased(partition, record, if live { by } else { "" }));
+        Some(Self { key, tag, live, number, left })
     }
 }

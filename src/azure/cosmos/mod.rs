@@ -21,7 +21,6 @@ mod sending;
 mod tests;
 
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_data_cosmos::ContainerClient;
@@ -33,8 +32,8 @@ pub(crate) use pinned::runtime;
 
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    CallContext, ChangeCursor, ChangePage, Commit, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
-    ScanPage, Written, retried,
+    CallContext, ChangeCursor, ChangePage, Commit, Draft, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
+    RecordSink, ScanPage, Written, check_erasure, retried,
 };
 use crate::contract::{Service, StoreError};
 
@@ -88,13 +87,16 @@ impl RecordBackend for CosmosBackend {
         retried(cx, || self.scan_range(cx, partition, range, after, limit)).await
     }
 
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+    async fn load(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), StoreError> {
         check_partition(partition)?;
         check_range(range)?;
-        let mut records = self.load_range(cx, partition, range).await?;
-        let now = cx.now();
-        records.retain(|record| record.envelope.is_live(now));
-        Ok(records)
+        self.load_in_pages(cx, (partition, range), self.limits().page, sink).await
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
@@ -104,10 +106,15 @@ impl RecordBackend for CosmosBackend {
         self.apply(cx, &commit).await
     }
 
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
-        check_partition(partition)?;
-        ranges.iter().try_for_each(check_range)?;
-        self.erase_ranges(cx, partition, ranges).await
+    async fn erase(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+        mark: Option<&Draft>,
+    ) -> Result<u64, StoreError> {
+        check_erasure(&self.limits(), partition, ranges, mark)?;
+        self.erase_ranges(cx, partition, ranges, mark).await
     }
 
     async fn changes(
@@ -132,10 +139,5 @@ impl RecordBackend for CosmosBackend {
 
     async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
         retried(cx, || self.probe_container(cx)).await
-    }
-
-    async fn close(&self, _deadline: Duration) -> Result<(), StoreError> {
-        // Nothing is queued here.
-        Ok(())
     }
 }

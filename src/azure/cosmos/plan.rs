@@ -8,7 +8,7 @@ use super::document::encode;
 use crate::backend::outcome::{Expected, Point};
 use crate::backend::{
     Before, CHANGE_RETENTION, CallContext, Commit, Envelope, Operation, Owner, Precondition, Record, Stamp, Written,
-    check_same, next_number,
+    check_same,
 };
 use crate::contract::{ErrorKind, RevisionDigest, StoreError, Timestamp, Witness};
 
@@ -74,14 +74,18 @@ impl Basis {
                 operation.check_over(record)?;
                 Ok(Self::live(&record.witness()))
             }
-            (Precondition::Any | Precondition::Absent, None) => Ok(match (operation, found) {
-                (Operation::Delete { .. }, _) => Self::Nothing,
-                (Operation::Put { .. }, None) => Self::Vacant,
-                (Operation::Put { .. }, Some(tombstone)) => Self::State {
-                    witness: tombstone.witness(),
-                    before: Some(Before::tombstone(tombstone.envelope.ops)),
-                },
-            }),
+            (Precondition::Any | Precondition::Absent, None) => {
+                // What was deleted after it was brought away from here stays deleted.
+                found.map_or(Ok(()), |gone| operation.check_number(gone.envelope.number, None))?;
+                Ok(match (operation, found) {
+                    (Operation::Delete { .. }, _) => Self::Nothing,
+                    (Operation::Put { .. }, None) => Self::Vacant,
+                    (Operation::Put { .. }, Some(tombstone)) => Self::State {
+                        witness: tombstone.witness(),
+                        before: Some(Before::tombstone(tombstone.envelope.ops)),
+                    },
+                })
+            }
         }
     }
 }
@@ -134,7 +138,7 @@ pub(super) fn plan<'a>(cx: &CallContext, commit: &'a Commit, bases: &'a [Basis])
         Basis::Vacant | Basis::Nothing => 0,
     });
     let now = cx.now();
-    let stamp = Stamp { number: next_number(last_known.max().unwrap_or(0), now), now, op: commit.op };
+    let stamp = Stamp { number: commit.number(last_known.max().unwrap_or(0), now), now, op: commit.op };
     let write = |(index, (operation, basis)): (usize, (&'a Operation, &'a Basis))| {
         let envelope = match (operation, basis) {
             (_, Basis::Nothing) => return None,

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use azure_data_cosmos::FeedScope;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::CosmosBackend;
 use super::document::{RESERVED, decode};
 use super::errors::Failure;
 use super::queries;
 use super::requests::Pages;
-use crate::backend::{CallContext, KeyRange, Record, RecordBackend, ScanPage, retried};
+use crate::backend::{CallContext, KeyRange, Pace, Record, RecordBackend, RecordSink, ScanPage};
 use crate::contract::{MAX_DEADLINE, StoreError};
 
 /// A page of a scan ends after this many requests, though it be empty: a range may be full of tombstones.
 const REQUESTS_PER_PAGE: usize = 8;
-/// How often a load of more than one page is read again before it is given up.
-const LOAD_TRIES: usize = 3;
+/// How often a load of more than one page is read, each time twice, before it is given up; with growing pauses between.
+const LOAD_TRIES: usize = 10;
 /// The longest time of a load by either clock: half of the shortest life of a trace, [`ERASED_TTL_SECONDS`].
 ///
 /// [`ERASED_TTL_SECONDS`]: crate::azure::names::ERASED_TTL_SECONDS
@@ -122,16 +123,8 @@ impl CosmosBackend {
         }
     }
 
-    /// The records of a range at one instant.
-    pub(super) async fn load_range(
-        &self,
-        cx: &CallContext,
-        partition: &str,
-        range: &KeyRange,
-    ) -> Result<Vec<Record>, StoreError> {
-        self.load_in_pages(cx, partition, range, self.limits().page).await
-    }
-
+    /// The records of a range at one instant: those of the first of two collects, which the second is compared with.
+    ///
     /// The answer to one request is of one instant. Two successive collects that agree, tombstones included, are the state at
     /// the instant between them: a tag never comes back, so what is in both has not changed between its two reads, and what is
     /// in neither was not there.
@@ -144,73 +137,90 @@ impl CosmosBackend {
     pub(super) async fn load_in_pages(
         &self,
         cx: &CallContext,
-        partition: &str,
-        range: &KeyRange,
+        at: (&str, &KeyRange),
         page: usize,
-    ) -> Result<Vec<Record>, StoreError> {
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), StoreError> {
         let began = cx.moment();
-        let first = retried(cx, || self.collect(cx, partition, range, page)).await?;
-        if first.requests <= 1 {
-            return Ok(live(first.records));
-        }
-        let mut seen = marks(first.records);
-        for _ in 0..LOAD_TRIES {
-            let again = retried(cx, || self.collect(cx, partition, range, page)).await?;
-            if again.requests <= 1 {
-                return Ok(live(again.records));
+        let mut pace = Pace::new();
+        let mut before: Option<[u8; 32]> = None;
+        for turn in 0..2 * LOAD_TRIES {
+            // The sink holds those of the last collect, or of the one before it, which this is compared with.
+            let into = turn % 2 == 0;
+            if turn > 0 && into {
+                sink.begin_again().await?;
+            }
+            let found = self.collect(cx, at, page, if into { Some(&mut *sink) } else { None }).await?;
+            if into && found.requests <= 1 {
+                return Ok(());
             }
             if cx.age_of(began) > LONGEST {
                 return Err(StoreError::timeout());
             }
-            let same = |(now, then): (&Record, &Mark)| now.key == then.key && now.tag == then.tag;
-            if again.records.len() == seen.len() && again.records.iter().zip(&seen).all(same) {
-                return Ok(live(again.records));
+            if before.replace(found.state).is_some_and(|before| before == found.state) {
+                return Ok(());
             }
-            seen = marks(again.records);
+            if turn > 0 {
+                pace.wait(cx, StoreError::contended()).await?;
+            }
         }
         Err(StoreError::contended())
     }
 
-    /// Every record and tombstone of a range, page after page.
+    /// Every record and tombstone of a range, page after page; the live records go into the sink. A request that fails for now is made
+    /// again, and then all of it is.
     async fn collect(
         &self,
         cx: &CallContext,
-        partition: &str,
-        range: &KeyRange,
+        (partition, range): (&str, &KeyRange),
         page: usize,
+        mut sink: Option<&mut dyn RecordSink>,
     ) -> Result<Collected, StoreError> {
-        let pages = self.range(cx, partition, range, page).await;
-        let mut pages = pages.map_err(|failure| failure.error())?;
-        let (mut records, mut requests) = (Vec::new(), 0);
-        while let Some(documents) = pages.next(cx).await.map_err(|failure| failure.error())? {
-            requests += 1;
-            for document in documents {
-                records.extend(listed(document)?);
+        let mut pace = Pace::new();
+        let mut taken = false;
+        loop {
+            if let (Some(sink), true) = (&mut sink, std::mem::take(&mut taken)) {
+                sink.begin_again().await?;
             }
+            let mut state = Sha256::new();
+            let mut requests = 0;
+            let now = cx.now();
+            let failed = match self.range(cx, partition, range, page).await {
+                Err(failure) => failure,
+                Ok(mut pages) => loop {
+                    let documents = match pages.next(cx).await {
+                        Ok(Some(documents)) => documents,
+                        Ok(None) => return Ok(Collected { state: state.finalize().into(), requests }),
+                        Err(failure) => break failure,
+                    };
+                    requests += 1;
+                    let mut live = Vec::new();
+                    for document in documents {
+                        let Some(record) = listed(document)? else { continue };
+                        for part in [&record.key, &record.tag] {
+                            state.update((part.len() as u64).to_be_bytes());
+                            state.update(part);
+                        }
+                        if record.envelope.is_live(now) {
+                            live.push(record);
+                        }
+                    }
+                    if let Some(sink) = &mut sink {
+                        taken = true;
+                        sink.take(live).await?;
+                    }
+                },
+            };
+            pace.wait(cx, failed.error()).await?;
         }
-        Ok(Collected { records, requests })
     }
 }
 
 /// What one collect has found, tombstones included, and the number of requests that it took.
 struct Collected {
-    records: Vec<Record>,
+    /// A digest of all keys and tags.
+    state: [u8; 32],
     requests: usize,
-}
-
-/// What is kept of the collect that the next one is compared with.
-struct Mark {
-    key: String,
-    tag: String,
-}
-
-fn marks(records: Vec<Record>) -> Vec<Mark> {
-    records.into_iter().map(|record| Mark { key: record.key, tag: record.tag }).collect()
-}
-
-fn live(mut records: Vec<Record>) -> Vec<Record> {
-    records.retain(|record| !record.envelope.tombstone);
-    records
 }
 
 /// The record or tombstone of a document in a range; `None` for what belongs to the backend itself.

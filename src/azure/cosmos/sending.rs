@@ -138,7 +138,8 @@ pub(super) fn accepted(commit: &Commit, writes: &[Write<'_>], tags: &[String]) -
 /// build. What a later writer has replaced has an empty tag.
 pub(super) fn applied(commit: &Commit, writes: &[Write<'_>], found: &HashMap<String, Record>) -> Vec<Written> {
     let mine = |key: &str| found.get(key).filter(|record| is_last(commit, record));
-    let stamp = found.values().find(|record| is_last(commit, record));
+    let brought = |key: &str| commit.operations.iter().any(|of| of.key() == key && of.origin().is_some());
+    let stamp = found.values().find(|record| is_last(commit, record) && !brought(&record.key));
     let stamp = stamp.map(|record| (record.envelope.number, record.envelope.updated));
     let mut written: Vec<Written> = commit.operations.iter().map(|_| Written::Nothing).collect();
     for (index, operation) in commit.operations.iter().enumerate() {
@@ -154,7 +155,8 @@ pub(super) fn applied(commit: &Commit, writes: &[Write<'_>], found: &HashMap<Str
             Some(record) => put_or_deleted(&record.envelope, record.tag.clone()),
             None => {
                 let mut envelope = write.envelope.clone();
-                if let Some((number, now)) = stamp {
+                // What was brought has its own.
+                if let Some((number, now)) = stamp.filter(|_| !brought(write.key)) {
                     if envelope.created == envelope.updated {
                         envelope.created = now;
                     }

@@ -24,6 +24,12 @@ impl<'a> Columns<'a> {
         self.entity.etag.clone().ok_or_else(|| self.corrupt("the ETag", "is missing"))
     }
 
+    /// When the service wrote the row last.
+    pub(super) fn stamped(&self) -> Result<Timestamp, StoreError> {
+        let stamp = self.entity.timestamp.as_deref().ok_or_else(|| self.corrupt("Timestamp", "is missing"))?;
+        stamp.parse().map_err(|_| self.corrupt("Timestamp", "is not an instant"))
+    }
+
     pub(super) fn optional_text(&self, column: &str) -> Result<Option<&'a str>, StoreError> {
         match self.entity.get(column) {
             None => Ok(None),
@@ -34,6 +40,15 @@ impl<'a> Columns<'a> {
 
     pub(super) fn text(&self, column: &str) -> Result<&'a str, StoreError> {
         self.optional_text(column)?.ok_or_else(|| self.corrupt(column, "is missing"))
+    }
+
+    /// A mark that is there or not.
+    pub(super) fn flag(&self, column: &str) -> Result<bool, StoreError> {
+        match self.entity.get(column) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(self.corrupt(column, "is not a Boolean")),
+        }
     }
 
     /// A number that is not negative. Portals write small ones as `Edm.Int32`.

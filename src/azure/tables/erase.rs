@@ -2,20 +2,30 @@
 
 use tokio::time::Instant;
 
-use super::FencedTable;
 use super::client::{Entity, IfMatch, Query, Transaction, limit};
 use super::decide;
 use super::fence::{Fenced, Moved, Party, Sent};
 use super::head::{self, BORN, HEAD, Head};
 use super::history::{self, Call, Change};
 use super::lane::{LANE_TRY, Turn};
+use super::{FencedTable, rows};
 use crate::azure::meter::Metered;
-use crate::backend::keys::{check_partition, check_range};
-use crate::backend::{CallContext, KeyRange, OpId, Pace, RecordLimits, next_number, try_until};
+use crate::backend::{
+    CallContext, Draft, KeyRange, OpId, Pace, RecordLimits, Stamp, check_erasure, next_number, try_until,
+};
 use crate::contract::{MAX_DEADLINE, Outcome, Service, StoreError, Timestamp};
 
 /// How long a change row stays evidence of its commit: twice the longest deadline of a call.
 const EVIDENCE_MICROS: i64 = 2 * MAX_DEADLINE.as_micros() as i64;
+
+/// What an erasure finds.
+struct Found {
+    head: Option<Head>,
+    /// Some of the rows in its ranges.
+    rows: Vec<Entity>,
+    /// The ETag of the mark that is there.
+    mark: Option<String>,
+}
 
 impl FencedTable {
     /// See [`RecordBackend::erase`](crate::backend::RecordBackend::erase).
@@ -27,12 +37,12 @@ impl FencedTable {
         cx: &CallContext,
         partition: &str,
         ranges: &[KeyRange],
+        mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
-        check_partition(partition)?;
-        ranges.iter().try_for_each(check_range)?;
+        check_erasure(&RecordLimits::TABLES, partition, ranges, mark)?;
         let mut turn = self.lanes.enter(cx, partition).await?;
         let erased = async {
-            let (erased, floor) = self.erase_under(cx, partition, ranges, &mut turn).await?;
+            let (erased, floor) = self.erase_under(cx, partition, (ranges, mark), &mut turn).await?;
             // Rows below the floor are no writer's business.
             turn.leave();
             if let Some(floor) = floor {
@@ -54,9 +64,10 @@ impl FencedTable {
         &self,
         cx: &CallContext,
         partition: &str,
-        ranges: &[KeyRange],
+        (ranges, mark): (&[KeyRange], Option<&Draft>),
         turn: &mut Turn,
     ) -> Result<(u64, Option<u64>), StoreError> {
+        let most = RecordLimits::TABLES.operations_per_commit - usize::from(mark.is_some());
         let mut erased = 0;
         let mut moved: Option<Moved> = None;
         let (mut pace, mut calm, mut moved_before) = (Pace::new(), Pace::new(), false);
@@ -69,22 +80,28 @@ impl FencedTable {
                 calm.wait(cx, StoreError::contended()).await?;
             }
             turn.again(cx).await?;
-            let found = match self.look_for(&self.step(cx), partition, ranges, turn).await {
-                Ok(found) => found,
-                Err(error) => {
-                    turn.leave();
-                    pace.wait(cx, error).await?;
-                    continue;
+            let Found { head, rows, mark: standing } =
+                match self.look_for(&self.step(cx), partition, (ranges, mark), turn).await {
+                    Ok(found) => found,
+                    Err(error) => {
+                        turn.leave();
+                        pace.wait(cx, error).await?;
+                        continue;
+                    }
+                };
+            if head.is_none() {
+                if self.read_row(cx, partition, BORN, &["Layout"]).await?.is_some() {
+                    return Err(head::born_without_head());
                 }
-            };
-            let Some((head, rows)) = found else {
-                let born = self.read_row(cx, partition, BORN, &["Layout"]).await?.is_some();
-                return if born { Err(head::born_without_head()) } else { Ok((erased, None)) };
-            };
-            if let Some(moved) = moved.take() {
-                moved.check(Some(&head))?;
+                if mark.is_none() {
+                    return Ok((erased, None));
+                }
             }
-            let mut chunks = rows.chunks(RecordLimits::TABLES.operations_per_commit);
+            if let Some(moved) = moved.take() {
+                moved.check(head.as_ref())?;
+            }
+            let mut chunks = rows.chunks(most);
+            let mut mark = mark.map(|mark| (mark, standing));
             let mut head = Some(head);
             loop {
                 let chunk = chunks.next().unwrap_or_default();
@@ -92,9 +109,24 @@ impl FencedTable {
                     break;
                 }
                 let Some(before) = head.take() else { break };
-                let floor = before.seq.saturating_add(1);
-                match self.erase_chunk(cx, partition, turn, before, chunk).await {
-                    Ok(Sent::Applied(_) | Sent::AnswerLost) => erased += chunk.len() as u64,
+                let floor = before.as_ref().map_or(0, |head| head.seq).saturating_add(1);
+                match self.erase_chunk(cx, partition, turn, (before, mark.as_ref()), chunk).await {
+                    Ok(Sent::Applied(tags)) => {
+                        erased += chunk.len() as u64;
+                        if let Some((_, standing)) = &mut mark {
+                            *standing = tags.into_iter().next_back().flatten();
+                            // Without it the next one could not be written over it.
+                            if standing.is_none() && !rows.is_empty() {
+                                break;
+                            }
+                        }
+                    }
+                    Ok(Sent::AnswerLost) => {
+                        erased += chunk.len() as u64;
+                        if mark.is_some() && !rows.is_empty() {
+                            break;
+                        }
+                    }
                     Ok(Sent::Moved(by)) => {
                         moved = Some(by);
                         break;
@@ -113,7 +145,7 @@ impl FencedTable {
                     return Ok((erased, Some(floor)));
                 }
                 turn.again(cx).await?;
-                head = turn.head(cx);
+                head = turn.head(cx).map(Some);
             }
         }
         Err(StoreError::contended())
@@ -125,16 +157,24 @@ impl FencedTable {
         cx.until(cx.deadline().min(now.checked_add(LANE_TRY).unwrap_or(now)))
     }
 
-    /// The head, and then what there is to erase. `None` where there is no head.
+    /// The head, and then what there is to erase, and the mark that is there. Nothing where there is no head.
     async fn look_for(
         &self,
         step: &CallContext,
         partition: &str,
-        ranges: &[KeyRange],
+        (ranges, mark): (&[KeyRange], Option<&Draft>),
         turn: &Turn,
-    ) -> Result<Option<(Head, Vec<Entity>)>, StoreError> {
-        let Some(head) = self.head_of(&Party::of(step), partition, turn).await? else { return Ok(None) };
-        Ok(Some((head, self.some_rows(step, partition, ranges).await?)))
+    ) -> Result<Found, StoreError> {
+        let head = self.head_of(&Party::of(step), partition, turn).await?;
+        if head.is_none() {
+            return Ok(Found { head, rows: Vec::new(), mark: None });
+        }
+        let rows = self.some_rows(step, partition, ranges).await?;
+        let mark = match mark {
+            Some(mark) => self.read_row(step, partition, &mark.key, &["Number"]).await?.and_then(|row| row.etag),
+            None => None,
+        };
+        Ok(Found { head, rows, mark })
     }
 
     /// Up to one page of row keys and ETags of the first range that is not empty.
@@ -159,16 +199,30 @@ impl FencedTable {
         cx: &CallContext,
         partition: &str,
         turn: &Turn,
-        before: Head,
+        (before, mark): (Option<Head>, Option<&(&Draft, Option<String>)>),
         chunk: &[Entity],
     ) -> Result<Sent, StoreError> {
-        let op: OpId = cx.next_op();
-        let number = next_number(before.number, cx.now());
-        let after = Head::after(Some(&before), number, op, true);
+        let (op, now): (OpId, Timestamp) = (cx.next_op(), cx.now());
+        let number = next_number(before.as_ref().map_or(0, |head| head.number), now);
+        let after = Head::after(before.as_ref(), number, op, true);
+        let mark = match mark {
+            Some((mark, standing)) => {
+                let envelope = Draft::clone(mark).stamped(&Stamp { number, now, op }, None);
+                Some((rows::encode(partition, &mark.key, &envelope)?, standing.clone()))
+            }
+            None => None,
+        };
         let calls = vec![Call { op: op.to_string(), rows: Vec::new() }];
         let change = Change { commit: op.to_string(), number, calls };
-        let fenced = Fenced::new(partition, Some(before), after, &change)?.with(|transaction| {
-            chunk.iter().fold(transaction, |transaction, row| transaction.delete(row.row_key.clone(), condition(row)))
+        let fenced = Fenced::new(partition, before, after, &change)?.with(|transaction| {
+            let transaction = chunk
+                .iter()
+                .fold(transaction, |transaction, row| transaction.delete(row.row_key.clone(), condition(row)));
+            match mark {
+                None => transaction,
+                Some((row, None)) => transaction.insert(row),
+                Some((row, Some(standing))) => transaction.replace(row, IfMatch::ETag(standing)),
+            }
         });
         turn.known().forget_records();
         self.send(&Party::of(cx), partition, turn, &fenced, vec![cx.write_sent()]).await

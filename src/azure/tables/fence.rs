@@ -330,8 +330,15 @@ mod tests {
 
     #[test]
     fn only_a_head_that_moved_explains_a_row_behind_it() {
-        let head =
-            |tag: &str| Head { seq: 6, number: 40, floor: 2, commit: String::new(), tag: tag.to_owned(), stamp: None };
+        let head = |tag: &str| Head {
+            seq: 6,
+            number: 40,
+            floor: 2,
+            commit: String::new(),
+            tag: tag.to_owned(),
+            stamp: None,
+            closed: None,
+        };
         let (here, moved) = (head("1"), head("2"));
         for (row, tag, found, corrupt) in [
             (0, Some("1"), Some(&here), false),

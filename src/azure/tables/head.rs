@@ -3,14 +3,16 @@
 use super::client::Entity;
 use super::columns::{Columns, number};
 use crate::backend::OpId;
-use crate::contract::{StoreError, Timestamp};
+use crate::contract::{StoreError, Successor, Timestamp};
 
 /// The head's row key. `!` sorts before every key of a record.
 pub(super) const HEAD: &str = "!head";
 /// The row that is inserted together with the head and never touched again: a head that vanished is noticed by it.
 pub(super) const BORN: &str = "!born";
-/// The layout of a partition's rows that this code reads and writes.
+/// The layout of a partition's rows.
 pub(super) const LAYOUT: u32 = 1;
+/// That of a closed one: a release that does not know what that is must not write behind it.
+const LAYOUT_CLOSED: u32 = 2;
 
 /// The head of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(super) struct Head {
     pub(super) tag: String,
     /// The service's stamp, where the head was read: the answer to a write has none.
     pub(super) stamp: Option<Timestamp>,
+    /// The partition takes no more commits; what took its place.
+    pub(super) closed: Option<Option<Successor>>,
 }
 
 impl Head {
@@ -34,16 +38,29 @@ impl Head {
     pub(super) fn after(before: Option<&Self>, number: u64, op: OpId, raise_floor: bool) -> Self {
         let seq = before.map_or(0, |head| head.seq).saturating_add(1);
         let floor = if raise_floor { seq } else { before.map_or(0, |head| head.floor) };
-        Self { seq, number, floor, commit: op.to_string(), tag: String::new(), stamp: None }
+        let closed = before.and_then(|head| head.closed.clone());
+        Self { seq, number, floor, commit: op.to_string(), tag: String::new(), stamp: None, closed }
+    }
+
+    /// # Errors
+    /// `Closed`.
+    pub(super) fn check_open(&self) -> Result<(), StoreError> {
+        self.closed.as_ref().map_or(Ok(()), |to| Err(StoreError::closed(to.clone())))
     }
 
     pub(super) fn encode(&self, partition: &str) -> Result<Entity, StoreError> {
-        Ok(Entity::new(partition, HEAD)
-            .with("Layout", LAYOUT as i32)
+        let layout = if self.closed.is_some() { LAYOUT_CLOSED } else { LAYOUT };
+        let head = Entity::new(partition, HEAD)
+            .with("Layout", layout as i32)
             .with("Seq", number("sequence number", self.seq)?)
             .with("Number", number("number", self.number)?)
             .with("Floor", number("floor", self.floor)?)
-            .with("Commit", self.commit.as_str()))
+            .with("Commit", self.commit.as_str());
+        Ok(match &self.closed {
+            None => head,
+            Some(None) => head.with("Closed", true),
+            Some(Some(to)) => head.with("Closed", true).with("ClosedTo", to.as_str()),
+        })
     }
 
     /// # Errors
@@ -51,12 +68,21 @@ impl Head {
     pub(super) fn decode(entity: &Entity) -> Result<Self, StoreError> {
         let columns = Columns::of(entity, "head");
         let layout = columns.number("Layout")?;
-        if layout > u64::from(LAYOUT) {
+        if layout > u64::from(LAYOUT_CLOSED) {
             return Err(StoreError::new(crate::contract::ErrorKind::Unsupported {
                 what: "a partition of a newer layout".into(),
             }));
         }
+        let closed = match (columns.flag("Closed")?, columns.optional_text("ClosedTo")?) {
+            (false, None) => None,
+            (false, Some(_)) => return Err(columns.corrupt("Closed", "is missing beside ClosedTo")),
+            (true, to) => {
+                let to = to.map(Successor::new).transpose();
+                Some(to.map_err(|_| columns.corrupt("ClosedTo", "is not a successor's name"))?)
+            }
+        };
         let head = Self {
+            closed,
             seq: columns.number("Seq")?,
             number: columns.number("Number")?,
             floor: columns.number("Floor")?,
@@ -91,7 +117,8 @@ mod tests {
     use crate::azure::tables::client::Value;
 
     fn head() -> Head {
-        let before = Head { seq: 6, number: 40, floor: 2, commit: String::new(), tag: String::new(), stamp: None };
+        let (commit, tag) = (String::new(), String::new());
+        let before = Head { seq: 6, number: 40, floor: 2, commit, tag, stamp: None, closed: None };
         Head::after(Some(&before), 41, OpId::derive(&[1; 16], 0), false)
     }
 
@@ -104,6 +131,22 @@ mod tests {
         let again = Head::decode(&stored()).unwrap();
         assert_eq!(again, Head { tag: "W/\"1\"".into(), ..head() });
         assert_eq!((again.seq, again.floor), (7, 2));
+    }
+
+    #[test]
+    fn a_closed_head_stays_closed_and_an_earlier_release_can_tell_that_it_is_none_of_its_own() {
+        for to in [None, Some(Successor::new("l:new").unwrap())] {
+            let closed = Head { closed: Some(to), ..head() };
+            let stored = Entity { etag: Some("t".into()), ..closed.encode("p").unwrap() };
+            let again = Head::decode(&stored).unwrap();
+            assert_eq!(again, Head { tag: "t".into(), ..closed });
+            assert_eq!(stored.get("Layout"), Some(&Value::Int32(2)));
+            let next = Head::after(Some(&again), 50, OpId::derive(&[1; 16], 0), true);
+            assert_eq!(next.closed, again.closed);
+            assert_eq!(next.check_open().unwrap_err().kind().name(), "closed");
+        }
+        assert_eq!(stored().get("Layout"), Some(&Value::Int32(1)));
+        head().check_open().unwrap();
     }
 
     #[test]
@@ -122,6 +165,8 @@ mod tests {
             ("Number", Some(Value::from("41"))),
             ("Number", Some(Value::Int64(-1))),
             ("Floor", Some(Value::Int64(8))),
+            ("Closed", Some(Value::from("true"))),
+            ("ClosedTo", Some(Value::from(""))),
             ("Commit", Some(Value::from("zz"))),
             ("Commit", Some(Value::from("z".repeat(32)))),
             ("Commit", Some(Value::from("0".repeat(31)))),

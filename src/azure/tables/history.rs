@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn head(seq: u64, floor: u64) -> Head {
-        Head { seq, number: 9, floor, commit: "ef".into(), tag: String::new(), stamp: None }
+        Head { seq, number: 9, floor, commit: "ef".into(), tag: String::new(), stamp: None, closed: None }
     }
 
     fn row(seq: u64) -> Entity {

@@ -320,7 +320,7 @@ mod tests {
     }
 
     fn head() -> Head {
-        Head { seq: 1, number: 1, floor: 0, commit: String::new(), tag: "t".into(), stamp: None }
+        Head { seq: 1, number: 1, floor: 0, commit: String::new(), tag: "t".into(), stamp: None, closed: None }
     }
 
     #[tokio::test(start_paused = true)]

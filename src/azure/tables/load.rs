@@ -10,11 +10,11 @@ use super::client::{Entity, Query, QueryPage, quote};
 use super::head::HEAD;
 use super::rows;
 use crate::backend::keys::{check_partition, check_range};
-use crate::backend::{CallContext, KeyPage, KeyRange, Record, ScanPage};
+use crate::backend::{CallContext, KeyPage, KeyRange, Pace, Record, RecordSink, ScanPage};
 use crate::contract::{StoreError, Timestamp};
 
-/// How often a whole range is read before other writers are said to be in the way.
-const TRIES: usize = 3;
+/// How often a whole range is read before other writers are said to be in the way, with growing pauses between.
+const TRIES: usize = 20;
 /// The most ranges remembered as large. Beyond it the memory starts anew: a range forgotten costs one page more, once.
 const MAX_LARGE: usize = 4_096;
 
@@ -113,7 +113,8 @@ impl FencedTable {
         cx: &CallContext,
         partition: &str,
         range: &KeyRange,
-    ) -> Result<Vec<Record>, StoreError> {
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), StoreError> {
         check_partition(partition)?;
         check_range(range)?;
         let now = cx.now();
@@ -123,12 +124,12 @@ impl FencedTable {
         let large = self.large.contains(hash);
         let mut before = if large { Some(self.head_tag(cx, partition).await?) } else { None };
         let query = range_query(partition, range, None);
-        let mut tries = 0;
+        let (mut tries, mut pace) = (0, Pace::new());
         while tries < TRIES {
             let mut page = self.page(cx, query.clone()).await?;
             if page.continuation.is_none() {
                 self.large.set(hash, false);
-                return records(&page, now);
+                return sink.take(records(&page, now)?).await;
             }
             if before.is_none() {
                 self.large.set(hash, true);
@@ -139,17 +140,21 @@ impl FencedTable {
                     continue;
                 }
             }
-            let mut all = records(&page, now)?;
+            sink.take(records(&page, now)?).await?;
             while let Some(continuation) = page.continuation {
                 page = self.page(cx, query.clone().after(continuation)).await?;
-                all.extend(records(&page, now)?);
+                sink.take(records(&page, now)?).await?;
             }
             let after = Some(self.head_tag(cx, partition).await?);
             if before == after {
-                return Ok(all);
+                return Ok(());
             }
+            sink.begin_again().await?;
             before = after;
             tries += 1;
+            if tries < TRIES {
+                pace.wait(cx, StoreError::contended()).await?;
+            }
         }
         Err(StoreError::contended())
     }

@@ -13,6 +13,7 @@
 //! Tombstones are not kept: a deleted record is a deleted row, and the change row tells of it.
 
 pub(crate) mod client;
+mod closing;
 mod columns;
 mod committer;
 mod decide;
@@ -41,10 +42,10 @@ use self::load::LargeRanges;
 use crate::azure::meter::Metered;
 use crate::backend::keys::{check_partition, check_record_key};
 use crate::backend::{
-    CallContext, ChangeCursor, ChangePage, Commit, KeyPage, KeyRange, PartitionPage, Record, RecordBackend,
-    RecordLimits, ScanPage, Written, retried,
+    CallContext, ChangeCursor, ChangePage, Commit, Draft, KeyPage, KeyRange, PartitionPage, Record, RecordBackend,
+    RecordLimits, RecordSink, ScanPage, Written, retried,
 };
-use crate::contract::{ErrorKind, Outcome, Service, StoreError};
+use crate::contract::{ErrorKind, Outcome, Service, StoreError, Successor};
 
 /// Partition and row of the probe; never written.
 const PROBE: &str = "!probe";
@@ -191,16 +192,37 @@ impl RecordBackend for FencedTable {
         self.scan_keys(cx, partition, range, after, limit).await
     }
 
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
-        self.load_range(cx, partition, range).await
+    async fn load(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), StoreError> {
+        self.load_range(cx, partition, range, sink).await
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
         self.commit_records(cx, commit).await
     }
 
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
-        self.erase_ranges(cx, partition, ranges).await
+    async fn erase(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+        mark: Option<&Draft>,
+    ) -> Result<u64, StoreError> {
+        self.erase_ranges(cx, partition, ranges, mark).await
+    }
+
+    async fn close_partition(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        to: Option<&Successor>,
+    ) -> Result<(), StoreError> {
+        self.close_head(cx, partition, to).await
     }
 
     async fn changes(

@@ -63,7 +63,7 @@ pub(super) fn decode(entity: &Entity) -> Result<Record, StoreError> {
         expiry: columns.optional_instant("Expiry")?,
         tombstone: false,
     };
-    Ok(Record { key: entity.row_key.clone(), envelope, tag: columns.tag()? })
+    Ok(Record { key: entity.row_key.clone(), envelope, tag: columns.tag()?, stamped: columns.stamped()? })
 }
 
 /// The columns of a record's row.
@@ -100,7 +100,8 @@ mod tests {
     }
 
     fn stored(envelope: &Envelope) -> Entity {
-        Entity { etag: Some("W/\"1\"".into()), ..encode("p", "m:one", envelope).unwrap() }
+        let timestamp = Some("2026-03-01T08:00:00.1234567Z".into());
+        Entity { etag: Some("W/\"1\"".into()), timestamp, ..encode("p", "m:one", envelope).unwrap() }
     }
 
     #[test]

@@ -110,6 +110,7 @@ mod tests {
             value: 1.into(),
             schema_version: 1,
             expiry: None,
+            origin: None,
         };
         let stamp = Stamp { number: 1, now: Timestamp::from_micros(1), op: op(0) };
         let mut envelope = draft.stamped(&stamp, None);

@@ -47,6 +47,7 @@ pub(super) fn is_refusal(error: &StoreError) -> bool {
         | ErrorKind::AlreadyExists
         | ErrorKind::Conflict { .. }
         | ErrorKind::Corrupt { .. }
+        | ErrorKind::Closed { .. }
         | ErrorKind::Unsupported { .. } => true,
         ErrorKind::Integrity { .. }
         | ErrorKind::Throttled { .. }

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use super::import::is_refusal;
 use super::*;
 use crate::backend::{
-    Backends, CallContext, ChangeCursor, ChangePage, Commit, KeyPage, KeyRange, Operation, PartitionPage, Record,
-    RecordBackend, RecordLimits, ScanPage, Written,
+    Backends, CallContext, ChangeCursor, ChangePage, Commit, Draft, KeyPage, KeyRange, Operation, PartitionPage,
+    Record, RecordBackend, RecordLimits, RecordSink, ScanPage, Written,
 };
 use crate::cli::StoreArgs;
 use crate::cli::open::StoreUrl;
-use crate::contract::{ErrorKind, Outcome, Result, Service};
+use crate::contract::{ErrorKind, Outcome, Result, Service, Successor};
 
 /// A backend that answers puts of records of one type with an error when they name `bad-…`.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl RecordBackend for Refusing {
     ) -> Result<KeyPage> {
         self.inner.keys(cx, partition, range, after, limit).await
     }
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
-        self.inner.load(cx, partition, range).await
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange, sink: &mut dyn RecordSink) -> Result<()> {
+        self.inner.load(cx, partition, range, sink).await
     }
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
         let refused = commit.operations.iter().any(|operation| match operation {
@@ -66,8 +66,12 @@ impl RecordBackend for Refusing {
         });
         if refused { Err(self.error.clone()) } else { self.inner.commit(cx, commit).await }
     }
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
-        self.inner.erase(cx, partition, ranges).await
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange], mark: Option<&Draft>) -> Result<u64> {
+        self.inner.erase(cx, partition, ranges, mark).await
+    }
+
+    async fn close_partition(&self, cx: &CallContext, partition: &str, to: Option<&Successor>) -> Result<()> {
+        self.inner.close_partition(cx, partition, to).await
     }
     async fn changes(
         &self,

@@ -208,7 +208,7 @@ impl Path {
         }
         for partition in partitions {
             let everything = KeyRange { from: "0".into(), to: "zz".into() };
-            let found = place.backend.load(&w.context(), &partition, &everything).await.must("read the content");
+            let found = place.backend.load_all(&w.context(), &partition, &everything).await.must("read the content");
             let mut rows: Vec<String> = Vec::new();
             for record in found.iter().filter(|record| record.key != peer_key()) {
                 let envelope = &record.envelope;

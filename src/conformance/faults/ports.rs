@@ -14,9 +14,10 @@ use super::plan::FaultPlan;
 use super::request::{Action, Request, RequestKind, Status};
 use crate::backend::{
     Backends, BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, ChangeCursor,
-    ChangePage, Commit, KeyPage, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Written,
+    ChangePage, Commit, Draft, KeyPage, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits, RecordSink,
+    ScanPage, Written,
 };
-use crate::contract::{ErrorKind, MediaBody, Outcome, Service, StoreError};
+use crate::contract::{ErrorKind, MediaBody, Outcome, Service, StoreError, Successor};
 
 /// A backend whose calls run through a plan.
 #[derive(Debug)]
@@ -152,9 +153,15 @@ impl RecordBackend for Faulty<dyn RecordBackend> {
         read(action, self.inner.keys(cx, partition, range, after, limit)).await
     }
 
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>, StoreError> {
+    async fn load(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        range: &KeyRange,
+        sink: &mut dyn RecordSink,
+    ) -> Result<(), StoreError> {
         let action = self.decide(self.inner.service(), RequestKind::Query, partition);
-        read(action, self.inner.load(cx, partition, range)).await
+        read(action, self.inner.load(cx, partition, range, sink)).await
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
@@ -162,9 +169,25 @@ impl RecordBackend for Faulty<dyn RecordBackend> {
         write(cx, action, self.inner.commit(cx, commit)).await
     }
 
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64, StoreError> {
+    async fn erase(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        ranges: &[KeyRange],
+        mark: Option<&Draft>,
+    ) -> Result<u64, StoreError> {
         let action = self.decide(self.inner.service(), RequestKind::Transaction, partition);
-        write(cx, action, self.inner.erase(cx, partition, ranges)).await
+        write(cx, action, self.inner.erase(cx, partition, ranges, mark)).await
+    }
+
+    async fn close_partition(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        to: Option<&Successor>,
+    ) -> Result<(), StoreError> {
+        let action = self.decide(self.inner.service(), RequestKind::Transaction, partition);
+        write(cx, action, self.inner.close_partition(cx, partition, to)).await
     }
 
     async fn changes(

@@ -14,9 +14,10 @@ use super::super::disk::Disk;
 use super::super::{Journal, JournalOptions, blocking};
 use crate::backend::{
     Backends, BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, ChangeCursor,
-    ChangePage, Commit, KeyPage, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits, ScanPage, Written,
+    ChangePage, Commit, Draft, KeyPage, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits, RecordSink,
+    ScanPage, Written,
 };
-use crate::contract::{MediaBody, Outcome, Result, Service, StoreError};
+use crate::contract::{MediaBody, Outcome, Result, Service, StoreError, Successor};
 
 /// The journal, unless its last opening failed.
 pub(super) type Slot = Option<Journal>;
@@ -160,16 +161,20 @@ impl RecordBackend for Records {
         on!(self.journal, |backends| (self.which)(backends).keys(cx, partition, range, after, limit))
     }
 
-    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange) -> Result<Vec<Record>> {
-        on!(self.journal, |backends| (self.which)(backends).load(cx, partition, range))
+    async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange, sink: &mut dyn RecordSink) -> Result<()> {
+        on!(self.journal, |backends| (self.which)(backends).load(cx, partition, range, sink))
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
         on!(self.journal, |backends| (self.which)(backends).commit(cx, commit))
     }
 
-    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange]) -> Result<u64> {
-        on!(self.journal, |backends| (self.which)(backends).erase(cx, partition, ranges))
+    async fn erase(&self, cx: &CallContext, partition: &str, ranges: &[KeyRange], mark: Option<&Draft>) -> Result<u64> {
+        on!(self.journal, |backends| (self.which)(backends).erase(cx, partition, ranges, mark))
+    }
+
+    async fn close_partition(&self, cx: &CallContext, partition: &str, to: Option<&Successor>) -> Result<()> {
+        on!(self.journal, |backends| (self.which)(backends).close_partition(cx, partition, to))
     }
 
     async fn changes(

@@ -45,7 +45,7 @@ fn a_call_waits_for_one_segment_while_something_is_forgotten() {
     assert!(segments > 8, "{segments}");
     let cx = run.context(SECOND);
     let (backend, ranges) = (run.backend(HOME.0), [KeyRange::below("n")]);
-    let mut erasing = Box::pin(backend.erase(&cx, HOME.1, &ranges));
+    let mut erasing = Box::pin(backend.erase(&cx, HOME.1, &ranges, None));
     let wait = |begun: &std::sync::mpsc::Receiver<()>| begun.recv_timeout(Duration::from_secs(30)).unwrap();
     let (begun, go_on) = disk.hold_sync();
     run.wait(async { assert!(matches!(futures::poll!(&mut erasing), Poll::Pending)) });
@@ -86,7 +86,7 @@ fn erasure_under_way_and_commits_and_erasures_of_the_same_partition() {
         told(&mut run);
         let (backend, ranges) = (run.backend(HOME.0), [KeyRange::below("n")]);
         let cx = run.context(SECOND);
-        let mut erasing = Box::pin(backend.erase(&cx, HOME.1, &ranges));
+        let mut erasing = Box::pin(backend.erase(&cx, HOME.1, &ranges, None));
         run.wait(async { assert!(matches!(futures::poll!(&mut erasing), Poll::Pending)) });
         let mut later = Vec::new();
         for n in 0..=held {
@@ -100,7 +100,7 @@ fn erasure_under_way_and_commits_and_erasures_of_the_same_partition() {
                 let cx = run.context(SECOND);
                 let ranges = [KeyRange { from: old.clone(), to: format!("{old}0") }];
                 let backend = std::sync::Arc::clone(&backend);
-                later.push(Box::pin(async move { backend.erase(&cx, HOME.1, &ranges).await }));
+                later.push(Box::pin(async move { backend.erase(&cx, HOME.1, &ranges, None).await }));
                 let last = later.last_mut().unwrap();
                 run.wait(async { assert!(matches!(futures::poll!(last), Poll::Pending)) });
             }
@@ -253,7 +253,7 @@ fn erasure_pending_and_each_read_call() {
             assert_eq!(backend.get(&cx, HOME.1, "n:1").await.unwrap(), None);
             assert!(backend.scan(&cx, HOME.1, &all, None, 10).await.unwrap().records.is_empty());
             assert!(backend.keys(&cx, HOME.1, &all, None, 10).await.unwrap().keys.is_empty());
-            assert!(backend.load(&cx, HOME.1, &all).await.unwrap().is_empty());
+            assert!(backend.load_all(&cx, HOME.1, &all).await.unwrap().is_empty());
             let told = backend.changes(&cx, HOME.1, None, 1_000).await.unwrap().changes;
             assert!(told.iter().all(|change| !change.key.starts_with("n:")));
             // What else there is can be read.

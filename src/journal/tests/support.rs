@@ -123,6 +123,7 @@ fn operation((key, value): &(String, Option<String>)) -> Operation {
         value: json!(value),
         schema_version: 1,
         expiry: value.starts_with(OVER).then_some(Timestamp::MIN),
+        origin: None,
     };
     Operation::Put { draft, expect: Precondition::Any }
 }
@@ -170,7 +171,7 @@ impl Run {
             Call::Commit((area, partition), steps) => self.wait(self.commit(&cx, (*area, partition), steps)).map(drop),
             Call::Erase((area, partition), prefix) => {
                 let backend = self.backend(*area);
-                self.wait(backend.erase(&cx, partition, &[KeyRange::below(prefix)])).map(drop)
+                self.wait(backend.erase(&cx, partition, &[KeyRange::below(prefix)], None)).map(drop)
             }
             Call::Compact => self.wait(self.journal.compact()),
             Call::Sync => self.wait(self.backend(Area::Memory).close(Duration::from_secs(60))),
@@ -198,7 +199,7 @@ impl Run {
             let backend = self.backend(area);
             self.wait(async {
                 for partition in backend.partitions(&cx, None, 1_000).await?.partitions {
-                    let records = backend.load(&cx, &partition, &all).await?;
+                    let records = backend.load_all(&cx, &partition, &all).await?;
                     let changes = match told {
                         true => backend.changes(&cx, &partition, None, 100_000).await?.changes,
                         false => Vec::new(),

@@ -33,7 +33,7 @@ fn a_call_that_waited_over_its_time_is_not_taken() {
     let mut waiting = Box::pin(run.commit(&waits, PLACES[0], &step("k:2", "two")));
     let erases = run.context(Duration::ZERO);
     let (memory, everything) = (run.journal.backends().identity, [KeyRange::below("k")]);
-    let mut erasing = Box::pin(memory.erase(&erases, PLACES[0].1, &everything));
+    let mut erasing = Box::pin(memory.erase(&erases, PLACES[0].1, &everything, None));
     run.wait(async {
         assert!(waiting.as_mut().now_or_never().is_none() && erasing.as_mut().now_or_never().is_none());
     });
@@ -48,6 +48,6 @@ fn a_call_that_waited_over_its_time_is_not_taken() {
         (waits.outcome_if_abandoned(), erases.outcome_if_abandoned()),
         (Outcome::NotApplied, Outcome::NotApplied)
     );
-    let found = run.wait(memory.load(&after, PLACES[0].1, &everything[0])).unwrap();
+    let found = run.wait(memory.load_all(&after, PLACES[0].1, &everything[0])).unwrap();
     assert_eq!(found.iter().map(|record| &*record.key).collect::<Vec<_>>(), ["k:0", "k:1"]);
 }

@@ -164,14 +164,14 @@ async fn a_foreign_format_is_corrupt_and_a_newer_one_unsupported() {
     let (_parent, path) = directory();
     written(&path).await;
     let newer = segments(&path)[2].clone();
-    let text = fs::read_to_string(&newer).unwrap().replacen("\"version\":1", "\"version\":2,\"more\":[\"xyzzy\"]", 1);
+    let text = fs::read_to_string(&newer).unwrap().replacen("\"version\":2", "\"version\":3,\"more\":[\"xyzzy\"]", 1);
     fs::write(&newer, text).unwrap();
     fs::write(path.join("log/00000000000000000001.jsonl.new"), MARK).unwrap();
     fs::write(path.join("log/00000000000000000099.jsonl"), "{\"aft").unwrap();
     let before = snapshot(&path);
     for options in [small(), small().with_repair(true)] {
         let error = refused(&path, options).await;
-        let named = matches!(error.kind(), ErrorKind::Unsupported { what } if what.contains("journal format 2"));
+        let named = matches!(error.kind(), ErrorKind::Unsupported { what } if what.contains("journal format 3"));
         assert!(named, "{error}");
         assert_eq!(snapshot(&path), before);
     }
@@ -202,8 +202,12 @@ async fn a_missing_segment_is_named() {
 async fn settings_out_of_range_touch_nothing() {
     let (_parent, path) = directory();
     let interval = |time| JournalOptions::new().with_durability(Durability::Interval(time));
-    let limits =
-        |operations_per_commit, bytes_per_commit, page| RecordLimits { operations_per_commit, bytes_per_commit, page };
+    let limits = |operations_per_commit, bytes_per_commit, page| RecordLimits {
+        operations_per_commit,
+        bytes_per_commit,
+        page,
+        closes: true,
+    };
     for (options, field) in [
         (JournalOptions::new().with_segment_bytes(0), "segment_bytes"),
         (JournalOptions::new().with_segment_bytes(u64::MAX), "segment_bytes"),

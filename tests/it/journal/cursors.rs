@@ -132,7 +132,7 @@ async fn a_cursor_from_after_an_erasure_outlives_compaction_and_openings() {
     // The second time there is nothing to delete.
     for erased in [3, 0] {
         let (_, before) = hand.told(&journal, None).await;
-        let gone = memory(&journal).erase(&hand.call(), HOME, std::slice::from_ref(&range)).await.unwrap();
+        let gone = memory(&journal).erase(&hand.call(), HOME, std::slice::from_ref(&range), None).await.unwrap();
         assert_eq!(gone, erased);
         hand.is_outdated(&journal, &before).await;
         let (_, after) = hand.told(&journal, None).await;
@@ -157,12 +157,12 @@ async fn an_erasure_that_a_copy_put_back_took_away_needs_a_snapshot() {
     journal.close().await.unwrap();
     copy(folder.path(), kept.path());
     let journal = open(folder.path()).await;
-    memory(&journal).erase(&hand.call(), HOME, &[]).await.unwrap();
+    memory(&journal).erase(&hand.call(), HOME, &[], None).await.unwrap();
     let (_, after) = hand.told(&journal, None).await;
     journal.close().await.unwrap();
     copy(kept.path(), folder.path());
     let journal = open(folder.path()).await;
-    memory(&journal).erase(&hand.call(), HOME, &[]).await.unwrap();
+    memory(&journal).erase(&hand.call(), HOME, &[], None).await.unwrap();
     hand.is_outdated(&journal, &after).await;
 }
 

@@ -117,6 +117,7 @@ impl Calls<'_> {
             value: self.value(),
             schema_version: if self.0.permille(15) { u32::MAX } else { 1 + u32::from(self.0.permille(60)) },
             expiry: self.0.permille(80).then(|| *self.0.one(&ends)),
+            origin: None,
             key,
         }
     }

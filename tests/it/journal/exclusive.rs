@@ -34,7 +34,7 @@ async fn lock_removed_and_rotation() {
         assert!(matches!(error.kind(), ErrorKind::Denied { needs } if ours(needs)), "{n}: {error}");
         match n {
             20 => journal.compact().await.unwrap(),
-            40 => assert_eq!(port.erase(&call(), "b", &[]).await.unwrap(), 0),
+            40 => assert_eq!(port.erase(&call(), "b", &[], None).await.unwrap(), 0),
             _ => {}
         }
     }
@@ -89,7 +89,7 @@ async fn directory_replaced_and_commit_and_payload_put() {
         };
         let before = [snapshot(&aside), if replaced { snapshot(&path) } else { Default::default() }];
         displaced(&commit(&port, "a", vec![put("m:b", 1)]).await.unwrap_err());
-        displaced(&port.erase(&call(), "a", &[]).await.unwrap_err());
+        displaced(&port.erase(&call(), "a", &[], None).await.unwrap_err());
         displaced(&journal.compact().await.unwrap_err());
         displaced(&port.probe(&call()).await.unwrap_err());
         displaced(&journal.backends().blobs.probe(&call()).await.unwrap_err());

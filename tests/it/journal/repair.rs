@@ -71,7 +71,7 @@ async fn contents(journal: &Journal) -> Contents {
     let mut contents = Contents::new();
     for partition in PARTITIONS {
         let all = KeyRange { from: "0".to_owned(), to: "zz".to_owned() };
-        for record in memory(journal).load(&call(), partition, &all).await.unwrap() {
+        for record in memory(journal).load_all(&call(), partition, &all).await.unwrap() {
             contents.insert((partition.to_owned(), record.key), record.envelope.value);
         }
     }
@@ -228,7 +228,7 @@ async fn a_compacted_log_is_repaired_as_well() {
     let journal = Journal::open(folder.path(), small()).await.unwrap();
     let everything = contents(&journal).await;
     let range = KeyRange::only("m:0");
-    assert_eq!(memory(&journal).erase(&call(), PARTITIONS[0], &[range]).await.unwrap(), 1);
+    assert_eq!(memory(&journal).erase(&call(), PARTITIONS[0], &[range], None).await.unwrap(), 1);
     journal.compact().await.unwrap();
     let cursors = cursors(&journal).await;
     journal.close().await.unwrap();

@@ -16,6 +16,7 @@ fn draft(key: &str, value: Value) -> Draft {
         value,
         schema_version: 1,
         expiry: None,
+        origin: None,
     }
 }
 
@@ -33,7 +34,7 @@ fn record(key: &str, value: Value, number: u64, ops: &[u32]) -> Record {
     let stamp = Stamp { number, now, op: op(0) };
     let mut envelope: Envelope = draft(key, value).stamped(&stamp, None);
     envelope.ops = ops.iter().map(|n| op(*n).short()).collect();
-    Record { key: key.into(), envelope, tag: format!("tag of {key}") }
+    Record { key: key.into(), envelope, tag: format!("tag of {key}"), stamped: Timestamp::from_micros(0) }
 }
 
 fn found(records: impl IntoIterator<Item = Record>) -> HashMap<String, Record> {

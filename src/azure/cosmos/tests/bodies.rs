@@ -48,7 +48,7 @@ async fn a_value_and_its_revision_are_the_same_in_binary_and_in_text() {
         let batch = ["1", "2"].map(|end| put(&format!("{key}{end}"), value.clone(), Precondition::Absent));
         commit(writer, batch.into()).await.unwrap();
         let loaded =
-            reader.load(&call(), PARTITION, &KeyRange { from: format!("{key}0"), to: format!("{key}9") }).await;
+            reader.load_all(&call(), PARTITION, &KeyRange { from: format!("{key}0"), to: format!("{key}9") }).await;
         assert!(loaded.unwrap().iter().all(|record| record.envelope.value == value), "{key}");
 
         let sent: Vec<bool> =

@@ -69,7 +69,7 @@ async fn what_is_sent_is_pinned() {
     written(&backend, put("k", json!(1), Precondition::Absent)).await;
     backend.get(&call(), PARTITION, "k").await.unwrap().unwrap();
     backend.get(&call().latest(), PARTITION, "k").await.unwrap().unwrap();
-    backend.load(&call().latest(), PARTITION, &KeyRange::only("k")).await.unwrap();
+    backend.load_all(&call().latest(), PARTITION, &KeyRange::only("k")).await.unwrap();
     let seen = account.watch.seen();
     let how = |header: &'static str| seen.iter().map(|seen| seen.header(header).to_owned()).collect::<Vec<_>>();
     assert_eq!(how("x-ms-cosmos-read-consistency-strategy")[1..], ["Session", "LatestCommitted", "LatestCommitted"]);

@@ -335,6 +335,7 @@ pub(super) fn draft(key: &str, value: Value) -> Draft {
         value,
         schema_version: 1,
         expiry: None,
+        origin: None,
     }
 }
 

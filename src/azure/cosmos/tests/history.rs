@@ -77,7 +77,7 @@ async fn an_erasure_that_a_lost_region_took_back_needs_a_snapshot() {
     let account = Account::start().await;
     let (backend, raw) = (account.backend().await, account.raw().await);
     written(&backend, put("a", json!(1), Absent)).await;
-    backend.erase(&call(), PARTITION, &[]).await.unwrap();
+    backend.erase(&call(), PARTITION, &[], None).await.unwrap();
     let cursor = end(&backend).await;
     follow(&backend, &cursor).await.unwrap();
     raw.delete_item(PARTITION, "!floor", None).await.unwrap();

@@ -33,7 +33,9 @@ async fn remove(backend: &CosmosBackend, name: &str) {
 
 /// A load of everything with pages of one record.
 async fn load(cx: &CallContext, backend: &CosmosBackend) -> Result<Vec<Record>> {
-    backend.load_in_pages(cx, PARTITION, &KeyRange::below("x"), 1).await
+    let mut all = Vec::new();
+    backend.load_in_pages(cx, (PARTITION, &KeyRange::below("x")), 1, &mut all).await?;
+    Ok(all)
 }
 
 fn values(records: &[Record]) -> Vec<(&str, &Value)> {

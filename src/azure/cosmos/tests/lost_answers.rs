@@ -206,7 +206,7 @@ async fn an_erasure_whose_answers_are_lost_ends_and_counts_each_record_once() {
         }
         let faults = [rule(On::BatchItem, error(lost), 5), rule(On::CreateItem, error(lost), 1)];
         let backend = data.backend(&faults).await;
-        let erased = backend.erase(&call(), PARTITION, &[crate::backend::KeyRange::below("x")]).await.unwrap();
+        let erased = backend.erase(&call(), PARTITION, &[crate::backend::KeyRange::below("x")], None).await.unwrap();
         assert_eq!(erased, 2, "{lost:?}");
         assert_eq!((read(&clean, "x:1").await, read(&clean, "x:2").await), (None, None));
         assert!(read(&clean, "y:1").await.is_some());
@@ -219,7 +219,7 @@ async fn a_write_that_is_erased_before_its_read_back_is_still_known_as_applied()
     let clean = data.backend(&[]).await;
     let old = written(&clean, put("x:k", json!(0), Precondition::Absent)).await;
     let peer = async {
-        clean.erase(&call(), PARTITION, &[crate::backend::KeyRange::below("x")]).await.unwrap();
+        clean.erase(&call(), PARTITION, &[crate::backend::KeyRange::below("x")], None).await.unwrap();
     };
     let lost = Error::ResponseTimeoutAfterService;
     let (answer, _) = while_in_doubt(&data, lost, put("x:k", json!(7), exact(&old)), peer).await;

@@ -59,11 +59,11 @@ async fn logs_name_no_item_and_no_partition() {
         commit(vec![put("planted:c", json!(1), Precondition::Absent)]).await.unwrap_err();
         backend.get(&cx, planted, "planted:none").await.unwrap();
         backend.scan(&cx, planted, &range, None, 1).await.unwrap();
-        backend.load(&cx.latest(), planted, &range).await.unwrap();
+        backend.load_all(&cx.latest(), planted, &range).await.unwrap();
         let next = backend.changes(&cx, planted, None, 1).await.unwrap().next;
         backend.changes(&cx, planted, Some(&next), 1).await.unwrap();
         backend.partitions(&cx, Some("a:plante"), 10).await.unwrap();
-        backend.erase(&cx, planted, &[range]).await.unwrap();
+        backend.erase(&cx, planted, &[range], None).await.unwrap();
     };
     work.with_subscriber(log.clone()).await;
     let log = log.text();
@@ -82,10 +82,10 @@ async fn the_meter_counts_what_goes_over_the_wire() {
     account.fail(&[Fault::After(503)]);
     commit_in(&cx, &backend, vec![put("a", json!(2), Precondition::Any)]).await.unwrap();
     backend.scan(&cx, PARTITION, &KeyRange::only("a"), None, 1).await.unwrap();
-    backend.load(&cx.latest(), PARTITION, &KeyRange::only("a")).await.unwrap();
+    backend.load_all(&cx.latest(), PARTITION, &KeyRange::only("a")).await.unwrap();
     backend.changes(&cx, PARTITION, None, 1).await.unwrap();
     backend.probe(&cx).await.unwrap();
-    backend.erase(&cx, PARTITION, &[KeyRange { from: "0".into(), to: "zz".into() }]).await.unwrap();
+    backend.erase(&cx, PARTITION, &[KeyRange { from: "0".into(), to: "zz".into() }], None).await.unwrap();
     let attempts: u32 = cx.meter().snapshot().iter().map(|count| count.attempts).sum();
     assert_eq!(attempts, account.sends() - before);
     assert_eq!(attempts, requests(&cx).1 + 1);

@@ -62,11 +62,11 @@ async fn a_load_of_one_page_is_one_request_and_of_more_is_read_twice() {
     let backend = account.backend().await;
     seed(&backend, (0..900).map(|i| format!("x:{i:04}"))).await;
     let cx = call();
-    assert_eq!(backend.load(&cx, PARTITION, &KeyRange::below("x")).await.unwrap().len(), 900);
+    assert_eq!(backend.load_all(&cx, PARTITION, &KeyRange::below("x")).await.unwrap().len(), 900);
     assert_eq!(requests(&cx).1, 1);
     seed(&backend, (900..1_100).map(|i| format!("x:{i:04}"))).await;
     let cx = call();
-    let records = backend.load(&cx, PARTITION, &KeyRange::below("x")).await.unwrap();
+    let records = backend.load_all(&cx, PARTITION, &KeyRange::below("x")).await.unwrap();
     assert_eq!((records.len(), requests(&cx).1), (1_100, 4));
     assert!(records.is_sorted_by(|a, b| a.key < b.key));
 }
@@ -136,13 +136,13 @@ async fn a_latest_read_is_answered_from_the_write_region() {
     written(&near, put("k", json!(1), Precondition::Absent)).await;
     assert_eq!(far.get(&call(), PARTITION, "k").await.unwrap(), None);
     assert!(far.get(&call().latest(), PARTITION, "k").await.unwrap().is_some());
-    assert_eq!(far.load(&call().latest(), PARTITION, &KeyRange::only("k")).await.unwrap().len(), 1);
+    assert_eq!(far.load_all(&call().latest(), PARTITION, &KeyRange::only("k")).await.unwrap().len(), 1);
     let error = commit(&far, vec![put("k", json!(2), Precondition::Absent)]).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::AlreadyExists);
     let own = written(&far, put("k", json!(3), Precondition::Any)).await;
     // A session sees its own writes, wherever it reads.
     assert_eq!(far.get(&call(), PARTITION, "k").await.unwrap().unwrap().witness(), own);
-    assert_eq!(far.load(&call(), PARTITION, &KeyRange::only("k")).await.unwrap()[0].witness(), own);
+    assert_eq!(far.load_all(&call(), PARTITION, &KeyRange::only("k")).await.unwrap()[0].witness(), own);
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn an_erasure_leaves_no_key_and_outdates_cursors() {
     raw.create_item(PARTITION, "x:damaged", json!({"id": "x:damaged", "pk": PARTITION}), None).await.unwrap();
     let before = backend.changes(&call(), PARTITION, None, 1_000).await.unwrap().next;
 
-    let erased = backend.erase(&call(), PARTITION, &[KeyRange::below("x")]).await.unwrap();
+    let erased = backend.erase(&call(), PARTITION, &[KeyRange::below("x")], None).await.unwrap();
     assert_eq!(erased, 130);
     for doc in stored(&backend).await {
         match doc["id"].as_str().unwrap() {
@@ -236,15 +236,15 @@ async fn an_erasure_leaves_no_key_and_outdates_cursors() {
     backend.changes(&call(), PARTITION, Some(&page.next), 10).await.unwrap();
 
     let everything = KeyRange { from: "0".into(), to: "zz".into() };
-    assert_eq!(backend.erase(&call(), PARTITION, std::slice::from_ref(&everything)).await.unwrap(), 1);
-    assert_eq!(backend.erase(&call(), PARTITION, std::slice::from_ref(&everything)).await.unwrap(), 0);
+    assert_eq!(backend.erase(&call(), PARTITION, std::slice::from_ref(&everything), None).await.unwrap(), 1);
+    assert_eq!(backend.erase(&call(), PARTITION, std::slice::from_ref(&everything), None).await.unwrap(), 0);
     assert_eq!(
         backend.partitions(&call(), None, 10).await.unwrap().partitions,
         [PARTITION],
         "an erasure is a change too"
     );
     assert!(backend.scan(&call(), PARTITION, &everything, None, 10).await.unwrap().records.is_empty());
-    assert!(backend.load(&call(), PARTITION, &everything).await.unwrap().is_empty());
+    assert!(backend.load_all(&call(), PARTITION, &everything).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -254,7 +254,7 @@ async fn an_erasure_without_ranges_clears_the_history_and_outdates_cursors() {
     seed(&backend, ["x:kept".to_owned(), "y:gone".to_owned()]).await;
     commit(&backend, vec![delete("y:gone", Precondition::Any)]).await.unwrap();
     let before = backend.changes(&call(), PARTITION, None, 10).await.unwrap().next;
-    assert_eq!(backend.erase(&call(), PARTITION, &[]).await.unwrap(), 0);
+    assert_eq!(backend.erase(&call(), PARTITION, &[], None).await.unwrap(), 0);
     let page = backend.changes(&call(), PARTITION, None, 10).await.unwrap();
     assert_eq!(page.changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>(), ["x:kept"]);
     let error = backend.changes(&call(), PARTITION, Some(&before), 10).await.unwrap_err();
@@ -268,14 +268,14 @@ async fn names_and_ranges_outside_the_key_codec_are_refused_before_anything_is_s
     let (cx, good) = (call(), KeyRange::below("x"));
     for range in [KeyRange { from: "!".into(), to: "x".into() }, KeyRange { from: "0".into(), to: "~".into() }] {
         assert!(backend.scan(&cx, PARTITION, &range, None, 1).await.is_err());
-        assert!(backend.load(&cx, PARTITION, &range).await.is_err());
-        assert!(backend.erase(&cx, PARTITION, &[range]).await.is_err());
+        assert!(backend.load_all(&cx, PARTITION, &range).await.is_err());
+        assert!(backend.erase(&cx, PARTITION, &[range], None).await.is_err());
     }
     assert!(backend.get(&cx, PARTITION, "!floor").await.is_err());
     assert!(backend.get(&cx, "a/b", "k").await.is_err());
     assert!(backend.scan(&cx, "", &good, None, 1).await.is_err());
-    assert!(backend.load(&cx, "", &good).await.is_err());
-    assert!(backend.erase(&cx, "", &[]).await.is_err());
+    assert!(backend.load_all(&cx, "", &good).await.is_err());
+    assert!(backend.erase(&cx, "", &[], None).await.is_err());
     assert!(backend.changes(&cx, "", None, 1).await.is_err());
     assert_eq!(account.sends(), sends);
 }
@@ -287,7 +287,7 @@ async fn a_partition_of_tombstones_is_listed() {
     seed(&backend, ["k".to_owned()]).await;
     commit(&backend, vec![delete("k", Precondition::Any)]).await.unwrap();
     assert_eq!(backend.partitions(&call(), None, 10).await.unwrap().partitions, [PARTITION]);
-    backend.erase(&call(), PARTITION, &[]).await.unwrap();
+    backend.erase(&call(), PARTITION, &[], None).await.unwrap();
     assert_eq!(
         backend.partitions(&call(), None, 10).await.unwrap().partitions,
         [PARTITION],

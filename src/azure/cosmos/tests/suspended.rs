@@ -56,7 +56,7 @@ async fn a_call_suspended_while_it_reads_is_never_sent_and_an_erasure_deletes_no
 
     let clock = suspended(&account, known.clone(), true).await;
     let cx = call_by([3; 16], Duration::from_secs(300), clock);
-    let error = backend.erase(&cx, PARTITION, &[KeyRange::below("k")]).await.unwrap_err();
+    let error = backend.erase(&cx, PARTITION, &[KeyRange::below("k")], None).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (&ErrorKind::Timeout, Outcome::NotApplied));
     let found = backend.get(&call().latest(), PARTITION, "k").await.unwrap().unwrap();
     assert_eq!((found.witness(), stored(&backend).await.len()), (known, 1));

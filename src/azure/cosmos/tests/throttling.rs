@@ -41,7 +41,7 @@ async fn a_pause_that_the_deadline_can_not_wait_for_is_answered_at_once() {
                 commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap_err()
             }
             On::ReadItem => backend.get(&cx, PARTITION, "k").await.unwrap_err(),
-            On::QueryItem => backend.load(&cx, PARTITION, &KeyRange::only("k")).await.unwrap_err(),
+            On::QueryItem => backend.load_all(&cx, PARTITION, &KeyRange::only("k")).await.unwrap_err(),
             _ => backend.changes(&cx, PARTITION, None, 1).await.unwrap_err(),
         };
         assert_eq!((error.kind(), error.outcome()), (&kind, Outcome::NotApplied), "{on:?}");
@@ -60,7 +60,7 @@ async fn a_throttled_read_waits_as_long_as_the_service_asks() {
         let (cx, began) = (call(), Instant::now());
         match on {
             On::ReadItem => assert_eq!(backend.get(&cx, PARTITION, "k").await.unwrap(), None),
-            On::QueryItem => assert!(backend.load(&cx, PARTITION, &KeyRange::only("k")).await.unwrap().is_empty()),
+            On::QueryItem => assert!(backend.load_all(&cx, PARTITION, &KeyRange::only("k")).await.unwrap().is_empty()),
             _ => assert!(backend.changes(&cx, PARTITION, None, 1).await.unwrap().changes.is_empty()),
         }
         assert!(began.elapsed() >= ASKED * 2, "{on:?}: {:?}", began.elapsed());

@@ -148,11 +148,11 @@ async fn a_refused_token_is_replaced_and_the_call_goes_on() {
             "create" => drop(commit_in(&cx, &backend, vec![put("k", json!(1), Precondition::Absent)]).await.unwrap()),
             "batch" => drop(commit_in(&cx, &backend, puts(&["l", "m"])).await.unwrap()),
             "get" => drop(backend.get(&cx, PARTITION, "k").await.unwrap().expect("it was written")),
-            "load" => drop(backend.load(&cx, PARTITION, &KeyRange::only("k")).await.unwrap()),
+            "load" => drop(backend.load_all(&cx, PARTITION, &KeyRange::only("k")).await.unwrap()),
             "feed" => drop(backend.changes(&cx, PARTITION, None, 5).await.unwrap()),
             "partitions" => drop(backend.partitions(&cx, None, 5).await.unwrap()),
             "probe" => backend.probe(&cx).await.unwrap(),
-            _ => drop(backend.erase(&cx, PARTITION, &[KeyRange::only("k")]).await.unwrap()),
+            _ => drop(backend.erase(&cx, PARTITION, &[KeyRange::only("k")], None).await.unwrap()),
         }
         assert_eq!(tokens.asked(), 2, "{call_of}");
         if call_of == "create" {

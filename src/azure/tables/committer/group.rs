@@ -12,7 +12,7 @@ use crate::azure::tables::FencedTable;
 use crate::azure::tables::fence::{Fenced, Moved, Party, Sent};
 use crate::azure::tables::head::Head;
 use crate::azure::tables::lane::{LANE_TRY, Turn};
-use crate::backend::{OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, after, next_number};
+use crate::backend::{OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, after};
 use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, StoreError};
 
 /// How long a transaction that nobody waits for any more may keep those who wait behind it.
@@ -103,6 +103,9 @@ impl<'a> Group<'a> {
         if let Some(Err(error)) = self.moved.take().map(|moved| moved.check(head.as_ref())) {
             return self.end(&error);
         }
+        if let Some(Err(error)) = head.as_ref().map(Head::check_open) {
+            return self.end(&error);
+        }
         match self.build(head) {
             Ok(Some(built)) => self.send(built).await,
             Ok(None) => {}
@@ -190,7 +193,9 @@ impl<'a> Group<'a> {
         for member in std::mem::take(&mut self.members) {
             let now = member.cx.now();
             // The first number follows the clock, the others each other.
-            let number = if parts.is_empty() { next_number(last, now) } else { last.saturating_add(1) };
+            let number = if parts.is_empty() { last } else { last.saturating_add(1) };
+            let number =
+                if parts.is_empty() { member.commit.number(number, now) } else { member.commit.number_at(number) };
             let stamp = Stamp { number, now, op: member.commit.op };
             // A head known from own commits has no newer stamp, and needs none: a sweeper's commit would have moved it.
             let part = member.commit.check_build_time(&member.cx, head.as_ref().and_then(|head| head.stamp));

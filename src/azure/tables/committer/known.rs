@@ -85,7 +85,7 @@ mod tests {
     use crate::contract::{Freshness, system_clock};
 
     fn head() -> Head {
-        Head { seq: 1, number: 1, floor: 0, commit: String::new(), tag: "t".into(), stamp: None }
+        Head { seq: 1, number: 1, floor: 0, commit: String::new(), tag: "t".into(), stamp: None, closed: None }
     }
 
     fn call() -> CallContext {

@@ -241,7 +241,7 @@ async fn a_head_missing_beside_its_birth_row_is_corrupt_and_reads_go_on() {
             let error = answer.unwrap_err();
             assert_eq!(kind(&error), ("corrupt", Outcome::NotApplied, None));
             assert!(error.to_string().contains("stored head"), "{error}");
-            let error = table.erase(&call(), "p", &[KeyRange::below("m")]).await.unwrap_err();
+            let error = table.erase(&call(), "p", &[KeyRange::below("m")], None).await.unwrap_err();
             assert_eq!(kind(&error).0, "corrupt");
         }
         assert_eq!(fake.dump(), before);

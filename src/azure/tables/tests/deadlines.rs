@@ -212,7 +212,7 @@ async fn an_erasure_without_answers_holds_up_its_neighbours_for_one_step() {
     fake.state().read_faults = [Reply::Silence; 8].into();
     let erasing = tokio::spawn({
         let table = table.clone();
-        async move { table.erase(&call_of(Duration::from_secs(300)), "p", &[KeyRange::only("m:x")]).await }
+        async move { table.erase(&call_of(Duration::from_secs(300)), "p", &[KeyRange::only("m:x")], None).await }
     });
     tokio::task::yield_now().await;
     let (began, cx) = (Instant::now(), call_of(Duration::from_secs(10)));
@@ -236,7 +236,7 @@ async fn an_erasure_of_many_rows_gives_way_after_its_time() {
     fake.state().read_time = Duration::from_secs(2);
     let erasing = tokio::spawn({
         let table = table.clone();
-        async move { table.erase(&call_of(Duration::from_secs(300)), "p", &[KeyRange::below("m:x")]).await }
+        async move { table.erase(&call_of(Duration::from_secs(300)), "p", &[KeyRange::below("m:x")], None).await }
     });
     tokio::task::yield_now().await;
     let (began, cx) = (Instant::now(), call_of(Duration::from_secs(8)));

@@ -156,7 +156,7 @@ async fn an_erasure_behind_an_unreadable_record_has_its_turn() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let began = Instant::now();
     let range = KeyRange::below("m:x");
-    let _ = table.erase(&call_of(Duration::from_secs(60)), "p", &[range]).await.unwrap();
+    let _ = table.erase(&call_of(Duration::from_secs(60)), "p", &[range], None).await.unwrap();
     assert!(began.elapsed() <= Duration::from_secs(12), "{:?}", began.elapsed());
 }
 
@@ -173,7 +173,7 @@ async fn a_member_taken_back_is_applied_to_what_an_erasure_of_its_process_left()
         commit_call(&member, &call_of(Duration::from_secs(300)), both).await
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let erased = table.erase(&call_of(Duration::from_secs(60)), "p", &[KeyRange::only("m:b")]).await;
+    let erased = table.erase(&call_of(Duration::from_secs(60)), "p", &[KeyRange::only("m:b")], None).await;
     assert_eq!(erased.unwrap(), 1);
     well.store(true, Ordering::SeqCst);
     let written = both.await.unwrap().unwrap();

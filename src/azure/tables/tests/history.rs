@@ -99,7 +99,7 @@ async fn a_cursor_at_the_floor_outlives_the_rows_before_it() {
     writes(&table, 0..3).await;
     let before = told(&table, None, 10).await.1;
     fake.state().minute = 30;
-    table.erase(&call(), "p", &[KeyRange::only("m:1")]).await.unwrap();
+    table.erase(&call(), "p", &[KeyRange::only("m:1")], None).await.unwrap();
     assert_eq!(refused(&table, &before).await, ErrorKind::SnapshotRequired);
     let at = told(&table, None, 10).await.1;
     assert_eq!(

@@ -86,7 +86,7 @@ async fn an_erasure_leaves_no_record_known() {
     let fake = Fake::default();
     let table = on(&fake);
     write(&table, "m:a", 1, Absent).await;
-    assert_eq!(table.erase(&call(), "p", &[KeyRange::below("m")]).await.unwrap(), 1);
+    assert_eq!(table.erase(&call(), "p", &[KeyRange::below("m")], None).await.unwrap(), 1);
     assert_eq!(any(&table, 2).await, 2);
     assert_eq!(read(&table, "m:a").await.unwrap().envelope.ops.as_slice().len(), 1);
 }

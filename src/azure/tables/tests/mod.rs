@@ -84,6 +84,7 @@ fn draft(key: &str, value: Value) -> Draft {
         value,
         schema_version: 1,
         expiry: None,
+        origin: None,
     }
 }
 
@@ -150,7 +151,7 @@ async fn read(table: &FencedTable, key: &str) -> Option<Record> {
 }
 
 async fn values(table: &FencedTable) -> BTreeMap<String, Value> {
-    let records = table.load(&call(), "p", &KeyRange::below("m")).await.unwrap();
+    let records = table.load_all(&call(), "p", &KeyRange::below("m")).await.unwrap();
     records.into_iter().map(|record| (record.key, record.envelope.value)).collect()
 }
 

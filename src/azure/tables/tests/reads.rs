@@ -38,7 +38,7 @@ async fn a_scan_goes_on_after_any_key_and_over_empty_pages() {
     assert_eq!(before.records[0].key, "m:000");
     let all = KeyRange { from: "!".into(), to: "~".into() };
     assert!(table.scan(&call(), "p", &all, None, 10).await.is_err());
-    assert!(table.load(&call(), "p", &KeyRange { from: String::new(), to: "~".into() }).await.is_err());
+    assert!(table.load_all(&call(), "p", &KeyRange { from: String::new(), to: "~".into() }).await.is_err());
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn loading_one_page_is_one_request_and_more_are_two_more() {
     let table = filled(&fake, 10).await;
     let load = async |table: &FencedTable| {
         let cx = call();
-        let records = table.load(&cx, "p", &KeyRange::below("m")).await.unwrap();
+        let records = table.load_all(&cx, "p", &KeyRange::below("m")).await.unwrap();
         (records.len(), requests(&cx))
     };
     assert_eq!(load(&table).await, (10, 1));
@@ -70,7 +70,7 @@ async fn a_load_under_a_stale_head_starts_again() {
     write(&on(&fake), "m:100", 1, Absent).await;
     fake.state().page = 4;
     let cx = call();
-    assert_eq!(table.load(&cx, "p", &KeyRange::below("m")).await.unwrap().len(), 11);
+    assert_eq!(table.load_all(&cx, "p", &KeyRange::below("m")).await.unwrap().len(), 11);
     assert_eq!(requests(&cx), 3 + 3);
 }
 
@@ -79,12 +79,12 @@ async fn a_load_that_others_disturb_three_times_is_contended_and_one_page_is_not
     let fake = Fake::default();
     let table = filled(&fake, 10).await;
     fake.state().busy = true;
-    assert_eq!(table.load(&call(), "p", &KeyRange::below("m")).await.unwrap().len(), 10);
+    assert_eq!(table.load_all(&call(), "p", &KeyRange::below("m")).await.unwrap().len(), 10);
     fake.state().page = 4;
-    let error = table.load(&call(), "p", &KeyRange::below("m")).await.unwrap_err();
+    let error = table.load_all(&call(), "p", &KeyRange::below("m")).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable { contended: true });
     fake.state().busy = false;
-    assert_eq!(table.load(&call(), "p", &KeyRange::below("m")).await.unwrap().len(), 10);
+    assert_eq!(table.load_all(&call(), "p", &KeyRange::below("m")).await.unwrap().len(), 10);
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn a_damaged_record_is_named_without_its_key() {
     write(&table, "m:long", "x".repeat(40_000), Absent).await;
     fake.state().row("m:long").remove("V1");
     let by_key = table.get(&call(), "p", "m:long").await.unwrap_err();
-    let by_range = table.load(&call(), "p", &KeyRange::below("m")).await.unwrap_err();
+    let by_range = table.load_all(&call(), "p", &KeyRange::below("m")).await.unwrap_err();
     for error in [by_key, by_range] {
         let text = error.to_string();
         assert!(text.starts_with("the stored preference ") && text.ends_with("can't be read: V1 is missing"), "{text}");

@@ -166,7 +166,7 @@ async fn a_suspended_erasure_deletes_nothing_more() {
         let woken = Arc::clone(&clock);
         fake.after(line, move |_| woken.jump(HOUR));
         let cx = call_by(clock, Duration::from_secs(300));
-        let error = table.erase(&cx, "p", &[KeyRange::below("m")]).await.unwrap_err();
+        let error = table.erase(&cx, "p", &[KeyRange::below("m")], None).await.unwrap_err();
         assert_eq!(error.outcome() == Outcome::NotApplied, commits == 0, "{line}");
         assert_eq!(transactions(&fake.log()), commits, "{line}");
         assert_eq!(values(&table).await.len(), 98 - 97 * commits);

@@ -132,7 +132,7 @@ async fn an_erasure_waits_too() {
     for _ in 0..3 {
         busy(&fake, Reply::Wait(503, "ServerBusy", ["retry-after-ms", "250"]));
     }
-    assert_eq!(table.erase(&call(), "p", &[KeyRange::below("m")]).await.unwrap(), 1);
+    assert_eq!(table.erase(&call(), "p", &[KeyRange::below("m")], None).await.unwrap(), 1);
     assert_eq!(began.elapsed(), Duration::from_millis(750));
     assert_eq!(values(&table).await.len(), 0);
 }
@@ -166,7 +166,7 @@ async fn a_pause_longer_than_any_clock_counts_is_told_as_the_longest_one() {
         fake.state().read_faults.push_back(answer);
         assert_eq!(*table.get(&call(), "p", "m:a").await.unwrap_err().kind(), throttled(longest), "{header}");
         busy(&fake, answer);
-        let error = table.erase(&call(), "p", &[KeyRange::below("m")]).await.unwrap_err();
+        let error = table.erase(&call(), "p", &[KeyRange::below("m")], None).await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (&throttled(longest), Outcome::NotApplied), "{header}");
         assert_eq!(began.elapsed(), Duration::ZERO, "{header}");
         write(&table, "m:b", 1, Absent).await;

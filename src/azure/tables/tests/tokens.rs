@@ -51,7 +51,7 @@ async fn a_refused_token_is_replaced_and_the_call_goes_on() {
         assert_eq!((tokens.asked(), requests), (3, 2), "the head is known still, and nothing is read");
         tokio::time::advance(A_WHILE).await;
         refuse_commit(&fake, refused);
-        assert_eq!(table.erase(&call(), "p", &[KeyRange::below("m")]).await.unwrap(), 1);
+        assert_eq!(table.erase(&call(), "p", &[KeyRange::below("m")], None).await.unwrap(), 1);
         fake.state().read_faults.push_back(refused);
         tokio::time::advance(A_WHILE).await;
         table.probe(&call()).await.unwrap();

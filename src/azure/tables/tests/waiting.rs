@@ -217,7 +217,7 @@ async fn an_erasure_takes_its_turn_between_groups() {
     tokio::task::yield_now().await;
     let erasing = tokio::spawn({
         let table = table.clone();
-        async move { table.erase(&call(), "p", &[KeyRange::below("m:x")]).await.unwrap() }
+        async move { table.erase(&call(), "p", &[KeyRange::below("m:x")], None).await.unwrap() }
     });
     tokio::task::yield_now().await;
     let after = spawn("m:x:after");

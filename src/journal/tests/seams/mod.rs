@@ -69,6 +69,7 @@ fn put(key: &str, value: &str, expiry: Option<i64>, expect: Precondition) -> Ope
         value: value.into(),
         schema_version: 1,
         expiry: expiry.map(Timestamp::from_micros),
+        origin: None,
     };
     Operation::Put { draft, expect }
 }
@@ -101,7 +102,7 @@ impl Desk {
 
     fn erase(&self, partition: &str, prefix: &str) -> Result<u64> {
         let cx = self.call();
-        self.runtime.block_on(self.port.erase(&cx, partition, &[KeyRange::below(prefix)]))
+        self.runtime.block_on(self.port.erase(&cx, partition, &[KeyRange::below(prefix)], None))
     }
 
     fn get(&self, partition: &str, key: &str) -> Result<Option<String>> {

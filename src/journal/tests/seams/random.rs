@@ -88,7 +88,8 @@ impl Model {
         for (name, part) in &self.parts {
             let all = KeyRange { from: "0".to_owned(), to: "z".to_owned() };
             let cx = desk.call();
-            let loaded = desk.runtime.block_on(desk.port.load(&cx, name, &all)).map_err(|e| format!("load: {e:?}"))?;
+            let loaded =
+                desk.runtime.block_on(desk.port.load_all(&cx, name, &all)).map_err(|e| format!("load: {e:?}"))?;
             let loaded: BTreeMap<String, String> = loaded
                 .into_iter()
                 .map(|record| (record.key, record.envelope.value.as_str().unwrap().to_owned()))
@@ -450,7 +451,7 @@ impl World {
                     self.log.push(format!("erasing {partition} {prefix}"));
                     let (cx, port) = (self.desk().call(), Arc::clone(&self.desk().port));
                     let mut erasing =
-                        async move { port.erase(&cx, partition, &[KeyRange::below(prefix)]).await }.boxed();
+                        async move { port.erase(&cx, partition, &[KeyRange::below(prefix)], None).await }.boxed();
                     let runtime = Arc::clone(&self.desk().runtime);
                     // It may have ended by then.
                     if let std::task::Poll::Ready(ended) = runtime.block_on(async { futures::poll!(&mut erasing) }) {

@@ -73,7 +73,7 @@ impl World {
         let [model, journal] = &self.ports[place.0];
         let name = PARTITIONS[place.1];
         if let Ok((model, journal)) =
-            both(model.load(&cx[0], name, &range).await, journal.load(&cx[1], name, &range).await)
+            both(model.load_all(&cx[0], name, &range).await, journal.load_all(&cx[1], name, &range).await)
         {
             self.same_records(place, model, journal);
         }
@@ -86,7 +86,7 @@ impl World {
         let [model, journal] = &self.ports[place.0];
         let name = PARTITIONS[place.1];
         if let Ok((model, journal)) =
-            both(model.erase(&cx[0], name, &ranges).await, journal.erase(&cx[1], name, &ranges).await)
+            both(model.erase(&cx[0], name, &ranges, None).await, journal.erase(&cx[1], name, &ranges, None).await)
         {
             assert_eq!(model, journal, "records erased");
             self.counts.erased += model;
