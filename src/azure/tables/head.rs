@@ -75,7 +75,7 @@ impl Head {
         }
         let closed = match (columns.flag("Closed")?, columns.optional_text("ClosedTo")?) {
             (false, None) => None,
-            (false, Some(_)) => return Err(columns.corrupt("Closed", "is missing beside ClosedTo")),
+            (false, Some(_)) => return Err(columns.corrupt("ClosedTo", "is there without Closed")),
             (true, to) => {
                 let to = to.map(Successor::new).transpose();
                 Some(to.map_err(|_| columns.corrupt("ClosedTo", "is not a successor's name"))?)

@@ -91,6 +91,11 @@ impl<'a> Group<'a> {
     /// One transaction at most.
     async fn round(&mut self) {
         self.dismiss(Instant::now(), &StoreError::timeout());
+        // Of a partition that is known to be closed nothing is read.
+        let known = self.members.first().and_then(|member| self.turn.head(&member.cx));
+        if let Some(Err(error)) = known.as_ref().map(Head::check_open) {
+            return self.end(&error);
+        }
         let head = match self.gather().await {
             Ok(head) => head,
             Err(_) if std::mem::take(&mut self.interrupted) => return,

@@ -12,7 +12,7 @@ use super::{Seen, conflict_with};
 use crate::azure::tables::head::Head;
 use crate::azure::tables::lane::LANE_TRY;
 use crate::backend::{CallContext, Operation, Precondition, after, check_schema};
-use crate::contract::{ErrorKind, StoreError};
+use crate::contract::{ErrorKind, StoreError, Witness};
 
 /// How long a group waits for the records of members that could not be read before, while there are others.
 const LATE_TRY: Duration = Duration::from_millis(500);
@@ -116,10 +116,12 @@ impl Group<'_> {
                 if *operation.expect() != Precondition::Any || found.is_some() {
                     continue;
                 }
+                let may_be_over = |there: &Witness| {
+                    check_schema(operation.knows(), there.schema_version).is_ok()
+                        && operation.check_number(there.number, Some(&there.tag)).is_ok()
+                };
                 *found = match (known.record(cx, operation.key()), operation) {
-                    (Some(Some(witness)), _) if check_schema(operation.knows(), witness.schema_version).is_ok() => {
-                        Some(State::of(Some(witness.clone())))
-                    }
+                    (Some(Some(witness)), _) if may_be_over(witness) => Some(State::of(Some(witness.clone()))),
                     (Some(None), Operation::Put { .. }) => Some(State::Absent),
                     _ => None,
                 };

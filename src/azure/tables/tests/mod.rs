@@ -1,5 +1,6 @@
 //! The fenced partition against a table service in memory, request by request.
 
+mod closing;
 mod commits;
 mod deadlines;
 mod erasure;
