@@ -1,6 +1,7 @@
 //! Pairs of what a journal does at the same time, and what their tests need.
 
 mod clocks;
+mod closed;
 mod displaced;
 mod held;
 mod openings;
