@@ -185,7 +185,8 @@ pub trait BlobBackend: Send + Sync + fmt::Debug {
     /// Deletes a payload. A missing one is no error. It is a write of the call, also when nothing was there: another send may have deleted it.
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError>;
 
-    /// Payloads whose name begins with `prefix`, in name order, after the name `after`.
+    /// Payloads whose name begins with `prefix`, in name order, behind the name `after`, at most `limit` a page. A page may hold fewer,
+    /// maybe none, and says where to go on. What is no payload's name is passed over.
     async fn list(
         &self,
         cx: &CallContext,

@@ -108,8 +108,9 @@ impl ChangeCursor {
         commit.ok_or_else(|| StoreError::invalid("cursor", "its position is not that of a commit"))
     }
 
-    /// The sequence to go on after, for backends that know their commits: `floor` is the first that is still told from, `last`
-    /// that of the last commit, `commit_at` says which commit stands at a place, empty for place 0.
+    /// The sequence to go on after, for backends that know their commits. Nothing up to `floor` is told any more: it is the lowest place that a
+    /// cursor may stand behind, and where one begins who has none. `last` is the place of the last commit, and `commit_at` says which
+    /// commit stands at a place, empty for place 0.
     ///
     /// # Errors
     /// Those of [`commit`](Self::commit), and `SnapshotRequired` for a place below the floor or above the last, or where

@@ -239,7 +239,8 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
         limit: usize,
     ) -> Result<ChangePage, StoreError>;
 
-    /// The partitions that hold records, or traces of deleted ones, for operators and followers of a whole store.
+    /// The partitions that hold records, traces of deleted ones, or are closed, for operators and followers of a whole store: in the order
+    /// of their names, behind the name `after`, at most `limit` a page. A page may hold fewer, maybe none, and says where to go on.
     async fn partitions(
         &self,
         cx: &CallContext,

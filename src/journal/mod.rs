@@ -18,6 +18,7 @@ mod faults;
 pub(crate) mod fuzzing;
 mod handles;
 mod index;
+mod kinds;
 mod leftovers;
 mod line;
 mod lock;

@@ -7,7 +7,8 @@ use super::problems::Problems;
 use super::{AzureConfig, ConfigError, CosmosAuth, StorageAuth, rules, vars};
 
 /// Where every fixed text of a problem stands.
-const VOCABULARY: [&str; 8] = [
+const VOCABULARY: [&str; 9] = [
+    include_str!("mod.rs"),
     include_str!("connection_string.rs"),
     include_str!("problems.rs"),
     include_str!("rules.rs"),

@@ -184,3 +184,35 @@ fn a_mark_and_a_power_cut_inside_the_erasure() {
     }
     assert!(before > 0 && after > 10, "{before} images before, {after} after");
 }
+
+/// What is closed stays so at every cut of an erasure that rewrites the segment which says it.
+#[test]
+fn a_close_and_a_power_cut_inside_an_erasure() {
+    let (disk, desk) = open();
+    let to = successor("l:new");
+    for n in 0..12 {
+        desk.put("home", &format!("m:{n:02}"), &"forget me".repeat(60), None).unwrap();
+    }
+    close(&desk, "home", to.as_ref()).unwrap();
+    // The erasure's own lines are in a later segment.
+    for n in 0..20 {
+        desk.put("other", &format!("m:{n:02}"), &"x".repeat(600), None).unwrap();
+    }
+    let clock = Arc::clone(&desk.clock);
+    let begun = disk.done();
+    assert_eq!(desk.erase("home", "m").unwrap(), 12);
+    desk.compact().unwrap();
+    let mut replay = disk.replay();
+    let mut images = 0;
+    while replay.step().is_some() {
+        if replay.done() < begun {
+            continue;
+        }
+        for image in replay.images(Cuts::NONE) {
+            let desk = Desk::open(image.disk, options(), &clock).unwrap();
+            closed(desk.put("home", "m:b", "2", None), to.as_ref());
+            images += 1;
+        }
+    }
+    assert!(images > 50, "{images}");
+}
