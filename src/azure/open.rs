@@ -66,7 +66,7 @@ async fn open(config: &AzureConfig) -> Result<Stores> {
         Ok(identity)
     };
     let identity = cx.within_deadline(work).await?;
-    Ok(Stores::over(Backends { identity, memory, media, backups, blobs }))
+    Stores::over(Backends { identity, memory, media, backups, blobs })
 }
 
 async fn cosmos(config: &AzureConfig, binary: &BinaryEncodingOptions) -> Result<CosmosBackend> {

@@ -8,7 +8,7 @@ use crate::contract::{ErrorKind, StoreError};
 /// The longest value of a record, in bytes of JSON.
 pub const MAX_VALUE_BYTES: usize = 256 * 1024;
 
-/// What one record backend takes.
+/// What one record backend takes: the same at every call, and no less than [`MINIMUM`](Self::MINIMUM).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordLimits {
     /// The most operations of one commit.
@@ -30,6 +30,34 @@ impl RecordLimits {
     /// transactions"), less head, change row and, the first time, the birth row. JSON text is escaped on the wire, so
     /// the encoded body is checked again before it is sent.
     pub const TABLES: Self = Self { operations_per_commit: 97, bytes_per_commit: 3_670_016, page: 1_000, closes: true };
+    /// The least that the stores can work with: [`Stores::over`](crate::Stores::over) refuses a backend that takes less.
+    ///
+    /// * 6 operations: media that replaces media, under an idempotency key, is its record, its row of the time index, the payload's row of
+    ///   the ledger, those two rows of what it replaces, and the row of the key. All other calls are fewer, or go on in another commit.
+    /// * 64 KiB of values: media again, whose record and row of the time index both carry a path of 4,096 bytes, three texts of 1,024
+    ///   and 16 KiB of metadata, escaped as JSON. Another value may be up to [`MAX_VALUE_BYTES`] long; one over
+    ///   the backend's own bytes is `LimitExceeded` like any other commit.
+    /// * 1 record a page: lists, counts and scans go on until there is no more.
+    pub const MINIMUM: Self = Self { operations_per_commit: 6, bytes_per_commit: 64 * 1024, page: 1, closes: false };
+
+    /// Checks that the stores can work with these limits. `of` is what they are limits of, for the error.
+    ///
+    /// # Errors
+    /// `Invalid` naming the first limit below [`MINIMUM`](Self::MINIMUM), as `<of>.<limit>`, with both numbers.
+    pub fn check_usable(&self, of: &str) -> Result<(), StoreError> {
+        let least = Self::MINIMUM;
+        for (limit, given, least) in [
+            ("operations_per_commit", self.operations_per_commit, least.operations_per_commit),
+            ("bytes_per_commit", self.bytes_per_commit, least.bytes_per_commit),
+            ("page", self.page, least.page),
+        ] {
+            if given < least {
+                let reason = format!("it is {given}, and the stores need {least} at least");
+                return Err(StoreError::invalid(format!("{of}.{limit}"), reason));
+            }
+        }
+        Ok(())
+    }
 
     /// # Errors
     /// `Unsupported` where partitions can't be closed.
@@ -94,5 +122,39 @@ pub fn json_bytes(value: &Value) -> usize {
     match serde_json::to_writer(&mut counter, value) {
         Ok(()) => counter.0,
         Err(_) => usize::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::ErrorKind;
+
+    #[test]
+    fn a_limit_below_the_minimum_is_named_with_its_numbers() {
+        let least = RecordLimits::MINIMUM;
+        type Change = fn(&mut RecordLimits) -> &mut usize;
+        let changes: [(&str, Change); 3] = [
+            ("operations_per_commit", |limits| &mut limits.operations_per_commit),
+            ("bytes_per_commit", |limits| &mut limits.bytes_per_commit),
+            ("page", |limits| &mut limits.page),
+        ];
+        for (limit, field) in changes {
+            let most = *field(&mut { least });
+            for given in [0, most - 1] {
+                let mut limits = least;
+                *field(&mut limits) = given;
+                let error = limits.check_usable("memory").unwrap_err();
+                let ErrorKind::Invalid { field: named, reason } = error.kind() else { panic!("{error}") };
+                assert_eq!(*named, format!("memory.{limit}"));
+                assert!(reason.contains(&format!(" {given},")) && reason.contains(&format!(" {most} ")), "{reason}");
+            }
+            let mut unbounded = least;
+            *field(&mut unbounded) = usize::MAX;
+            unbounded.check_usable("memory").unwrap();
+        }
+        for limits in [least, RecordLimits::COSMOS, RecordLimits::TABLES] {
+            limits.check_usable("memory").unwrap();
+        }
     }
 }

@@ -120,7 +120,7 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// The service behind, for meters.
     fn service(&self) -> Service;
 
-    /// What the backend takes.
+    /// What the backend takes: the same at every call, and no less than [`RecordLimits::MINIMUM`].
     fn limits(&self) -> RecordLimits;
 
     /// The record, if there is one.

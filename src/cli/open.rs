@@ -222,7 +222,8 @@ async fn open_journal(path: &Path, repair: bool, begin: Begin) -> Result<Opened,
         erasures_pending: report.erasures_pending,
         readable_by_others: report.readable_by_others,
     };
-    Ok(Opened::local(Stores::over(journal.backends()), "the journal", Some(found)))
+    let stores = Stores::over(journal.backends()).map_err(CliError::store("open the journal"))?;
+    Ok(Opened::local(stores, "the journal", Some(found)))
 }
 
 #[cfg(not(feature = "journal"))]
@@ -257,7 +258,7 @@ impl Opened {
         if let Some(config) = &self.config {
             return Stores::azure(config.clone()).await;
         }
-        Ok(Stores::over(self.stores.backends().clone()))
+        Stores::over(self.stores.backends().clone())
     }
 
     /// Waits until everything queued is written, then ends what was started for this run.

@@ -63,6 +63,7 @@ use async_trait::async_trait;
 
 pub use properties::{Property, properties};
 
+use self::support::Must as _;
 use crate::Stores;
 use crate::backend::Backends;
 
@@ -128,7 +129,8 @@ impl Default for MemoryHarness {
 #[async_trait]
 impl Harness for MemoryHarness {
     async fn replicas(&self) -> Replicas {
-        Replicas { a: Stores::over(self.backends.clone()), b: Stores::over(self.backends.clone()) }
+        let over = || Stores::over(self.backends.clone()).must("memory can be used");
+        Replicas { a: over(), b: over() }
     }
 }
 

@@ -63,7 +63,7 @@ impl FaultyJournal {
 #[async_trait]
 impl Harness for FaultyJournal {
     async fn replicas(&self) -> Replicas {
-        let stores = || Stores::over(reopening::backends(&self.journal));
+        let stores = || Stores::over(reopening::backends(&self.journal)).expect("a journal can be used");
         Replicas { a: stores(), b: stores() }
     }
 }

@@ -311,7 +311,7 @@ impl Stores {
     /// # Errors
     /// Those of [`Journal::open`].
     pub async fn journal(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self::over(Journal::open(path, JournalOptions::default()).await?.backends()))
+        Self::over(Journal::open(path, JournalOptions::default()).await?.backends())
     }
 }
 

@@ -110,16 +110,16 @@ impl JournalOptions {
         !self.must_exist && !self.repair
     }
 
-    /// Other limits of commits for identity and topology than Cosmos DB's. What is written over Azure's limits can't be moved
-    /// there.
+    /// Other limits of commits for identity and topology than Cosmos DB's, from [`RecordLimits::MINIMUM`] on. What is written over Azure's
+    /// limits can't be moved there.
     #[must_use]
     pub fn with_identity_limits(mut self, limits: RecordLimits) -> Self {
         self.identity = limits;
         self
     }
 
-    /// Other limits of commits for personal memory, media and backups than Table Storage's. What is written over Azure's
-    /// limits can't be moved there.
+    /// Other limits of commits for personal memory, media and backups than Table Storage's, from [`RecordLimits::MINIMUM`] on. What is written
+    /// over Azure's limits can't be moved there.
     #[must_use]
     pub fn with_memory_limits(mut self, limits: RecordLimits) -> Self {
         self.tables = limits;
@@ -143,10 +143,7 @@ impl JournalOptions {
             return Err(StoreError::invalid("durability", "the interval is not from 1 ms to 60 s"));
         }
         for (field, limits) in [("identity_limits", self.identity), ("memory_limits", self.tables)] {
-            let RecordLimits { operations_per_commit, bytes_per_commit, page, .. } = limits;
-            if [operations_per_commit, bytes_per_commit, page].contains(&0) {
-                return Err(StoreError::invalid(field, "a limit of 0 lets nothing be written or read"));
-            }
+            limits.check_usable(field)?;
         }
         Ok(())
     }

@@ -140,7 +140,7 @@ impl RecordBackend for JournalRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query", Cost::one());
-        let limit = limit.clamp(1, self.limits.page);
+        let limit = limit.min(self.limits.page).max(1);
         let now = cx.now();
         let found = self.want((partition, now), |partition, wanted| {
             let mut keys = keys_behind(partition, range, after, now);
@@ -165,7 +165,7 @@ impl RecordBackend for JournalRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query", Cost::one());
-        let limit = limit.clamp(1, self.limits.page);
+        let limit = limit.min(self.limits.page).max(1);
         let now = cx.now();
         let found = self.want((partition, now), |partition, _| {
             let mut behind = keys_behind(partition, range, after, now);

@@ -186,7 +186,7 @@ impl RecordBackend for MemoryRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query");
-        let limit = limit.clamp(1, self.limits.page);
+        let limit = limit.min(self.limits.page).max(1);
         let state = self.state();
         let now = cx.now();
         let mut rows = state.partitions.get(partition).into_iter().flat_map(|found| found.behind(range, after, now));
@@ -206,7 +206,7 @@ impl RecordBackend for MemoryRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query");
-        let limit = limit.clamp(1, self.limits.page);
+        let limit = limit.min(self.limits.page).max(1);
         let state = self.state();
         let now = cx.now();
         let rows = state.partitions.get(partition).into_iter().flat_map(|found| found.behind(range, after, now));

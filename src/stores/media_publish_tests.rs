@@ -4,8 +4,11 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 
 use super::*;
-use crate::backend::{Commit, HASHED_AT_ONCE, JumpingClock, polls};
-use crate::contract::{AccountId, CallOptions, Freshness, LoopId, MediaStore, system_clock};
+use crate::backend::{Backends, Commit, HASHED_AT_ONCE, JumpingClock, RecordLimits, polls};
+use crate::contract::{
+    AccountId, CallOptions, Freshness, LoopId, MAX_KEY_BYTES, MAX_MEDIA_META_BYTES, MediaStore, system_clock,
+};
+use crate::memory::MemoryRecords;
 
 fn home() -> LoopScope {
     LoopScope::new(AccountId::new("usr_1").unwrap(), LoopId::new("home").unwrap())
@@ -26,7 +29,7 @@ async fn rows_that_do_not_agree_are_corrupt_and_nothing_is_written() {
     for lost in [time, ledger] as [fn(&Media) -> String; 2] {
         let backends = crate::memory::backends();
         let rows = Arc::clone(&backends.media);
-        let stores = Stores::over(backends);
+        let stores = Stores::over(backends).unwrap();
         let (new, body) = media();
         let stored = stores.put_media(&home(), new, body, Expect::Absent).await.unwrap();
         let (cx, partition, key) = (call(), keys::household_partition(&home()), lost(&stored));
@@ -84,7 +87,7 @@ async fn a_suspended_put_publishes_nothing() {
     let backends = crate::memory::backends();
     let (rows, blobs) = (Arc::clone(&backends.media), Arc::clone(&backends.blobs));
     let clock = Arc::new(JumpingClock::default());
-    let stores = Stores::over(backends).with_clock(clock.clone());
+    let stores = Stores::over(backends).unwrap().with_clock(clock.clone());
     // The host is suspended for more than a day while the body is read.
     let woken = Arc::clone(&clock);
     let body = futures::stream::iter(["pic", "ture"]).map(move |part| {
@@ -113,4 +116,35 @@ async fn a_suspended_put_publishes_nothing() {
     assert_eq!(*publish.await.unwrap_err().kind(), ErrorKind::Unavailable { contended: true });
     assert_eq!(rows.partitions(&cx, None, 10).await.unwrap().partitions, [""; 0]);
     assert!(cx.age_of(began) < GRACE);
+}
+
+/// The largest commit of the stores replaces media under an idempotency key: this is what the minimum of a backend's limits is.
+#[tokio::test]
+async fn the_least_limits_are_those_of_the_largest_commit() {
+    let least = RecordLimits::MINIMUM;
+    let path = "\"".repeat(MAX_KEY_BYTES);
+    let text = "\\".repeat(1_024);
+    let mut large = NewMedia::new(path.clone()).with_type(text.clone(), text.clone()).with_reference(text);
+    large = large.with_meta("k", "m".repeat(MAX_MEDIA_META_BYTES - r#"{"k":""}"#.len()));
+    let replaced = async |limits: RecordLimits| {
+        let media = Arc::new(MemoryRecords::of_area("media", limits));
+        let stores = Stores::of(Backends { media, ..crate::memory::backends() });
+        let put = async |key: &str, media: NewMedia| {
+            let stores = stores.with(CallOptions::new().with_idempotency_key(key));
+            stores.put_media(&home(), media, MediaBody::from(b"picture".to_vec()), Expect::Any).await
+        };
+        put("first", NewMedia::new(path.clone())).await.unwrap();
+        put("second", large.clone()).await.map_err(|error| error.kind().clone())
+    };
+    replaced(least).await.unwrap();
+    let few = RecordLimits { operations_per_commit: least.operations_per_commit - 1, ..least };
+    let over = |result: std::result::Result<_, _>| match result {
+        Err(ErrorKind::LimitExceeded { actual, .. }) => usize::try_from(actual).unwrap(),
+        other => panic!("must be over the limit, not {other:?}"),
+    };
+    assert_eq!(over(replaced(few).await), least.operations_per_commit);
+    let half = least.bytes_per_commit / 2;
+    let bytes = over(replaced(RecordLimits { bytes_per_commit: half, ..least }).await);
+    println!("the largest commit is {bytes} bytes of values");
+    assert!((half + 1..=least.bytes_per_commit).contains(&bytes), "{bytes}");
 }

@@ -60,11 +60,24 @@ impl fmt::Debug for Stores {
 impl Stores {
     /// Empty stores in this process's memory, as strict as the hosted ones.
     pub fn in_memory() -> Self {
-        Self::over(crate::memory::backends())
+        // Their limits are those of the services they stand for.
+        Self::of(crate::memory::backends())
     }
 
     /// Stores over any backends: this is how a backend of a third party gets in.
-    pub fn over(backends: Backends) -> Self {
+    ///
+    /// # Errors
+    /// `Invalid` when a record backend takes less than [`RecordLimits::MINIMUM`](crate::backend::RecordLimits::MINIMUM), naming its area, the
+    /// limit and both numbers.
+    pub fn over(backends: Backends) -> Result<Self> {
+        let Backends { identity, memory, media, backups, blobs: _ } = &backends;
+        for (area, backend) in [("identity", identity), ("memory", memory), ("media", media), ("backups", backups)] {
+            backend.limits().check_usable(area).map_err(|error| error.in_operation("open"))?;
+        }
+        Ok(Self::of(backends))
+    }
+
+    fn of(backends: Backends) -> Self {
         let shared = Shared { backends, clock: system_clock(), ids: random_ids(), observer: None };
         Self { shared: Arc::new(shared), options: CallOptions::default(), updating: false }
     }

@@ -121,7 +121,8 @@ impl RecordBackend for Fated {
 fn fated() -> (Stores, Arc<Fated>) {
     let backends = crate::memory::backends();
     let memory = Arc::new(Fated { inner: backends.memory.clone(), fates: Mutex::default(), commits: Mutex::default() });
-    (Stores::over(Backends { memory: memory.clone(), ..backends }), memory)
+    // With less than any backend has, so that two items are two commits.
+    (Stores::of(Backends { memory: memory.clone(), ..backends }), memory)
 }
 
 fn fates(backend: &Fated, fates: impl IntoIterator<Item = Fate>) {

@@ -144,7 +144,8 @@ impl Harness for Sinful {
             commits: AtomicU64::new(0),
         };
         let sinful = Backends { memory: Arc::new(Wrapped(sinner)), ..self.backends.clone() };
-        Replicas { a: Stores::over(sinful), b: Stores::over(self.backends.clone()) }
+        let over = |backends| Stores::over(backends).expect("memory can be used");
+        Replicas { a: over(sinful), b: over(self.backends.clone()) }
     }
 }
 

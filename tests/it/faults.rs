@@ -69,7 +69,8 @@ impl Planted {
 #[async_trait]
 impl Harness for Planted {
     async fn replicas(&self) -> Replicas {
-        Replicas { a: Stores::over(faulty(self.backends.clone(), &self.plan)), b: Stores::over(self.backends.clone()) }
+        let over = |backends| Stores::over(backends).expect("memory can be used");
+        Replicas { a: over(faulty(self.backends.clone(), &self.plan)), b: over(self.backends.clone()) }
     }
 }
 

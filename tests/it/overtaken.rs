@@ -51,11 +51,11 @@ async fn put(stores: &Stores, bytes: &'static [u8], expect: Expect) -> openjibo_
 /// Stores whose next commit to media comes after another writer's replacement; that writer's own; and the revision there was.
 async fn overtaken() -> (Stores, Stores, openjibo_store::Revision) {
     let backends = memory::backends();
-    let plain = Stores::over(backends.clone());
+    let plain = Stores::over(backends.clone()).unwrap();
     let revision = put(&plain, b"first", Expect::Absent).await;
     let other: Arc<Mutex<Option<Other>>> = Arc::default();
     let media = Wrapped(Overtaken { inner: backends.media.clone(), other: Arc::clone(&other) });
-    let slow = Stores::over(Backends { media: Arc::new(media), ..backends });
+    let slow = Stores::over(Backends { media: Arc::new(media), ..backends }).unwrap();
     let faster = plain.clone();
     *other.lock().unwrap() = Some(Box::new(move || {
         Box::pin(async move {

@@ -39,7 +39,8 @@ impl Around for Lagging {
 fn replicas() -> (Stores, Stores) {
     let fresh = memory::backends();
     let lagging = Lagging { inner: fresh.identity.clone(), seen: Mutex::default() };
-    (Stores::over(fresh.clone()), Stores::over(Backends { identity: Arc::new(Wrapped(lagging)), ..fresh }))
+    let over = |backends| Stores::over(backends).unwrap();
+    (over(fresh.clone()), over(Backends { identity: Arc::new(Wrapped(lagging)), ..fresh }))
 }
 
 fn home() -> LoopScope {

@@ -24,7 +24,7 @@ impl JournalHarness {
 #[async_trait]
 impl Harness for JournalHarness {
     async fn replicas(&self) -> Replicas {
-        let stores = || Stores::over(self.journal.backends());
+        let stores = || Stores::over(self.journal.backends()).expect("a journal can be used");
         Replicas { a: stores(), b: stores() }
     }
 }

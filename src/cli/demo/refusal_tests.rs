@@ -131,7 +131,7 @@ async fn stored(record_type: &'static str, kind: ErrorKind) -> (std::result::Res
     let (identity, memory) = (refusing(whole.identity.clone()), refusing(whole.memory.clone()));
     let mut opened =
         open(&StoreArgs { store: StoreUrl::Memory, repair: false }, Begin::WhereThereIsNone).await.unwrap();
-    opened.stores = Stores::over(Backends { identity, memory, ..whole });
+    opened.stores = Stores::over(Backends { identity, memory, ..whole }).unwrap();
     let notes = tests::Notes::default();
     let played = play(&opened, &Source::File(path), notes.clone()).await;
     (played, notes.lines())

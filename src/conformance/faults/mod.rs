@@ -38,6 +38,7 @@ pub use table::{
 
 use async_trait::async_trait;
 
+use super::support::Must;
 use super::{Harness, Replicas};
 use crate::Stores;
 use crate::backend::Backends;
@@ -82,7 +83,8 @@ impl FaultyMemory {
 impl Harness for FaultyMemory {
     async fn replicas(&self) -> Replicas {
         let under_plan = faulty(self.backends.clone(), &self.plan);
-        Replicas { a: Stores::over(under_plan), b: Stores::over(self.backends.clone()) }
+        let over = |backends| Stores::over(backends).must("memory can be used");
+        Replicas { a: over(under_plan), b: over(self.backends.clone()) }
     }
 }
 

@@ -213,9 +213,10 @@ async fn settings_out_of_range_touch_nothing() {
         (JournalOptions::new().with_segment_bytes(u64::MAX), "segment_bytes"),
         (interval(Duration::ZERO), "durability"),
         (interval(Duration::MAX), "durability"),
-        (JournalOptions::new().with_identity_limits(limits(0, 1, 1)), "identity_limits"),
-        (JournalOptions::new().with_memory_limits(limits(1, 0, 1)), "memory_limits"),
-        (JournalOptions::new().with_memory_limits(limits(1, 1, 0)), "memory_limits"),
+        (JournalOptions::new().with_identity_limits(limits(0, 0, 0)), "identity_limits.operations_per_commit"),
+        (JournalOptions::new().with_identity_limits(limits(5, 65_536, 1)), "identity_limits.operations_per_commit"),
+        (JournalOptions::new().with_memory_limits(limits(6, 65_535, 1)), "memory_limits.bytes_per_commit"),
+        (JournalOptions::new().with_memory_limits(limits(6, 65_536, 0)), "memory_limits.page"),
     ] {
         invalid(&refused(&path, options).await, field);
     }

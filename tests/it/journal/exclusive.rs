@@ -74,7 +74,7 @@ async fn put_media(stores: &Stores, name: &str) -> Result<(), StoreError> {
 async fn directory_replaced_and_commit_and_payload_put() {
     let (parent, path) = directory();
     let journal = Journal::open(&path, JournalOptions::new()).await.unwrap();
-    let (port, stores) = (memory(&journal), Stores::over(journal.backends()));
+    let (port, stores) = (memory(&journal), Stores::over(journal.backends()).unwrap());
     commit(&port, "a", vec![put("m:a", 1)]).await.unwrap();
     put_media(&stores, "one.jpg").await.unwrap();
     let aside = parent.path().join("aside");
@@ -119,7 +119,7 @@ async fn directory_replaced_and_commit_and_payload_put() {
 async fn a_part_replaced_and_each_write_into_it() {
     let (parent, path) = directory();
     let journal = Journal::open(&path, JournalOptions::new()).await.unwrap();
-    let (port, stores) = (memory(&journal), Stores::over(journal.backends()));
+    let (port, stores) = (memory(&journal), Stores::over(journal.backends()).unwrap());
     commit(&port, "a", vec![put("m:a", 1)]).await.unwrap();
     put_media(&stores, "one.jpg").await.unwrap();
     let aside = parent.path().join("aside");
@@ -164,7 +164,7 @@ async fn payloads_and_what_is_renamed_into_them_are_on_one_disk() {
         std::os::unix::fs::symlink(other.path().join(folder), path.join(folder)).unwrap();
         let opened = Journal::open(&path, JournalOptions::new()).await;
         match (folder, opened) {
-            ("tmp", Ok(journal)) => put_media(&Stores::over(journal.backends()), "one.jpg").await.unwrap(),
+            ("tmp", Ok(journal)) => put_media(&Stores::over(journal.backends()).unwrap(), "one.jpg").await.unwrap(),
             (_, Err(error)) => {
                 let named = |what: &str| what.contains("`tmp` and `payloads` on two disks");
                 assert!(matches!(error.kind(), ErrorKind::Unsupported { what } if named(what)), "{error}");

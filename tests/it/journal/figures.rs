@@ -123,7 +123,7 @@ async fn commits_of_64_writers_share_syncs_and_each_reports_one_request_or_a_sha
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path(), JournalOptions::new()).await.unwrap();
     let reports = Arc::new(Reports::default());
-    let stores = Stores::over(journal.backends()).with_observer(reports.clone());
+    let stores = Stores::over(journal.backends()).unwrap().with_observer(reports.clone());
     let began = Instant::now();
     let writers = (0..WRITERS).map(|writer| {
         let stores = stores.clone();

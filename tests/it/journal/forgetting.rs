@@ -45,7 +45,7 @@ impl Home {
     async fn told(compacted: bool) -> Self {
         let folder = folder_in_memory();
         let journal = Journal::open(folder.path(), small()).await.unwrap();
-        let stores = Stores::over(journal.backends());
+        let stores = Stores::over(journal.backends()).unwrap();
         let robot = |name: &str| DeviceId::new(name).unwrap();
         let person = |name: &str| PersonId::new(name).unwrap();
         let (ours, theirs) = (home("usr_1", "home"), home("usr_1", "home2"));
@@ -125,7 +125,7 @@ impl Home {
         journal.close().await.unwrap();
         let journal = Journal::open(folder.path(), small()).await.unwrap();
         assert_eq!(journal.report().erasures_ended, 0);
-        Self { stores: Stores::over(journal.backends()), folder, journal, scopes }
+        Self { stores: Stores::over(journal.backends()).unwrap(), folder, journal, scopes }
     }
 
     fn scope(&self, mark: &str) -> &MemoryScope {
@@ -246,7 +246,7 @@ async fn what_was_merged_is_forgotten_too() {
     assert!(merged.iter().any(|segment| with_kitchen.iter().any(|file| segment.ends_with(file))), "{merged:?}");
 
     let journal = Journal::open(folder.path(), small()).await.unwrap();
-    let home = Home { stores: Stores::over(journal.backends()), folder, journal, scopes };
+    let home = Home { stores: Stores::over(journal.backends()).unwrap(), folder, journal, scopes };
     let ann = home.stores.load_scope(home.scope("ann")).await.unwrap();
     assert!(home.stores.forget_scope(home.scope("kitchen")).await.unwrap() > 0);
     home.has_forgotten(&["kitchen"], vec![ann]).await;

@@ -144,15 +144,15 @@ async fn hostile_ids_stay_apart_and_inside_the_directory() {
     };
     let before = elsewhere();
     let journal = Journal::open(&path, small()).await.unwrap();
-    let stores = Stores::over(journal.backends());
+    let stores = Stores::over(journal.backends()).unwrap();
     every_kind(&stores, true).await;
     every_kind(&stores, false).await;
     drop((stores, journal));
 
     let journal = Journal::open(&path, small()).await.unwrap();
-    every_kind(&Stores::over(journal.backends()), false).await;
+    every_kind(&Stores::over(journal.backends()).unwrap(), false).await;
     journal.compact().await.unwrap();
-    every_kind(&Stores::over(journal.backends()), false).await;
+    every_kind(&Stores::over(journal.backends()).unwrap(), false).await;
     assert_eq!(elsewhere(), before);
     let plain = |name: &Path| {
         let bytes = name.to_str().unwrap().bytes();

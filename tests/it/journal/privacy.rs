@@ -40,7 +40,7 @@ async fn write_everything(path: &Path) {
     for n in 0..80 {
         commit(&memory(&journal), "m:p", vec![put("m:one", format!("{n:0>200}"))]).await.unwrap();
     }
-    let stores = Stores::over(journal.backends());
+    let stores = Stores::over(journal.backends()).unwrap();
     let media = NewMedia::new("photo.jpg");
     stores.put_media(&home(), media, MediaBody::Bytes(vec![7; 100].into()), Expect::Absent).await.unwrap();
     journal.compact().await.unwrap();

@@ -27,7 +27,7 @@ async fn symlink_and_each_directory() {
         for records in [1, 4] {
             let journal = Journal::open(&path, JournalOptions::new()).await.unwrap();
             assert_eq!(journal.report().records, records, "{name}");
-            let stores = Stores::over(journal.backends());
+            let stores = Stores::over(journal.backends()).unwrap();
             let body = MediaBody::Bytes(vec![7; 100].into());
             stores.put_media(&home(), NewMedia::new("a.jpg"), body, Expect::Any).await.unwrap();
         }

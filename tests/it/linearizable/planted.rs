@@ -36,7 +36,7 @@ pub(super) fn stores(wrong: Wrong) -> Stores {
         seen: Mutex::default(),
         again: Mutex::default(),
     };
-    Stores::over(Backends { memory: Arc::new(Wrapped(planted)), ..backends })
+    Stores::over(Backends { memory: Arc::new(Wrapped(planted)), ..backends }).unwrap()
 }
 
 impl Planted {
