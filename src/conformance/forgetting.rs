@@ -3,10 +3,10 @@
 use futures::future::BoxFuture;
 
 use super::Harness;
-use super::support::{Must, World, context, person, refused};
+use super::support::{Must, World, context, person, refused, whole};
 use crate::backend::{ChangeCursor, ChangeEntry, keys};
 use crate::contract::{
-    Affinity, ErrorKind, Expect, LoopScope, MemoryAggregate, MemoryItem, MemoryScope, Page, PersonalMemoryStore, Result,
+    Affinity, ErrorKind, Expect, LoopScope, MemoryAggregate, MemoryItem, MemoryScope, PersonalMemoryStore, Result,
 };
 
 /// Fills a scope with one of each kind: eight records.
@@ -32,7 +32,7 @@ async fn is_empty(w: &World, scope: &MemoryScope) {
         assert_eq!(stores.name(scope).await.must("name"), None);
         assert_eq!(stores.preference(scope, "tea").await.must("preference"), None);
         assert!(stores.list_items(scope, "tea").await.must("items").is_empty());
-        assert!(stores.affinities(scope, Page::first()).await.must("list").items.is_empty());
+        assert!(whole(|page| stores.affinities(scope, page)).await.is_empty());
     }
 }
 
@@ -178,7 +178,7 @@ pub async fn forgetting_spans_commits(h: &dyn Harness) {
     let partition = keys::household_partition(&w.home);
     let prefix = keys::memory_prefix(&w.told);
     let template = super::raw::first(memory, &partition, &prefix).await;
-    let count = memory.limits().operations_per_commit + 10;
+    let count = super::raw::tried(memory).operations_per_commit + 10;
     let copies = (0..count).map(|n| {
         let prefix = &prefix;
         move |draft: &mut crate::backend::Draft| {

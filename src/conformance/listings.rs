@@ -34,6 +34,9 @@ pub(super) const LISTINGS: [Listing; 8] = [
     Listing::Media,
 ];
 
+/// The most items of any page, whatever the backend.
+const MAX_PAGE: usize = 1_000;
+
 /// The names on a page, in its order, and where the list goes on.
 pub(super) type Names = (Vec<String>, Option<PageToken>);
 
@@ -41,12 +44,13 @@ impl Listing {
     /// The most items of one page.
     pub(super) fn most(self, stores: &Stores) -> usize {
         let backends = stores.backends();
-        match self {
-            Self::Devices => MAX_DEVICES_PER_PAGE,
-            Self::Households | Self::People | Self::Members => backends.identity.limits().page,
-            Self::Media => backends.media.limits().page,
-            Self::Preferences | Self::ImportantDates | Self::Affinities => backends.memory.limits().page,
-        }
+        let backend = match self {
+            Self::Devices => return MAX_DEVICES_PER_PAGE,
+            Self::Households | Self::People | Self::Members => &backends.identity,
+            Self::Media => &backends.media,
+            Self::Preferences | Self::ImportantDates | Self::Affinities => &backends.memory,
+        };
+        backend.limits().page.min(MAX_PAGE)
     }
 
     fn home(w: &World, name: &str) -> LoopScope {
@@ -174,8 +178,9 @@ impl Listing {
         })
     }
 
-    /// The whole list, in pages of at most `limit`.
+    /// The whole list, in pages of at most `limit`, or of the list's maximum where that is less.
     pub(super) async fn all(self, w: &World, stores: &Stores, limit: usize) -> Vec<String> {
+        let limit = limit.min(self.most(stores));
         let mut names = Vec::new();
         let mut page = Page::of(limit);
         loop {

@@ -71,7 +71,7 @@ pub async fn a_mark_takes_the_place_of_an_earlier_one(h: &dyn Harness) {
 pub async fn a_mark_stands_beside_erasures_of_several_commits(h: &dyn Harness) {
     let w = World::of(h).await;
     for place in places(&w, &w.a) {
-        let most = place.backend.limits().operations_per_commit;
+        let most = super::raw::tried(place.backend).operations_per_commit;
         let drafts: Vec<Draft> = (0..most + 3).map(|n| place.draft(&format!("many{n:04}"), n)).collect();
         super::raw::write(place.backend, &place.partition, drafts).await;
         let last = place.all().await.into_iter().map(|record| record.envelope.number).max();

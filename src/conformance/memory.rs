@@ -2,9 +2,9 @@
 
 use super::Harness;
 use super::raw;
-use super::support::{Must, World};
+use super::support::{Must, World, whole};
 use crate::backend::keys;
-use crate::contract::{Affinity, Expect, MemoryAggregate, Page, PersonalMemoryStore, Stored};
+use crate::contract::{Affinity, Expect, MemoryAggregate, PersonalMemoryStore, Stored};
 
 /// Names, birthdays and values are kept verbatim: blanks, line ends, and nothing at all.
 pub async fn values_are_kept_verbatim(h: &dyn Harness) {
@@ -73,7 +73,7 @@ pub async fn affinities_are_told_apart(h: &dyn Harness) {
         let found = w.b.affinity(&w.told, "tea").await.must("get").must("affinity");
         assert_eq!(found.value().value, feeling);
     }
-    assert_eq!(w.b.affinities(&w.told, Page::first()).await.must("list").items.len(), 1);
+    assert_eq!(whole(|page| w.b.affinities(&w.told, page)).await.len(), 1);
 }
 
 /// A key is a fact of its own in each family: preference, important date, affinity.
@@ -119,10 +119,9 @@ pub async fn a_scope_read_whole_equals_the_single_reads(h: &dyn Harness) {
     let loaded = w.b.load_scope(&scope).await.must("load");
     assert_eq!(loaded.name, w.b.name(&scope).await.must("name"));
     assert_eq!(loaded.birthday, w.b.birthday(&scope).await.must("birthday"));
-    let page = Page::first;
-    assert_eq!(loaded.preferences, w.b.preferences(&scope, page()).await.must("list").items);
-    assert_eq!(loaded.important_dates, w.b.important_dates(&scope, page()).await.must("list").items);
-    assert_eq!(loaded.affinities, w.b.affinities(&scope, page()).await.must("list").items);
+    assert_eq!(loaded.preferences, whole(|page| w.b.preferences(&scope, page)).await);
+    assert_eq!(loaded.important_dates, whole(|page| w.b.important_dates(&scope, page)).await);
+    assert_eq!(loaded.affinities, whole(|page| w.b.affinities(&scope, page)).await);
     for fact in &loaded.preferences {
         let found = w.b.preference(&scope, &fact.value().key).await.must("get");
         assert_eq!(found.as_ref(), Some(fact));
@@ -135,7 +134,7 @@ pub async fn a_scope_read_whole_equals_the_single_reads(h: &dyn Harness) {
     }
 }
 
-/// A scope of more than 1,000 records is read whole and at one instant, while another replica writes.
+/// A scope of more records than a page of the backend is read whole and at one instant, while another replica writes.
 pub async fn a_large_scope_is_read_at_one_instant(h: &dyn Harness) {
     let w = World::of(h).await;
     let set = |key: &'static str, n: u32, expect| {
@@ -148,7 +147,7 @@ pub async fn a_large_scope_is_read_at_one_instant(h: &dyn Harness) {
     let partition = keys::household_partition(&w.home);
     let prefix = keys::memory_prefix(&w.told);
     let template = raw::first(memory, &partition, &prefix).await;
-    let count = memory.limits().page + 50;
+    let count = raw::tried(memory).page + 50;
     let copies = (0..count).map(|n| {
         let prefix = &prefix;
         move |draft: &mut crate::backend::Draft| {
@@ -211,5 +210,5 @@ pub async fn writers_of_different_facts_do_not_conflict(h: &dyn Harness) {
         }
     };
     futures::join!(write(&w.a, "a"), write(&w.b, "b"), write(&w.a, "c"));
-    assert_eq!(w.b.preferences(&w.told, Page::first()).await.must("list").items.len(), 12);
+    assert_eq!(whole(|page| w.b.preferences(&w.told, page)).await.len(), 12);
 }

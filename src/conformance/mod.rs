@@ -10,9 +10,13 @@
 //! # }
 //! ```
 //!
-//! Each property becomes a test of its own, `<family>::<property>`. The expression is evaluated once a test, in async
-//! code, so it may `.await`. A property makes its own accounts, households and robots under random ids: all of them can
-//! share one database, one after the other or at once. A property panics when its rule does not hold.
+//! Each property becomes a test of its own, `<family>::<property>`, and one more test, `on_one_database`, checks many of them [one after
+//! the other on one database](all_on_one). The expression is evaluated once a test, in async code, so it may `.await`. A property makes
+//! its own accounts, households and robots under random ids: all of them can share one database, one after the other or at
+//! once. A property panics when its rule does not hold.
+//!
+//! Properties that go to the edge of a limit take it from the backend's own
+//! [`limits`](crate::backend::RecordBackend::limits), down to the [minimum](crate::backend::RecordLimits::MINIMUM).
 //!
 //! The first replica reads at [`Freshness::Session`](crate::Freshness::Session) and must see its own writes; the second
 //! stands for another process and reads at [`Freshness::Latest`](crate::Freshness::Latest), so that a delay between
@@ -43,6 +47,7 @@ pub mod marks;
 pub mod media;
 pub mod members;
 pub mod memory;
+mod one_database;
 pub mod origins;
 pub mod paging;
 pub mod payloads;
@@ -61,6 +66,7 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
+pub use one_database::{ON_ONE_DATABASE, all_on_one};
 pub use properties::{Property, properties};
 
 use self::support::Must as _;
@@ -98,7 +104,11 @@ impl Default for Capabilities {
 /// What a backend brings to be tested.
 #[async_trait]
 pub trait Harness: Send + Sync {
-    /// Two separately built stores over the same data: no cache, connection or queue in common. Called once a property.
+    /// Two separately built stores over the same data: no cache, connection or queue in common.
+    ///
+    /// A property may call it several times, for further worlds, rivals or rounds: each call builds stores of its own, and all calls on one
+    /// harness are over the same data, so that a third process sees what the first two have written. Only another harness may be another
+    /// database.
     async fn replicas(&self) -> Replicas;
 
     /// What the services behind can do.

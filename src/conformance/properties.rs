@@ -315,10 +315,19 @@ macro_rules! __conformance_tests {
                 )*
             }
         )*
+
+        #[test]
+        fn on_one_database() {
+            $crate::conformance::run(async {
+                let harness = $harness;
+                $crate::conformance::all_on_one(&harness, $crate::conformance::ON_ONE_DATABASE).await;
+            });
+        }
     };
 }
 
-/// Makes each property of the [conformance suite](crate::conformance) a test, `<family>::<property>`.
+/// Makes each property of the [conformance suite](crate::conformance) a test, `<family>::<property>`, and one more, `on_one_database`,
+/// of [many properties on one database](crate::conformance::all_on_one).
 ///
 /// The expression yields a [`Harness`](crate::conformance::Harness); it is evaluated once a test, in async code.
 #[macro_export]

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use super::support::{Must, World, context};
 use crate::Stores;
-use crate::backend::{Commit, Draft, KeyRange, Operation, Owner, Precondition, Record, RecordBackend, Written, keys};
+use crate::backend::{
+    Commit, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend, RecordLimits,
+    Written, json_bytes, keys,
+};
 use crate::contract::{Result, Witness};
 
 /// One backend, and a partition of this property's own inside it.
@@ -121,12 +124,51 @@ pub(super) fn draft_of(record: &Record) -> Draft {
     }
 }
 
+/// The limits of a backend as far as properties go: what takes more than this is taken at its word.
+pub(super) fn tried(backend: &dyn RecordBackend) -> RecordLimits {
+    let mut limits = backend.limits();
+    limits.operations_per_commit = limits.operations_per_commit.min(2_000);
+    limits.bytes_per_commit = limits.bytes_per_commit.min(8 * 1024 * 1024);
+    limits.page = limits.page.min(2_000);
+    limits
+}
+
+/// The longest value that the backend takes.
+pub(super) fn longest_value(backend: &dyn RecordBackend) -> usize {
+    MAX_VALUE_BYTES.min(backend.limits().bytes_per_commit)
+}
+
+/// These operations in commits that the backend takes.
+pub(super) fn commits_of(backend: &dyn RecordBackend, operations: Vec<Operation>) -> Vec<Vec<Operation>> {
+    let limits = tried(backend);
+    let (mut commits, mut bytes) = (Vec::<Vec<Operation>>::new(), 0);
+    for operation in operations {
+        let more = match &operation {
+            Operation::Put { draft, .. } => json_bytes(&draft.value),
+            Operation::Delete { .. } => 0,
+        };
+        let room = |last: &&mut Vec<Operation>| {
+            last.len() < limits.operations_per_commit && bytes + more <= limits.bytes_per_commit
+        };
+        match commits.last_mut().filter(room) {
+            Some(last) => {
+                last.push(operation);
+                bytes += more;
+            }
+            None => {
+                commits.push(vec![operation]);
+                bytes = more;
+            }
+        }
+    }
+    commits
+}
+
 /// Writes drafts as they are, whatever they hold, in commits of the backend's size.
 pub(super) async fn write(backend: &dyn RecordBackend, partition: &str, drafts: Vec<Draft>) {
-    for group in drafts.chunks(backend.limits().operations_per_commit) {
+    let puts = drafts.into_iter().map(|draft| Operation::Put { draft, expect: Precondition::Any });
+    for operations in commits_of(backend, puts.collect()) {
         let cx = context();
-        let put = |draft: &Draft| Operation::Put { draft: draft.clone(), expect: Precondition::Any };
-        let operations = group.iter().map(put).collect();
         let commit = Commit::new(partition, cx.next_op(), operations);
         backend.commit(&cx, commit).await.must("write through the port");
     }

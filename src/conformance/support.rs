@@ -9,7 +9,8 @@ use crate::Stores;
 use crate::backend::CallContext;
 use crate::contract::{
     AccountId, AccountScope, CallOptions, Clock, DeviceId, DeviceScope, ErrorKind, Freshness, IdSource, LoopId,
-    LoopScope, MemberId, MemoryScope, Outcome, PersonId, RandomIds, Result, StoreError, SystemClock, Timestamp,
+    LoopScope, MemberId, MemoryScope, Outcome, Page, Paged, PersonId, RandomIds, Result, StoreError, SystemClock,
+    Timestamp,
 };
 
 /// One property's own world: nothing else uses its ids.
@@ -113,6 +114,21 @@ pub(super) fn person(name: &str) -> PersonId {
 
 pub(super) fn member(name: &str) -> MemberId {
     MemberId::new(name).must("a member id")
+}
+
+/// A whole list, page by page, whatever the size of the backend's pages.
+pub(super) async fn whole<T, F>(mut read: impl FnMut(Page) -> F) -> Vec<T>
+where
+    F: Future<Output = Result<Paged<T>>>,
+{
+    let (mut items, mut page) = (Vec::new(), Page::first());
+    for _ in 0..10_000 {
+        let paged = read(page).await.must("a page of a list");
+        items.extend(paged.items);
+        let Some(next) = paged.next else { return items };
+        page = Page::after(next);
+    }
+    panic!("the list must come to an end")
 }
 
 /// 64 random bits.

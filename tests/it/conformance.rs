@@ -2,10 +2,71 @@
 //! again on an account of two regions, where the second replica reads from the one that lags, and with text bodies: of the services
 //! of the other records nothing differs there.
 
+/// All properties one after the other on one database.
+macro_rules! everything_on_one_database {
+    ($harness:expr) => {
+        #[test]
+        fn everything_on_one_database() {
+            openjibo_store::conformance::run(async {
+                let all = openjibo_store::conformance::properties().iter().map(|property| property.family);
+                let mut families: Vec<_> = all.collect();
+                families.dedup();
+                openjibo_store::conformance::all_on_one(&$harness, &families).await;
+            });
+        }
+    };
+}
+use everything_on_one_database;
+
 mod memory {
     use openjibo_store::conformance::MemoryHarness;
 
     openjibo_store::conformance_tests!(MemoryHarness::new());
+    super::everything_on_one_database!(MemoryHarness::new());
+}
+
+/// As little as the stores can work with.
+mod memory_at_minimum_limits {
+    use openjibo_store::backend::RecordLimits;
+
+    use crate::support::limited::LimitedMemory;
+
+    openjibo_store::conformance_tests!(LimitedMemory::new(RecordLimits::MINIMUM));
+}
+
+/// Limits that are nobody's, one of them near the minimum; and none at all.
+mod memory_at_other_limits {
+    use openjibo_store::backend::RecordLimits;
+
+    use crate::support::limited::LimitedMemory;
+
+    fn limits(operations_per_commit: usize, bytes_per_commit: usize, page: usize) -> RecordLimits {
+        let mut limits = RecordLimits::MINIMUM;
+        limits.operations_per_commit = operations_per_commit;
+        limits.bytes_per_commit = bytes_per_commit;
+        limits.page = page;
+        limits
+    }
+
+    mod of_6_operations {
+        super::super::everything_on_one_database!(super::LimitedMemory::new(super::limits(6, 200_000, 7)));
+    }
+
+    mod of_10_operations {
+        super::super::everything_on_one_database!(super::LimitedMemory::new(super::limits(10, 200_000, 7)));
+    }
+
+    mod of_large_values_in_few_operations {
+        super::super::everything_on_one_database!(super::LimitedMemory::new(super::limits(7, 3_000_000, 2)));
+    }
+
+    mod without_end {
+        super::super::everything_on_one_database!(super::LimitedMemory::new(super::limits(
+            usize::MAX,
+            usize::MAX,
+            usize::MAX
+        )));
+    }
 }
 
 #[cfg(feature = "journal")]
@@ -15,6 +76,7 @@ mod journal {
     use crate::support::journal::JournalHarness;
 
     openjibo_store::conformance_tests!(JournalHarness::new(JournalOptions::new()).await);
+    super::everything_on_one_database!(JournalHarness::new(JournalOptions::new()).await);
 }
 
 /// Segments so small that each property rotates and compacts, hardly anything in memory, and syncs put off.
@@ -32,6 +94,7 @@ mod journal_of_small_segments {
     }
 
     openjibo_store::conformance_tests!(JournalHarness::new(options()).await);
+    super::everything_on_one_database!(JournalHarness::new(options()).await);
 }
 
 #[cfg(feature = "emulator")]
@@ -63,6 +126,20 @@ macro_rules! families {
     };
 }
 
+/// Families of the suite, one after the other on one harness. All tests on Azure share emulators, tables and container; here each property
+/// comes after those before it.
+#[cfg(feature = "emulator")]
+macro_rules! on_one_database {
+    ($harness:expr; $($family:ident),* $(,)?) => {
+        #[test]
+        fn on_one_database() {
+            openjibo_store::conformance::run(async {
+                openjibo_store::conformance::all_on_one(&$harness.await, &[$(stringify!($family)),*]).await;
+            });
+        }
+    };
+}
+
 /// Families with a person, a robot or another record of Cosmos DB in them.
 #[cfg(feature = "emulator")]
 mod azure_replicated {
@@ -73,6 +150,7 @@ mod azure_replicated {
         batches, corrupt, devices, expectations, expiry, forged, freshness, health, history, idempotency, members, paging,
         revisions, update, values,
     );
+    on_one_database!(AzureHarness::two_regions(); ports, history, members, devices, paging);
 }
 
 /// Families that rest on how values and revisions are written: the first replica sends text bodies to Cosmos DB, the second binary ones.
@@ -81,4 +159,5 @@ mod azure_with_text_bodies {
     use crate::support::azure::AzureHarness;
 
     families!(AzureHarness::of_text_and_binary(); revisions, batches, values, update, corrupt);
+    on_one_database!(AzureHarness::of_text_and_binary(); ports, history, batches, values);
 }

@@ -50,7 +50,7 @@ impl Around for Keeps {
     }
 }
 
-/// Memory, with such a backend for media where it is asked for.
+/// Backends in memory, with such a one for media where it is asked for.
 struct Planted {
     backends: Backends,
     plan: FaultPlan,
@@ -118,6 +118,20 @@ mod properties {
     use openjibo_store::conformance::faults::FaultyMemory;
 
     openjibo_store::conformance_fault_tests!(FaultyMemory::new(7));
+}
+
+/// The same on as little as the stores can work with.
+mod properties_at_minimum_limits {
+    use openjibo_store::backend::RecordLimits;
+    use openjibo_store::conformance::faults::FaultPlan;
+
+    use super::Planted;
+    use crate::support::limited;
+
+    openjibo_store::conformance_fault_tests!(Planted {
+        backends: limited::backends(RecordLimits::MINIMUM),
+        plan: FaultPlan::new(7)
+    });
 }
 
 #[cfg(feature = "journal")]

@@ -28,6 +28,8 @@ mod legacy_peak;
 mod linearizable;
 #[cfg(all(feature = "emulator", target_os = "linux"))]
 mod media_memory;
+#[cfg(feature = "conformance")]
+mod one_database;
 #[cfg(feature = "emulator")]
 mod opening;
 mod overtaken;

@@ -12,6 +12,8 @@ pub(crate) mod identity;
 #[cfg(all(feature = "journal", feature = "conformance"))]
 pub(crate) mod journal;
 pub(crate) mod legacy_file;
+#[cfg(feature = "conformance")]
+pub(crate) mod limited;
 #[cfg(all(feature = "emulator", feature = "conformance", target_os = "linux"))]
 pub(crate) mod logs;
 pub(crate) mod wrapped;

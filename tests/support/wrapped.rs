@@ -23,6 +23,16 @@ pub(crate) trait Around: Send + Sync + Debug {
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
         self.inner().commit(cx, commit).await
     }
+
+    async fn changes(
+        &self,
+        cx: &CallContext,
+        partition: &str,
+        since: Option<&ChangeCursor>,
+        limit: usize,
+    ) -> Result<ChangePage> {
+        self.inner().changes(cx, partition, since, limit).await
+    }
 }
 
 /// The backend that a wrapper makes.
@@ -80,7 +90,7 @@ impl<T: Around> RecordBackend for Wrapped<T> {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage> {
-        self.0.inner().changes(cx, partition, since, limit).await
+        self.0.changes(cx, partition, since, limit).await
     }
     async fn partitions(&self, cx: &CallContext, after: Option<&str>, limit: usize) -> Result<PartitionPage> {
         self.0.inner().partitions(cx, after, limit).await
