@@ -52,10 +52,6 @@ mod memory_at_other_limits {
         super::super::everything_on_one_database!(super::LimitedMemory::new(super::limits(6, 200_000, 7)));
     }
 
-    mod of_10_operations {
-        super::super::everything_on_one_database!(super::LimitedMemory::new(super::limits(10, 200_000, 7)));
-    }
-
     mod of_large_values_in_few_operations {
         super::super::everything_on_one_database!(super::LimitedMemory::new(super::limits(7, 3_000_000, 2)));
     }
@@ -76,7 +72,6 @@ mod journal {
     use crate::support::journal::JournalHarness;
 
     openjibo_store::conformance_tests!(JournalHarness::new(JournalOptions::new()).await);
-    super::everything_on_one_database!(JournalHarness::new(JournalOptions::new()).await);
 }
 
 /// Segments so small that each property rotates and compacts, hardly anything in memory, and syncs put off.
@@ -94,7 +89,6 @@ mod journal_of_small_segments {
     }
 
     openjibo_store::conformance_tests!(JournalHarness::new(options()).await);
-    super::everything_on_one_database!(JournalHarness::new(options()).await);
 }
 
 #[cfg(feature = "emulator")]
