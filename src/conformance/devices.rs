@@ -229,9 +229,14 @@ pub async fn robots_are_listed_by_fifty(h: &dyn Harness) {
     let list = async |page| w.b.devices_of_account(&w.account(), DeviceFilter::Visible, page).await.must("list");
     let first = list(Page::first()).await;
     assert_eq!(first.items.len(), MAX_DEVICES_PER_PAGE);
-    let second = list(Page::after(first.next.must("there are more"))).await;
+    let mut second = list(Page::after(first.next.must("there are more"))).await;
     assert_eq!(second.items.len(), 3);
-    assert_eq!(second.next, None);
+    // A page may say where to go on although nothing is there any more.
+    while let Some(next) = second.next.take() {
+        let rest = list(Page::after(next)).await;
+        assert!(rest.items.is_empty(), "three are the rest");
+        second.next = rest.next;
+    }
     let ids = first.items.iter().chain(&second.items).map(|device| device.device_id.clone());
     assert!(ids.eq((0..count).map(|n| w.another_robot(&format!("r{n:02}")))), "in the order of their ids");
 }

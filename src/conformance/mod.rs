@@ -19,9 +19,12 @@
 //! replicas is allowed for. A gap of an emulator is a named field of [`Capabilities`].
 
 pub mod batches;
+pub mod calls;
 mod capture;
 pub mod corrupt;
+pub mod cursors;
 pub mod devices;
+pub mod differential;
 pub mod expectations;
 pub mod expiry;
 pub mod faults;
@@ -45,6 +48,7 @@ pub mod payloads;
 pub mod ports;
 mod properties;
 mod raw;
+pub mod reads;
 pub mod revisions;
 pub mod secrets;
 mod support;
@@ -57,6 +61,7 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
+pub use differential::differential;
 pub use properties::{Property, properties};
 
 use crate::Stores;
