@@ -115,6 +115,6 @@ pub async fn an_erasure_is_nothing_to_another_partition(h: &dyn Harness) {
         assert_eq!(erased, 1, "{}", place.name);
         assert_eq!(told(&place, &cursor, 0).await.must(place.name), 0, "{}", place.name);
         place.set("two", 1).await;
-        assert_eq!(told(&place, &cursor, 0).await.must(place.name), 1, "{}", place.name);
+        assert!(told(&place, &cursor, 0).await.must(place.name) > 0, "{}", place.name);
     }
 }

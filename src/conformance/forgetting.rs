@@ -3,10 +3,10 @@
 use futures::future::BoxFuture;
 
 use super::Harness;
-use super::support::{Must, World, context, person, refused};
+use super::support::{Must, World, context, person, refused, whole};
 use crate::backend::{ChangeCursor, ChangeEntry, keys};
 use crate::contract::{
-    Affinity, ErrorKind, Expect, LoopScope, MemoryAggregate, MemoryItem, MemoryScope, Page, PersonalMemoryStore, Result,
+    Affinity, ErrorKind, Expect, LoopScope, MemoryAggregate, MemoryItem, MemoryScope, PersonalMemoryStore, Result,
 };
 
 /// Fills a scope with one of each kind: eight records.
@@ -32,7 +32,7 @@ async fn is_empty(w: &World, scope: &MemoryScope) {
         assert_eq!(stores.name(scope).await.must("name"), None);
         assert_eq!(stores.preference(scope, "tea").await.must("preference"), None);
         assert!(stores.list_items(scope, "tea").await.must("items").is_empty());
-        assert!(stores.affinities(scope, Page::first()).await.must("list").items.is_empty());
+        assert!(whole(async |page| stores.affinities(scope, page).await).await.must("list").items.is_empty());
     }
 }
 
@@ -70,9 +70,12 @@ pub async fn the_history_tells_every_write(h: &dyn Harness) {
     };
     let first = [set("one").await, set("two").await];
     let (seen, cursor) = changes(&w, None).await;
-    let found: Vec<_> = seen.iter().map(|c| (c.key.clone(), c.deleted)).collect();
+    // Each at least once.
+    let mut found: Vec<_> = seen.iter().map(|c| (c.key.clone(), c.deleted)).collect();
+    found.dedup();
     assert_eq!(found, [(key("one"), false), (key("two"), false)]);
-    for (change, number) in seen.iter().zip(first) {
+    for change in &seen {
+        let number = first[usize::from(change.key == key("two"))];
         assert!(change.number.is_none_or(|known| known == number), "{change:?} is {number}");
     }
     let (none, cursor) = changes(&w, Some(&cursor)).await;
@@ -81,7 +84,8 @@ pub async fn the_history_tells_every_write(h: &dyn Harness) {
     w.b.remove_preference(&w.told, "two", Expect::Any).await.must("remove");
     let cursor: ChangeCursor = cursor.to_string().parse().must("the text of a cursor");
     let (seen, _) = changes(&w, Some(&cursor)).await;
-    let found: Vec<_> = seen.into_iter().map(|c| (c.key, c.deleted)).collect();
+    let mut found: Vec<_> = seen.into_iter().map(|c| (c.key, c.deleted)).collect();
+    found.dedup();
     assert_eq!(found, [(key("one"), false), (key("two"), true)]);
 }
 

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use super::Harness;
 use super::idempotency::under;
 use super::raw::places;
-use super::support::{Must, World, context, invalid, person};
+use super::support::{Must, World, context, invalid, person, whole};
 use super::tables::{PUTS, REMOVALS, Target, writable};
 use crate::backend::{KeyRange, keys};
 use crate::contract::{
-    CallObserver, CallOptions, CallReport, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, MediaStore, NewMedia, Page,
-    Person, PersonStore, PersonalMemoryStore,
+    CallObserver, CallOptions, CallReport, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, MediaStore, NewMedia, Person,
+    PersonStore, PersonalMemoryStore,
 };
 
 /// Requests of all calls.
@@ -104,7 +104,7 @@ pub async fn calls_are_remembered_without_their_values(h: &dyn Harness) {
     assert!(!format!("{one:?} {:?}", CallOptions::new().with_idempotency_key("planted")).contains("planted"));
     let scope = w.b.load_scope(&told).await.must("load");
     assert_eq!((scope.preferences.len(), scope.lists.len()), (1, 1));
-    assert_eq!(w.b.people(&w.home, Page::first()).await.must("list").items.len(), 1);
+    assert_eq!(whole(async |page| w.b.people(&w.home, page).await).await.must("list").items.len(), 1);
     assert_eq!(w.b.forget_loop(&w.home).await.must("forget"), 2);
     one.set_preference(&told, "planted fact", "planted value", Expect::Any).await.must("again");
     one.add_list_item(&told, "planted list", "planted item").await.must("again");

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::Harness;
-use super::support::{Must, World, clock_at, conflicts, exists, invalid};
+use super::support::{Must, World, clock_at, conflicts, exists, invalid, whole};
 use crate::Stores;
-use crate::contract::{Expect, Media, MediaBody, MediaStore, MediaWindow, NewMedia, Page, Stored};
+use crate::contract::{Expect, Media, MediaBody, MediaStore, MediaWindow, NewMedia, Stored};
 
 /// Bytes that differ at every offset and from seed to seed.
 pub(super) fn payload(seed: u64, length: usize) -> Bytes {
@@ -43,7 +43,7 @@ pub(super) async fn bytes_of(w: &World, stores: &Stores, path: &str) -> Option<B
 }
 
 pub(super) async fn listed(w: &World, window: MediaWindow) -> Vec<String> {
-    let found = w.b.list_media(&w.home, window, Page::first()).await.must("list");
+    let found = whole(async |page| w.b.list_media(&w.home, window, page).await).await.must("list");
     found.items.iter().map(|item| item.path.clone()).collect()
 }
 
@@ -72,7 +72,8 @@ pub async fn what_is_put_is_read_back(h: &dyn Harness) {
             let opened = w.b.open_media(&w.home, &path, None).await.must("open").must("media");
             assert_eq!(opened.media, put);
             assert_eq!(opened.into_bytes().await.must("read"), bytes);
-            let list = w.b.list_media(&w.home, MediaWindow::default(), Page::first()).await.must("list");
+            let list =
+                whole(async |page| w.b.list_media(&w.home, MediaWindow::default(), page).await).await.must("list");
             let item = list.items.iter().find(|item| item.path == path).must("listed");
             assert_eq!(item, put.value());
         }
@@ -123,7 +124,7 @@ pub async fn replacing_is_whole(h: &dyn Harness) {
     assert_eq!(second.created(), first.created());
     assert_eq!(bytes_of(&w, &w.a, "p").await.must("there"), payload(2, 100));
     assert_eq!(w.a.media(&w.home, "p").await.must("read").as_ref(), Some(&second));
-    let list = w.a.list_media(&w.home, MediaWindow::default(), Page::first()).await.must("list");
+    let list = whole(async |page| w.a.list_media(&w.home, MediaWindow::default(), page).await).await.must("list");
     assert_eq!(list.items.len(), 1);
     assert_eq!(&list.items[0], second.value());
     let stale =
@@ -140,7 +141,7 @@ pub async fn replacing_in_one_instant_leaves_one_entry(h: &dyn Harness) {
         let body = millis.to_string().into_bytes().into();
         let put = stores.put_media(&w.home, NewMedia::new("p"), body, Expect::Any).await.must("put");
         assert_eq!(put.put_ms(), millis);
-        let list = w.b.list_media(&w.home, MediaWindow::default(), Page::first()).await.must("list");
+        let list = whole(async |page| w.b.list_media(&w.home, MediaWindow::default(), page).await).await.must("list");
         assert_eq!(list.items.len(), 1);
         assert_eq!(&list.items[0], put.value());
     }

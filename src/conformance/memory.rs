@@ -2,7 +2,7 @@
 
 use super::Harness;
 use super::raw;
-use super::support::{Must, World};
+use super::support::{Must, World, whole};
 use crate::backend::keys;
 use crate::contract::{Affinity, Expect, MemoryAggregate, Page, PersonalMemoryStore, Stored};
 
@@ -73,7 +73,7 @@ pub async fn affinities_are_told_apart(h: &dyn Harness) {
         let found = w.b.affinity(&w.told, "tea").await.must("get").must("affinity");
         assert_eq!(found.value().value, feeling);
     }
-    assert_eq!(w.b.affinities(&w.told, Page::first()).await.must("list").items.len(), 1);
+    assert_eq!(whole(async |page| w.b.affinities(&w.told, page).await).await.must("list").items.len(), 1);
 }
 
 /// A key is a fact of its own in each family: preference, important date, affinity.
@@ -211,5 +211,5 @@ pub async fn writers_of_different_facts_do_not_conflict(h: &dyn Harness) {
         }
     };
     futures::join!(write(&w.a, "a"), write(&w.b, "b"), write(&w.a, "c"));
-    assert_eq!(w.b.preferences(&w.told, Page::first()).await.must("list").items.len(), 12);
+    assert_eq!(whole(async |page| w.b.preferences(&w.told, page).await).await.must("list").items.len(), 12);
 }

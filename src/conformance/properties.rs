@@ -269,9 +269,7 @@ macro_rules! __conformance_properties {
                 a_payload_of_any_length_is_whole,
             }
             differential {
-                identity_answers_as_the_model_does,
-                memory_answers_as_the_model_does,
-                media_answers_as_the_model_does,
+                records_answer_as_the_model_does,
                 payloads_answer_as_the_model_does,
             }
             update {

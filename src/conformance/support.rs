@@ -9,7 +9,8 @@ use crate::Stores;
 use crate::backend::CallContext;
 use crate::contract::{
     AccountId, AccountScope, CallOptions, Clock, DeviceId, DeviceScope, ErrorKind, Freshness, IdSource, LoopId,
-    LoopScope, MemberId, MemoryScope, Outcome, PersonId, RandomIds, Result, StoreError, SystemClock, Timestamp,
+    LoopScope, MemberId, MemoryScope, Outcome, Page, Paged, PersonId, RandomIds, Result, StoreError, SystemClock,
+    Timestamp,
 };
 
 /// One property's own world: nothing else uses its ids.
@@ -183,6 +184,19 @@ impl Clock for FixedClock {
 /// A clock that stands at this many milliseconds after 1970.
 pub(super) fn clock_at(millis: i64) -> Arc<dyn Clock> {
     Arc::new(FixedClock(Timestamp::from_millis(millis)))
+}
+
+/// A list to its end, page after page: a page may hold fewer items than its limit, maybe none, and have a next.
+pub(super) async fn whole<T>(list: impl AsyncFn(Page) -> Result<Paged<T>>) -> Result<Paged<T>> {
+    let (mut items, mut page) = (Vec::new(), Page::first());
+    loop {
+        let found = list(page).await?;
+        items.extend(found.items);
+        match found.next {
+            Some(next) => page = Page::after(next),
+            None => return Ok(Paged { items, next: None }),
+        }
+    }
 }
 
 /// Takes the value out, or panics with what was expected.

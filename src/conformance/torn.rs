@@ -5,10 +5,10 @@ use bytes::Bytes;
 use super::Harness;
 use super::media::{bytes_of, listed, payload, put, sha256, streamed};
 use super::raw;
-use super::support::{Must, World, conflicts, context, corrupt, invalid};
+use super::support::{Must, World, conflicts, context, corrupt, invalid, whole};
 use crate::Stores;
 use crate::backend::{BlobArea, BlobName, keys};
-use crate::contract::{ErrorKind, Expect, MediaBody, MediaStore, MediaWindow, NewMedia, Page};
+use crate::contract::{ErrorKind, Expect, MediaBody, MediaStore, MediaWindow, NewMedia};
 use futures::StreamExt as _;
 
 /// Reads a path whole; the bytes must be those of the record beside them.
@@ -62,7 +62,7 @@ pub async fn readers_beside_writers_see_whole_versions(h: &dyn Harness) {
     };
     futures::join!(writer(&w.a, 10), writer(&w.b, 20), reader(&w.a), reader(&w.b));
     let last = read_whole(&w, &w.b, "p").await.must("a version");
-    let list = w.a.list_media(&w.home, MediaWindow::default(), Page::first()).await.must("list");
+    let list = whole(async |page| w.a.list_media(&w.home, MediaWindow::default(), page).await).await.must("list");
     assert_eq!(list.items.len(), 1);
     assert_eq!(list.items[0].sha256, sha256(&last), "record, index and payload agree");
 }

@@ -127,7 +127,16 @@ pub(super) fn erased((model, over): (u64, u64), theirs: u64) -> Checked {
 
 /// Freedoms of a history: a record that was written again may be told once, each change more than once, a number not at all, a page may end
 /// inside a commit, and what is over may not be told. What must agree is which keys were last changed by which commit, how, and in which order.
-pub(super) fn changes(model: &[ChangeEntry], theirs: &[ChangeEntry], over: &HashSet<String>) -> Checked {
+/// `over` is what is over now, `numbers` what the other side's live records have.
+pub(super) fn changes(
+    model: &[ChangeEntry],
+    theirs: &[ChangeEntry],
+    over: &HashSet<String>,
+    numbers: &HashMap<String, u64>,
+) -> Checked {
+    let deleted = |of: &[ChangeEntry], key: &str| of.iter().any(|change| change.deleted && change.key == key);
+    let ends_told = over.iter().any(|key| deleted(theirs, key) && !deleted(model, key));
+    holds(!ends_told, "that a record's time is over is told")?;
     let told = |changes: &[ChangeEntry]| {
         let mut seen = HashSet::new();
         let last = changes.iter().rev().filter(|change| seen.insert(change.key.clone()) && !over.contains(&change.key));
@@ -148,10 +157,15 @@ pub(super) fn changes(model: &[ChangeEntry], theirs: &[ChangeEntry], over: &Hash
             changes
         };
         holds(sorted(commit) == sorted(of_commit), "what is told of a commit, or its place, differs")?;
-        let mut numbers: Vec<u64> = of_commit.iter().filter_map(|change| change.2).collect();
-        numbers.dedup();
-        holds(numbers.len() <= 1, "changes of one commit have several numbers")?;
+        let mut told: Vec<u64> = of_commit.iter().filter_map(|change| change.2).collect();
+        told.dedup();
+        holds(told.len() <= 1, "changes of one commit have several numbers")?;
     }
+    let right = |(key, deleted, number): &(String, bool, Option<u64>)| match (deleted, number, numbers.get(key)) {
+        (false, Some(told), Some(known)) => told == known,
+        _ => true,
+    };
+    holds(theirs.iter().all(right), "a change has another number than its record")?;
     let numbers: Vec<u64> = theirs.iter().filter_map(|change| change.2).collect();
     holds(numbers.is_sorted() || theirs.iter().any(|change| change.2.is_none()), "numbers told do not grow")
 }

@@ -1,6 +1,8 @@
 //! Calls of the port of payloads, each made of both.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -10,7 +12,7 @@ use super::draws::Dice;
 use super::freedoms::{both, holds, stamped};
 use crate::backend::{BlobArea, BlobBackend, BlobDigest, BlobName, CallContext};
 use crate::conformance::support::{World, context};
-use crate::contract::{LoopScope, MediaBody, Outcome, Result, StoreError};
+use crate::contract::{Freshness, LoopScope, MediaBody, Outcome, Result, StoreError, SystemClock};
 use crate::memory::MemoryBlobs;
 
 const AREAS: [BlobArea; 3] = [BlobArea::Media, BlobArea::Backups, BlobArea::Content];
@@ -87,17 +89,26 @@ impl<'a> Run<'a> {
         self.list().await
     }
 
+    /// A call of both sides, sometimes one whose time is over.
+    fn calls(&mut self) -> [CallContext; 2] {
+        let time = Duration::from_secs(if self.dice.percent(5) { 0 } else { 60 });
+        let id = self.dice.id();
+        [0, 1].map(|_| CallContext::new("differential", id, time, Freshness::Latest, Arc::new(SystemClock)))
+    }
+
     async fn put(&mut self) -> Checked {
         let name = self.name();
         if self.names.iter().any(|(other, deleted)| *other == name && *deleted) {
             return Ok(());
         }
-        let length = *self.dice.one(&[0, 1, 10, 10, 20_000]);
+        let length = *self.dice.one(&[0, 1, 10, 10, 20_000, 600_000]);
         let bytes = vec![*self.dice.one(b"ab"); length];
         let coming = *self.dice.one(&[Coming::AtOnce, Coming::AtOnce, Coming::InChunks, Coming::Broken]);
-        let cx = context();
+        let [of_model, cx] = self.calls();
+        // Of one that is over, whether the body fails before is the backend's own.
+        let coming = if cx.is_over() { Coming::AtOnce } else { coming };
         let theirs = self.theirs().put(&cx, &name, body(&bytes, coming)).await;
-        let model = self.model.put(&context(), &name, body(&bytes, coming)).await;
+        let model = self.model.put(&of_model, &name, body(&bytes, coming)).await;
         holds(cx.outcome_if_abandoned() == Outcome::NotApplied, "an upload is no write of its call")?;
         let both: Option<(BlobDigest, BlobDigest)> = both(model, theirs).map_err(|what| format!("a put {what}"))?;
         if let Some((model, theirs)) = both {
@@ -150,9 +161,12 @@ impl<'a> Run<'a> {
     }
 
     async fn delete(&mut self) -> Checked {
-        let (name, cx) = (self.name(), context());
+        let (name, [of_model, cx]) = (self.name(), self.calls());
         let theirs = self.theirs().delete(&cx, &name).await;
-        both(self.model.delete(&context(), &name).await, theirs).map_err(|what| format!("a delete {what}"))?;
+        let model = self.model.delete(&of_model, &name).await;
+        if both(model, theirs).map_err(|what| format!("a delete {what}"))?.is_none() {
+            return Self::unwritten(&cx);
+        }
         self.names.iter_mut().filter(|(other, _)| *other == name).for_each(|(_, deleted)| *deleted = true);
         holds(cx.outcome_if_abandoned() == Outcome::Unknown, "a deletion is a write of its call")
     }

@@ -54,6 +54,7 @@ impl Records {
         let in_all = others || self.is(F::EraseEndsOtherCursors);
         for (of, partition) in state.areas[self.area].iter_mut().filter(|(of, _)| *of == name || in_all) {
             if *of != name && !others {
+                partition.seq += 1;
                 partition.floor = partition.seq;
                 continue;
             }
@@ -156,7 +157,8 @@ impl Records {
                 if seq < found.floor || (seq > found.seq && !self.is(F::CursorAheadOfTheHistory)) {
                     return Err(outdated());
                 }
-                if commit != commit_at(seq) && !self.is(F::CursorOfAnotherCommit) {
+                let ahead = seq > found.seq;
+                if commit != commit_at(seq) && !ahead && !self.is(F::CursorOfAnotherCommit) {
                     return Err(outdated());
                 }
                 (seq, part)
