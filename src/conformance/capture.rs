@@ -130,7 +130,9 @@ impl tracing::Subscriber for Everyone {
     }
 
     fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
-        Self::tell(attributes.metadata(), |logs| drop(tracing::Subscriber::new_span(logs, attributes)));
+        Self::tell(attributes.metadata(), |logs| {
+            tracing::Subscriber::new_span(logs, attributes);
+        });
         span::Id::from_u64(1)
     }
 

@@ -7,6 +7,7 @@
 //!
 //! A run depends on its seed and on nothing else but the names of its partitions, which are its own: it can share a database with others.
 
+mod commits;
 mod draws;
 mod following;
 mod freedoms;

@@ -4,7 +4,7 @@ use super::Harness;
 use super::raw;
 use super::support::{Must, World, whole};
 use crate::backend::keys;
-use crate::contract::{Affinity, Expect, MemoryAggregate, Page, PersonalMemoryStore, Stored};
+use crate::contract::{Affinity, Expect, MemoryAggregate, PersonalMemoryStore, Stored};
 
 /// Names, birthdays and values are kept verbatim: blanks, line ends, and nothing at all.
 pub async fn values_are_kept_verbatim(h: &dyn Harness) {
@@ -119,10 +119,12 @@ pub async fn a_scope_read_whole_equals_the_single_reads(h: &dyn Harness) {
     let loaded = w.b.load_scope(&scope).await.must("load");
     assert_eq!(loaded.name, w.b.name(&scope).await.must("name"));
     assert_eq!(loaded.birthday, w.b.birthday(&scope).await.must("birthday"));
-    let page = Page::first;
-    assert_eq!(loaded.preferences, w.b.preferences(&scope, page()).await.must("list").items);
-    assert_eq!(loaded.important_dates, w.b.important_dates(&scope, page()).await.must("list").items);
-    assert_eq!(loaded.affinities, w.b.affinities(&scope, page()).await.must("list").items);
+    assert_eq!(loaded.preferences, whole(async |page| w.b.preferences(&scope, page).await).await.must("list").items);
+    assert_eq!(
+        loaded.important_dates,
+        whole(async |page| w.b.important_dates(&scope, page).await).await.must("list").items
+    );
+    assert_eq!(loaded.affinities, whole(async |page| w.b.affinities(&scope, page).await).await.must("list").items);
     for fact in &loaded.preferences {
         let found = w.b.preference(&scope, &fact.value().key).await.must("get");
         assert_eq!(found.as_ref(), Some(fact));

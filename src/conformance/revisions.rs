@@ -2,12 +2,12 @@
 
 use super::Harness;
 use super::raw;
-use super::support::{Must, World, clock_at, conflicts, invalid, person};
+use super::support::{Must, World, clock_at, conflicts, invalid, person, whole};
 use super::tables::{PUTS, REMOVALS, Target, writable};
 use crate::backend::keys;
 use crate::contract::{
     AccountId, AccountScope, DeviceFilter, DeviceId, DeviceStore, Expect, LoopId, LoopMemberStore, LoopScope,
-    LoopStore, Page, Person, PersonStore, PersonalMemoryStore, Revision,
+    LoopStore, Person, PersonStore, PersonalMemoryStore, Revision,
 };
 
 /// What a write answers is what a read finds, on both replicas: value, revision and times.
@@ -208,26 +208,36 @@ pub async fn a_listed_revision_is_good_for_a_write(h: &dyn Harness) {
     }
     w.a.link_device(&w.account(), &w.robot).await.must("link");
     let all = w.b.load_scope(&w.told).await.must("load");
-    let page = Page::first;
     for (target, stored) in made {
         let listed = match target {
-            Target::Household => w.b.households(&AccountScope::new(w.account.clone()), page()).await.must("list").items
-                [0]
-            .revision()
-            .clone(),
-            Target::Person => w.b.people(&w.home, page()).await.must("list").items[0].revision().clone(),
-            Target::Member => w.b.members(&w.home, false, page()).await.must("list").items[0].revision().clone(),
+            Target::Household => {
+                let account = AccountScope::new(w.account.clone());
+                whole(async |page| w.b.households(&account, page).await).await.must("list").items[0].revision().clone()
+            }
+            Target::Person => {
+                whole(async |page| w.b.people(&w.home, page).await).await.must("list").items[0].revision().clone()
+            }
+            Target::Member => whole(async |page| w.b.members(&w.home, false, page).await).await.must("list").items[0]
+                .revision()
+                .clone(),
             Target::Device => {
-                let listed = w.b.devices_of_account(&w.account(), DeviceFilter::Visible, page()).await;
+                let listed =
+                    whole(async |page| w.b.devices_of_account(&w.account(), DeviceFilter::Visible, page).await).await;
                 listed.must("list").items[0].revision().clone()
             }
             Target::Name => all.name.clone().must("name").revision().clone(),
             Target::Birthday => all.birthday.clone().must("birthday").revision().clone(),
-            Target::Preference => w.b.preferences(&w.told, page()).await.must("list").items[0].revision().clone(),
-            Target::ImportantDate => {
-                w.b.important_dates(&w.told, page()).await.must("list").items[0].revision().clone()
+            Target::Preference => {
+                whole(async |page| w.b.preferences(&w.told, page).await).await.must("list").items[0].revision().clone()
             }
-            Target::Affinity => w.b.affinities(&w.told, page()).await.must("list").items[0].revision().clone(),
+            Target::ImportantDate => {
+                whole(async |page| w.b.important_dates(&w.told, page).await).await.must("list").items[0]
+                    .revision()
+                    .clone()
+            }
+            Target::Affinity => {
+                whole(async |page| w.b.affinities(&w.told, page).await).await.must("list").items[0].revision().clone()
+            }
             // Media are listed from their time index, without revisions.
             Target::Account | Target::ListItem | Target::Media => continue,
         };

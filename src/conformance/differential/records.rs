@@ -9,7 +9,7 @@ use super::draws::{Dice, HandClock};
 use super::following::{followed, listed, scanned};
 use super::freedoms::{self, States, another_of_several, both, holds};
 use crate::backend::{
-    CallContext, ChangeCursor, Commit, Draft, KeyRange, OpId, Operation, Precondition, Record, RecordBackend, Written,
+    CallContext, ChangeCursor, Commit, KeyRange, OpId, Operation, Precondition, Record, RecordBackend, Written,
 };
 use crate::conformance::Capabilities;
 use crate::conformance::raw::Place;
@@ -17,47 +17,47 @@ use crate::contract::{Clock as _, ErrorKind, Freshness, Outcome, Timestamp, Witn
 use crate::memory::MemoryRecords;
 
 /// For calls that are not over.
-const ALL_THE_TIME: Duration = Duration::from_secs(60);
-const MINUTE: i64 = 60 * 1_000_000;
+pub(super) const ALL_THE_TIME: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: i64 = 60 * 1_000_000;
 
 /// An area and one of its partitions.
-type At = (usize, usize);
+pub(super) type At = (usize, usize);
 
 /// The states of one record, oldest first: the model's witnesses and the other's, and what it takes to go on.
 #[derive(Debug, Default)]
-struct Known {
-    states: States,
-    witnesses: Vec<(Witness, Witness)>,
+pub(super) struct Known {
+    pub(super) states: States,
+    pub(super) witnesses: Vec<(Witness, Witness)>,
     /// When it is over, while it is there.
-    expiry: Option<Timestamp>,
-    there: bool,
+    pub(super) expiry: Option<Timestamp>,
+    pub(super) there: bool,
 }
 
 impl Known {
-    fn is_over(&self, now: Timestamp) -> bool {
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
         self.expiry.is_some_and(|expiry| expiry <= now)
     }
 }
 
 pub(super) struct Run<'a> {
     /// Of both replicas, each area.
-    places: [&'a [Place<'a>; 3]; 2],
+    pub(super) places: [&'a [Place<'a>; 3]; 2],
     models: [MemoryRecords; 3],
     capabilities: Capabilities,
-    dice: Dice,
-    clock: Arc<HandClock>,
-    known: HashMap<(At, String), Known>,
+    pub(super) dice: Dice,
+    pub(super) clock: Arc<HandClock>,
+    pub(super) known: HashMap<(At, String), Known>,
     /// Where both histories ended, and of which partition.
     cursors: Vec<(At, ChangeCursor, ChangeCursor)>,
 }
 
 /// One call of both.
-struct Both<'a> {
-    model: CallContext,
-    theirs: CallContext,
-    at: At,
-    name: String,
-    backend: &'a dyn RecordBackend,
+pub(super) struct Both<'a> {
+    pub(super) model: CallContext,
+    pub(super) theirs: CallContext,
+    pub(super) at: At,
+    pub(super) name: String,
+    pub(super) backend: &'a dyn RecordBackend,
 }
 
 impl<'a> Run<'a> {
@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
     }
 
     /// The partitions of an area, in order.
-    fn partitions_of(&self, area: usize) -> [String; 2] {
+    pub(super) fn partitions_of(&self, area: usize) -> [String; 2] {
         let name = &self.places[0][area].partition;
         [name.clone(), format!("{name}-")]
     }
@@ -143,109 +143,19 @@ impl<'a> Run<'a> {
     }
 
     /// A call on one of the two replicas.
-    fn call(&mut self, at: At, time: Duration) -> Both<'a> {
+    pub(super) fn call(&mut self, at: At, time: Duration) -> Both<'a> {
         let (id, replica) = (self.dice.id(), usize::from(self.dice.percent(40)));
         let of = || CallContext::new("differential", id, time, Freshness::Latest, self.clock.clone());
         let name = self.partitions_of(at.0)[at.1].clone();
         Both { model: of(), theirs: of(), at, name, backend: self.places[replica][at.0].backend }
     }
 
-    fn draft(&mut self, key: String) -> Draft {
-        let minutes = 1 + self.dice.below(9) as i64;
-        let ends = Timestamp::from_micros(self.clock.now().as_micros() + minutes * MINUTE);
-        let mut draft = self.places[0][0].draft("", self.dice.value());
-        draft.owner.person = self.dice.percent(30).then(|| "ana".to_owned());
-        draft.owner.device = self.dice.percent(30).then(|| "bojw-1".to_owned());
-        draft.record_key = (*self.dice.one(&["full key", "é ☃", "k"])).to_owned();
-        draft.schema_version = 1 + self.dice.below(8).saturating_sub(5) as u32;
-        draft.expiry = self.dice.percent(15).then_some(ends);
-        Draft { key, ..draft }
-    }
-
-    /// What an operation expects, with the model's witness and with the other's.
-    fn expect(&mut self, at: At, key: &str, version: u32, exact: &mut bool) -> [Precondition; 2] {
-        let known = self.known.get(&(at, key.to_owned()));
-        let over = known.is_some_and(|known| known.is_over(self.clock.now()));
-        let there = known.is_some_and(|known| known.there) && !over;
-        let witnesses = known.map(|known| known.witnesses.as_slice()).unwrap_or_default();
-        let both = |expect: Precondition| [expect.clone(), expect];
-        let of = |(model, theirs): &(Witness, Witness)| {
-            [model, theirs].map(|witness| Precondition::Exact(Box::new(witness.clone())))
-        };
-        match (self.dice.below(13), witnesses.last().filter(|_| !over)) {
-            (0..3, Some(last)) => {
-                *exact = true;
-                of(last)
-            }
-            (3, Some(_)) => {
-                *exact = true;
-                of(&witnesses[self.dice.below(witnesses.len())])
-            }
-            (4, Some((last, _))) => {
-                *exact = true;
-                let number = *self.dice.one(&[last.number, last.number, u64::MAX]);
-                both(Precondition::Exact(Box::new(Witness { tag: String::new(), number, ..last.clone() })))
-            }
-            (5..8, Some((last, _))) if *exact && (!there || last.schema_version <= version) => {
-                both(Precondition::Present)
-            }
-            (8 | 9, _) => both(Precondition::Absent),
-            _ => both(Precondition::Any),
-        }
-    }
-
-    async fn commit(&mut self, call: Both<'a>) -> Checked {
-        let (mut exact, mut keys) = (false, HashSet::new());
-        let (mut model, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..1 + self.dice.below(4) {
-            let key = self.dice.key();
-            if !keys.insert(key.clone()) && !self.dice.percent(10) {
-                continue;
-            }
-            let draft = self.draft(key.clone());
-            let version = draft.schema_version;
-            let [of_model, of_theirs] = self.expect(call.at, &key, version, &mut exact);
-            if self.dice.percent(25) {
-                let of = |expect| Operation::Delete { key: key.clone(), expect, schema_version: version };
-                model.push(of(of_model));
-                theirs.push(of(of_theirs));
-            } else {
-                model.push(Operation::Put { draft: draft.clone(), expect: of_model });
-                theirs.push(Operation::Put { draft, expect: of_theirs });
-            }
-        }
-        match self.dice.below(60) {
-            0 => (model, theirs) = (Vec::new(), Vec::new()),
-            1 => {
-                let bad = (*self.dice.one(&["a b", "!x", "é", "", ".x"])).to_owned();
-                let put = Operation::Put { draft: self.draft(bad), expect: Precondition::Any };
-                model.push(put.clone());
-                theirs.push(put);
-            }
-            2 => {
-                let delete = |n: usize| {
-                    let key = format!("z:{n}");
-                    Operation::Delete { key, expect: Precondition::Any, schema_version: 1 }
-                };
-                model = (0..=call.backend.limits().operations_per_commit).map(delete).collect();
-                theirs.clone_from(&model);
-            }
-            _ => {}
-        }
-        self.committed(call, model, theirs).await
-    }
-
-    /// Calls whose time is over.
-    async fn over(&mut self, at: At) -> Checked {
-        let draft = self.draft("x:over".to_owned());
-        let put = vec![Operation::Put { draft, expect: Precondition::Any }];
-        let call = self.call(at, Duration::ZERO);
-        self.committed(call, put.clone(), put).await?;
-        let call = self.call(at, Duration::ZERO);
-        self.erase(call).await
-    }
-
-    async fn committed(&mut self, call: Both<'a>, of_model: Vec<Operation>, of_theirs: Vec<Operation>) -> Checked {
+    pub(super) async fn committed(
+        &mut self,
+        call: Both<'a>,
+        of_model: Vec<Operation>,
+        of_theirs: Vec<Operation>,
+    ) -> Checked {
         let (at, name, op) = (call.at, &*call.name, OpId::derive(&self.dice.id(), 0));
         let theirs = call.backend.commit(&call.theirs, Commit::new(name, op, of_theirs.clone())).await;
         let model = self.models[at.0].commit(&call.model, Commit::new(name, op, of_model.clone())).await;
@@ -350,7 +260,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn erase(&mut self, call: Both<'a>) -> Checked {
+    pub(super) async fn erase(&mut self, call: Both<'a>) -> Checked {
         let ranges: Vec<KeyRange> = (0..self.dice.below(3)).map(|_| self.dice.range()).collect();
         let now = self.clock.now();
         let theirs = call.backend.erase(&call.theirs, &call.name, &ranges).await;

@@ -5,7 +5,8 @@ use openjibo_store::backend::{
 };
 use openjibo_store::{ErrorKind, Result, StoreError, Timestamp};
 
-use super::records::{AREAS, Change, Partition, Records};
+use super::records::{AREAS, Records};
+use super::state::{Change, Partition, State};
 use super::table::F;
 
 const LAYOUT: u32 = 7;
@@ -232,7 +233,7 @@ impl Records {
         entries
     }
 
-    fn told_wrongly(&self, state: &super::records::State, name: &str, changes: &mut Vec<ChangeEntry>) {
+    fn told_wrongly(&self, state: &State, name: &str, changes: &mut Vec<ChangeEntry>) {
         if self.is(F::ChangesReversed) {
             changes.reverse();
         }

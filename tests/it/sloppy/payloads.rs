@@ -14,7 +14,7 @@ use openjibo_store::backend::{
 use openjibo_store::{ErrorKind, MediaBody, Result, Service, StoreError, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::records::Turnstile;
+use super::state::Turnstile;
 use super::table::F;
 
 pub(super) type Kept = Arc<Mutex<BTreeMap<BlobName, Payload>>>;

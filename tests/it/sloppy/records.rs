@@ -1,8 +1,7 @@
 //! A backend of records in a map, right when no fault is on: reads, probe, close.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,65 +13,11 @@ use openjibo_store::backend::{
 };
 use openjibo_store::{Freshness, Result, Service, StoreError, Timestamp};
 
+use super::state::{Row, State, Turnstile};
 use super::table::F;
 
 /// The names of the areas, as they are in cursors.
 pub(super) const AREAS: [&str; 4] = ["identity", "memory", "media", "backups"];
-/// Port calls of one property: one that makes more goes round in circles.
-const MOST_CALLS: u32 = 100_000;
-
-/// Counts the calls of both ports, and lets others take turns.
-#[derive(Debug, Default)]
-pub(super) struct Turnstile(AtomicU32);
-
-impl Turnstile {
-    pub(super) async fn pass(&self) {
-        assert!(self.0.fetch_add(1, Ordering::Relaxed) < MOST_CALLS, "it goes round in circles");
-        tokio::task::yield_now().await;
-    }
-}
-
-/// All records, behind both replicas.
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) areas: [BTreeMap<String, Partition>; 4],
-    pub(super) writes: u64,
-    /// Where the last write was.
-    pub(super) last: Option<(usize, String, String)>,
-}
-
-#[derive(Default)]
-pub(super) struct Partition {
-    pub(super) rows: BTreeMap<String, Row>,
-    pub(super) history: Vec<Change>,
-    pub(super) number: u64,
-    pub(super) seq: u64,
-    pub(super) floor: u64,
-    /// What the clock of the last commit said.
-    pub(super) heard: Option<Timestamp>,
-}
-
-pub(super) struct Row {
-    pub(super) record: Record,
-    pub(super) deleted: bool,
-    /// Which write of all it was.
-    pub(super) order: u64,
-}
-
-pub(super) struct Change {
-    pub(super) seq: u64,
-    pub(super) at: Timestamp,
-    pub(super) number: u64,
-    pub(super) keys: Vec<(String, bool)>,
-}
-
-impl Partition {
-    /// The row at a key that an operation meets: nothing that was deleted.
-    pub(super) fn row(&self, key: &str) -> Option<&Row> {
-        self.rows.get(key).filter(|row| !row.deleted)
-    }
-}
-
 /// One replica's view of one area.
 pub(super) struct Records {
     pub(super) area: usize,
@@ -234,7 +179,7 @@ impl Records {
     /// A tag as it is read.
     fn read(&self, mut record: Record) -> Record {
         if self.is(F::TagChangesWhenRead) {
-            record.tag = format!("{}.{}", record.tag, self.turnstile.0.load(Ordering::Relaxed));
+            record.tag = format!("{}.{}", record.tag, self.turnstile.passed());
         }
         record
     }
@@ -243,7 +188,8 @@ impl Records {
     fn remembered(&self, cx: &CallContext, place: &(String, String), found: Option<Record>) -> Option<Record> {
         let session = cx.freshness() == Freshness::Session;
         let lags = (self.is(F::GetLagsIdentity) && self.area == 0) || (self.is(F::GetLagsMemory) && self.area == 1);
-        if !(lags && session) && !self.is(F::GetRemembersTheFirst) {
+        let remembers = self.is(F::GetRemembersTheFirst) || (lags && session);
+        if !remembers {
             return found;
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
