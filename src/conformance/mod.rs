@@ -17,6 +17,9 @@
 //! The first replica reads at [`Freshness::Session`](crate::Freshness::Session) and must see its own writes; the second
 //! stands for another process and reads at [`Freshness::Latest`](crate::Freshness::Latest), so that a delay between
 //! replicas is allowed for. A gap of an emulator is a named field of [`Capabilities`].
+//!
+//! [`differential()`] makes random calls of the ports, as many as one likes, and compares the answers with those of the backend in memory; the
+//! family of this name runs a few fixed seeds of it.
 
 pub mod batches;
 pub mod calls;
