@@ -60,9 +60,10 @@ soak: ## 100,000 writes under lost answers, in rounds, judged from the store's c
 journal-figures: ## measure the journal in a release build, as in docs/performance.md
 	cargo run --locked --release --features journal --example journal_figures
 
-# Three runs, each with the fewest features that its tests need: none of them starts an emulator. The report is in target/mutants.
+# Three runs, each with the fewest features that its tests need: none of them starts an emulator. The report is in target/mutants. Then every
+# fault of the sloppy backend, of which `make test` tries a sample.
 MUTANTS := cargo mutants --no-shuffle --baseline run -o target/mutants
-mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger; needs cargo-mutants
+mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger, and every fault of the sloppy backend; needs cargo-mutants
 	mkdir -p target/mutants
 	-$(MUTANTS)/outcomes -f 'src/backend/outcome/*.rs' -f src/backend/delivery.rs -f src/backend/pace.rs \
 		--cargo-test-arg=--lib -- -- backend::
@@ -71,6 +72,7 @@ mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger; n
 	-$(MUTANTS)/partition -f 'src/azure/tables/committer/*.rs' -f src/azure/tables/fence.rs -f src/azure/tables/decide.rs -f src/azure/tables/head.rs \
 		--features azure --cargo-test-arg=--lib -- -- azure::tables::tests:: azure::tables::committer azure::tables::decide azure::tables::lane azure::tables::head
 	python3 tests/support/mutants.py target/mutants
+	OPENJIBO_SLOPPY=all cargo test --locked --features conformance --test it sloppy:: -- --nocapture
 
 check: fmt clippy examples docs proofs ## format, lints of six feature sets, examples, documentation, proofs; needs no emulator
 

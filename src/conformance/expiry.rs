@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Harness;
 use super::idempotency::{fill_list, under};
 use super::raw::{self, Place, delete_of, exact, places, witness};
-use super::support::{Must, World, clock_at, conflicts, exists};
+use super::support::{Must, World, clock_at, conflicts, context_on, exists};
 use super::tables::{PUTS, REMOVALS, Target, of_each_shape, writable};
 use crate::Stores;
 use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Written, keys};
@@ -271,6 +271,57 @@ pub async fn absent_over_what_is_over_begins_a_new_life(h: &dyn Harness) {
                     exists(commit_at(&place, 200, operations).await, "the new one is there");
                 }
             }
+        }
+    }
+}
+
+/// A call whose clock was ahead for once lets go of nothing that other calls still find.
+pub async fn one_clock_that_was_ahead_ends_nothing(h: &dyn Harness) {
+    const HOUR: i64 = 3_600_000;
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        let begun = Timestamp::now().as_millis();
+        let at = |millis: i64| context_on(clock_at(begun + millis));
+        let commit = async |cx: CallContext, operation: Operation| {
+            let commit = Commit::new(&*place.partition, cx.next_op(), vec![operation]);
+            place.backend.commit(&cx, commit).await.must(place.name)
+        };
+        let mut draft = place.draft("ends", "ends");
+        draft.expiry = Some(at(HOUR).now());
+        commit(at(0), Operation::Put { draft, expect: Precondition::Absent }).await;
+        // One commit, and reads, a day ahead; then one that is not.
+        commit(at(24 * HOUR), place.put("ahead", 1, Precondition::Any)).await;
+        let ahead = place.backend.get(&at(24 * HOUR), &place.partition, &raw::key("ends")).await.must("get");
+        assert!(ahead.is_none(), "{}: it is over for a call of then", place.name);
+        place.backend.load_all(&at(24 * HOUR), &place.partition, &KeyRange::below("x")).await.must("load");
+        commit(at(1_000), place.put("now", 1, Precondition::Any)).await;
+        let found = place.backend.get(&at(2_000), &place.partition, &raw::key("ends")).await.must("get");
+        assert!(found.is_some(), "{}: one clock alone was ahead", place.name);
+    }
+}
+
+/// That a record's time is over is no change: the history tells no deletion of it.
+pub async fn the_end_of_a_record_is_no_change(h: &dyn Harness) {
+    let w = World::of(h).await;
+    if !w.capabilities.change_history {
+        return;
+    }
+    for place in places(&w, &w.a) {
+        one_that_ends_and_one_that_stays(&place).await;
+        commit_at(&place, 200, vec![place.put("after", "after", Precondition::Absent)]).await.must(place.name);
+        let (mut told, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = place.backend.changes(&context_at(200), &place.partition, cursor.as_ref(), 10).await;
+            let page = page.must(place.name);
+            if page.changes.is_empty() {
+                break;
+            }
+            told.extend(page.changes);
+            cursor = Some(page.next);
+        }
+        assert!(told.iter().all(|change| !change.deleted), "{}: {told:?}", place.name);
+        for name in ["stays", "after"] {
+            assert!(told.iter().any(|change| change.key == raw::key(name)), "{}: {told:?}", place.name);
         }
     }
 }

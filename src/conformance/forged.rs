@@ -53,6 +53,11 @@ pub async fn what_no_record_can_say_is_invalid_on_every_write_path(h: &dyn Harne
             for operations in [vec![put], beside, vec![delete_of("one", exact(&forged))]] {
                 invalid(place.commit(operations).await, "revision", place.name);
             }
+            // Before anything is asked: also where the tag is not the record's, or nothing is there.
+            forged.tag.push('x');
+            for operation in [place.put("one", 2, exact(&forged)), delete_of("none", exact(&forged))] {
+                invalid(place.commit(vec![operation]).await, "revision", place.name);
+            }
             assert_eq!(place.get("one").await.must("it is there").witness(), there, "{}", place.name);
         }
     }

@@ -70,9 +70,12 @@ pub async fn the_history_tells_every_write(h: &dyn Harness) {
     };
     let first = [set("one").await, set("two").await];
     let (seen, cursor) = changes(&w, None).await;
-    let found: Vec<_> = seen.iter().map(|c| (c.key.clone(), c.deleted)).collect();
+    // Each at least once.
+    let mut found: Vec<_> = seen.iter().map(|c| (c.key.clone(), c.deleted)).collect();
+    found.dedup();
     assert_eq!(found, [(key("one"), false), (key("two"), false)]);
-    for (change, number) in seen.iter().zip(first) {
+    for change in &seen {
+        let number = first[usize::from(change.key == key("two"))];
         assert!(change.number.is_none_or(|known| known == number), "{change:?} is {number}");
     }
     let (none, cursor) = changes(&w, Some(&cursor)).await;
@@ -81,7 +84,8 @@ pub async fn the_history_tells_every_write(h: &dyn Harness) {
     w.b.remove_preference(&w.told, "two", Expect::Any).await.must("remove");
     let cursor: ChangeCursor = cursor.to_string().parse().must("the text of a cursor");
     let (seen, _) = changes(&w, Some(&cursor)).await;
-    let found: Vec<_> = seen.into_iter().map(|c| (c.key, c.deleted)).collect();
+    let mut found: Vec<_> = seen.into_iter().map(|c| (c.key, c.deleted)).collect();
+    found.dedup();
     assert_eq!(found, [(key("one"), false), (key("two"), true)]);
 }
 

@@ -21,12 +21,18 @@
 //! The first replica reads at [`Freshness::Session`](crate::Freshness::Session) and must see its own writes; the second
 //! stands for another process and reads at [`Freshness::Latest`](crate::Freshness::Latest), so that a delay between
 //! replicas is allowed for. A gap of an emulator is a named field of [`Capabilities`].
+//!
+//! [`differential()`] makes random calls of the ports, as many as one likes, and compares the answers with those of the backend in memory; the
+//! family of this name runs a few fixed seeds of it.
 
 pub mod batches;
+pub mod calls;
 mod capture;
 pub mod closing;
 pub mod corrupt;
+pub mod cursors;
 pub mod devices;
+pub mod differential;
 pub mod expectations;
 pub mod expiry;
 pub mod faults;
@@ -54,6 +60,7 @@ pub mod payloads;
 pub mod ports;
 mod properties;
 mod raw;
+pub mod reads;
 pub mod revisions;
 pub mod secrets;
 mod support;
@@ -66,6 +73,7 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
+pub use differential::differential;
 pub use one_database::{ON_ONE_DATABASE, all_on_one};
 pub use properties::{Property, properties};
 

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
+use sha2::{Digest as _, Sha256};
 
 use super::Harness;
-use super::support::{Must, World, context, exists, invalid, refused};
+use super::support::{Must, World, context, exists, invalid};
 use crate::backend::{BlobArea, BlobBackend, BlobName};
-use crate::contract::{IdSource as _, MediaBody, Outcome, RandomIds, Result, StoreError};
+use crate::contract::{IdSource as _, MediaBody, Outcome, RandomIds, Result, StoreError, Timestamp};
 
 fn name(w: &World, area: BlobArea) -> BlobName {
     BlobName::fresh(area, &w.home, RandomIds.next_id())
@@ -34,7 +35,16 @@ pub async fn a_name_is_written_once(h: &dyn Harness) {
     exists(put(blobs, &name, b"longer than the first").await, "other bytes");
     put(blobs, &name, b"first").await.must("the same bytes");
     assert_eq!(read(blobs, &name).await.must("it is there"), b"first");
-    assert_eq!(blobs.head(&context(), &name).await.must("head").must("it is there").length, 5);
+    let head = blobs.head(&context(), &name).await.must("head").must("it is there");
+    assert_eq!(head.length, 5);
+    just_now(head.created);
+}
+
+/// A service's clock is not ours, but no hour from it.
+#[track_caller]
+fn just_now(created: Timestamp) {
+    let away = Timestamp::now().as_millis().abs_diff(created.as_millis());
+    assert!(away < 3_600_000, "{away} ms from when it was written");
 }
 
 /// What is not there is `None`, and deleting it is no error.
@@ -78,11 +88,14 @@ pub async fn areas_are_apart(h: &dyn Harness) {
     let blobs = &*w.a.backends().blobs;
     let id = RandomIds.next_id();
     let areas = [BlobArea::Media, BlobArea::Backups, BlobArea::Content];
-    let bytes: [&[u8]; 3] = [b"media", b"backups", b"content"];
+    let bytes: [&[u8]; 3] = [b"media", b"backups!", b"content"];
     for (area, bytes) in areas.into_iter().zip(bytes) {
         let name = BlobName::fresh(area, &w.home, id);
         assert_eq!(read(blobs, &name).await, None, "{area:?}");
+        assert!(blobs.head(&context(), &name).await.must("head").is_none(), "{area:?}");
         put(blobs, &name, bytes).await.must("put");
+        let head = blobs.head(&context(), &name).await.must("head").must("it is there");
+        assert_eq!(head.length, bytes.len() as u64, "{area:?}");
     }
     blobs.delete(&context(), &BlobName::fresh(BlobArea::Backups, &w.home, id)).await.must("delete");
     for (area, bytes) in areas.into_iter().zip(bytes) {
@@ -109,7 +122,10 @@ pub async fn a_list_is_in_order_and_whole(h: &dyn Harness) {
             let prefix = BlobName::prefix(&w.home);
             let page = blobs.list(&context(), BlobArea::Media, &prefix, after.as_deref(), limit).await.must("list");
             assert!(page.blobs.len() <= limit, "{} of {limit}", page.blobs.len());
-            assert!(page.blobs.iter().all(|(_, head)| head.length == 10));
+            for (_, head) in &page.blobs {
+                assert_eq!(head.length, 10);
+                just_now(head.created);
+            }
             found.extend(page.blobs.into_iter().map(|(name, _)| name));
             let Some(next) = page.next else { break };
             assert!(after.as_deref() < Some(&*next), "a page must go on");
@@ -117,6 +133,10 @@ pub async fn a_list_is_in_order_and_whole(h: &dyn Harness) {
         }
         assert_eq!(found, names, "in pages of {limit}");
     }
+    // Every name has the empty prefix; behind the household's own beginning its names come first.
+    let begin = BlobName::prefix(&w.home);
+    let page = blobs.list(&context(), BlobArea::Media, "", Some(&begin), names.len()).await.must("list");
+    assert!(page.blobs.iter().map(|(name, _)| name).eq(&names), "without a prefix");
 }
 
 /// A deletion is a write of the call, and an upload is none: it counts for nothing until a record names it.
@@ -129,8 +149,12 @@ pub async fn a_call_given_up_knows_whether_it_deleted(h: &dyn Harness) {
     assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
     blobs.head(&cx, &name).await.must("head");
     assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
-    blobs.delete(&cx, &name).await.must("delete");
-    assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
+    for _ in ["there", "gone"] {
+        // Another send may have deleted what is gone.
+        let cx = context();
+        blobs.delete(&cx, &name).await.must("delete");
+        assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
+    }
 }
 
 /// Nothing is readable under a name before its body is whole, and nothing is when the body fails.
@@ -143,13 +167,37 @@ pub async fn a_payload_is_readable_when_it_is_whole(h: &dyn Harness) {
         let (seen, under) = (seen.clone(), under.clone());
         async move {
             assert_eq!(read(&*seen, &under).await, None, "readable after {n} parts of its body");
+            assert!(seen.head(&context(), &under).await.must("head").is_none(), "after {n} parts");
+            let prefix = under.path().trim_end_matches(under.random());
+            let page = seen.list(&context(), under.area(), prefix, None, 10).await.must("list");
+            assert!(page.blobs.is_empty(), "listed after {n} parts of its body");
             if n < 2 { Ok(Bytes::from(vec![7; 300_000])) } else { Err(StoreError::invalid("body", "it ends here")) }
         }
     });
     let body = MediaBody::Stream(chunks.boxed());
-    refused(blobs.put(&context(), &name, body).await, "a body that fails");
+    invalid(blobs.put(&context(), &name, body).await, "body", "a body's error is its own");
     assert_eq!(read(&*blobs, &name).await, None);
     assert!(blobs.head(&context(), &name).await.must("head").is_none());
     put(&*blobs, &name, b"whole").await.must("put");
     assert_eq!(read(&*blobs, &name).await.must("it is there"), b"whole");
+}
+
+/// A payload is whole whatever its length and however it came: digest, head and bytes are those of what was given.
+pub async fn a_payload_of_any_length_is_whole(h: &dyn Harness) {
+    let w = World::of(h).await;
+    let blobs = &*w.a.backends().blobs;
+    for length in [0, 1, 65_536, 65_537, 3_000_001] {
+        let bytes: Vec<u8> = (0..length).map(|n: u32| (n % 251) as u8).collect();
+        let streamed = bytes.chunks(70_001).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect::<Vec<Result<_>>>();
+        let bodies =
+            [MediaBody::Bytes(bytes.clone().into()), MediaBody::Stream(futures::stream::iter(streamed).boxed())];
+        for body in bodies {
+            let name = name(&w, BlobArea::Media);
+            let digest = blobs.put(&context(), &name, body).await.must("put");
+            assert_eq!(digest.length, u64::from(length));
+            assert_eq!(digest.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)), "of {length} bytes");
+            assert_eq!(blobs.head(&context(), &name).await.must("head").must("it is there").length, digest.length);
+            assert!(read(blobs, &name).await.must("it is there") == bytes, "{length} bytes");
+        }
+    }
 }

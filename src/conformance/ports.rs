@@ -52,6 +52,8 @@ pub async fn a_range_is_what_lies_in_it(h: &dyn Harness) {
         for (from, to, after, expected) in [
             ("b", "e", None, &NAMES[1..4]),
             ("b", "e", Some("a"), &NAMES[1..4]),
+            ("d", "f", Some("a"), &NAMES[3..5]),
+            ("cc", "f", Some("b"), &NAMES[3..5]),
             ("b", "e", Some("b"), &NAMES[2..4]),
             ("b", "e", Some("bb"), &NAMES[2..4]),
             ("b", "e", Some("d"), &[]),

@@ -62,6 +62,8 @@ macro_rules! __conformance_properties {
                 values_come_back_as_they_were,
                 a_record_remembers_its_last_writes,
                 a_clock_past_the_year_9999_is_refused,
+                numbers_are_at_least_the_clock_and_grow_over_an_erasure,
+                a_record_of_the_same_schema_version_is_replaced,
                 a_commit_is_not_built_too_late,
             }
             limits {
@@ -133,6 +135,7 @@ macro_rules! __conformance_properties {
                 an_erasure_ends_the_cursors_of_its_area_alone,
                 changes_come_in_order_and_are_their_partitions_own,
                 changes_are_told_for_thirty_days,
+                changes_are_told_however_many_they_are,
             }
             devices {
                 registering_says_what_it_did,
@@ -222,6 +225,8 @@ macro_rules! __conformance_properties {
                 what_is_over_is_absent,
                 what_is_over_is_erased_too,
                 absent_over_what_is_over_begins_a_new_life,
+                one_clock_that_was_ahead_ends_nothing,
+                the_end_of_a_record_is_no_change,
             }
             forged {
                 what_no_record_can_say_is_invalid_on_every_write_path,
@@ -264,6 +269,22 @@ macro_rules! __conformance_properties {
                 a_call_given_up_knows_what_it_wrote,
                 partitions_are_listed_once_and_by_their_own_area,
             }
+            reads {
+                a_record_is_found_at_its_place_alone,
+                what_was_deleted_is_in_no_read,
+                pages_are_no_longer_than_the_limits_say,
+                the_longest_names_are_taken,
+                partitions_are_those_with_records_or_traces,
+            }
+            calls {
+                a_call_that_is_over_writes_nothing,
+                reads_and_probes_are_no_writes,
+            }
+            cursors {
+                a_cursor_holds_for_thirty_days,
+                a_cursor_of_what_is_not_there_needs_a_snapshot,
+                an_erasure_is_nothing_to_another_partition,
+            }
             payloads {
                 a_name_is_written_once,
                 what_is_missing_is_none_and_deleted,
@@ -272,6 +293,11 @@ macro_rules! __conformance_properties {
                 a_list_is_in_order_and_whole,
                 a_call_given_up_knows_whether_it_deleted,
                 a_payload_is_readable_when_it_is_whole,
+                a_payload_of_any_length_is_whole,
+            }
+            differential {
+                records_answer_as_the_model_does,
+                payloads_answer_as_the_model_does,
             }
             update {
                 concurrent_updates_lose_nothing,

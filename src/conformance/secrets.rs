@@ -19,8 +19,10 @@ use crate::contract::{
     MemoryItem, NewMedia, Page, Person, PersonStore, PersonalMemoryStore, Result, Revision, StoreError,
 };
 
-/// What every planted text holds.
-const MARK: &str = "plantedmark";
+/// What every text holds that a property plants. Another run beside this one plants its own.
+fn mark_of(w: &World) -> String {
+    w.text("plantedmark")
+}
 
 /// Every form in which an error can be shown, down its whole chain.
 fn shown(error: &StoreError) -> String {
@@ -34,29 +36,25 @@ fn shown(error: &StoreError) -> String {
 }
 
 #[track_caller]
-fn unmarked(text: &str, what: &str) {
-    let folded = text.to_lowercase();
-    let tag = keys::segment(MARK);
-    assert!(!folded.contains(MARK) && !folded.contains(&tag), "{what} shows what it must not: {text}");
+fn unmarked(text: &str, mark: &str, what: &str) {
+    let shown: Vec<&str> = text.lines().filter(|line| line.to_lowercase().contains(mark)).collect();
+    assert!(shown.is_empty() && keys::segment(mark) == mark, "{what} shows what it must not: {shown:?}");
 }
 
 /// The errors provoked so far, by kind.
-#[derive(Default)]
-struct Errors(Vec<(&'static str, String)>);
+struct Errors {
+    mark: String,
+    found: Vec<&'static str>,
+}
 
 impl Errors {
     #[track_caller]
     fn take<T>(&mut self, result: Result<T>, kind: &'static str) {
         let Err(error) = result else { panic!("must fail as {kind}") };
         assert_eq!(error.kind().name(), kind, "{error}");
-        let text = shown(&error);
-        unmarked(&text, kind);
-        self.0.push((kind, text));
+        unmarked(&shown(&error), &self.mark, kind);
+        self.found.push(kind);
     }
-}
-
-fn marked(name: &str) -> String {
-    format!("{MARK} {name}")
 }
 
 /// Marks planted in ids, keys, values, paths and metadata are found in no error, source chain, log line or report.
@@ -66,17 +64,22 @@ pub async fn planted_marks_are_found_nowhere(h: &dyn Harness) {
     let reports = Arc::new(Reports::default());
     w.a = w.a.with_observer(reports.clone());
     w.b = w.b.with_observer(reports.clone());
-    // Tasks of the backend run on this thread too, so that their lines are heard.
     let listening = logs.listen();
+    let other = w.text("heard");
+    let logged = other.clone();
+    std::thread::spawn(move || tracing::info!(target: "openjibo_store::conformance", logged)).join().expect("it logs");
     let errors = provoke(&w).await;
+    let all_threads = listening.all_threads;
     drop(listening);
 
     let logged = logs.text();
     assert!(logged.contains("openjibo_store::call"), "the calls must have been logged");
-    unmarked(&logged, "the log");
+    assert_eq!(logged.contains(&other), all_threads, "other threads must be heard");
+    let mark = mark_of(&w);
+    unmarked(&logged, &mark, "the log");
     let reported = reports.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert!(!reported.is_empty());
-    unmarked(&reported, "a report");
+    unmarked(&reported, &mark, "a report");
     for kind in [
         "conflict",
         "already_exists",
@@ -88,12 +91,14 @@ pub async fn planted_marks_are_found_nowhere(h: &dyn Harness) {
         "unsupported",
         "timeout",
     ] {
-        assert!(errors.0.iter().any(|(found, _)| *found == kind), "{kind} must have been provoked");
+        assert!(errors.found.contains(&kind), "{kind} must have been provoked");
     }
 }
 
 async fn provoke(w: &World) -> Errors {
-    let mut errors = Errors::default();
+    let mark = &mark_of(w);
+    let marked = |name: &str| format!("{mark} {name}");
+    let mut errors = Errors { mark: mark.clone(), found: Vec::new() };
     let (a, b) = (&w.a, &w.b);
     let account = AccountId::new(w.text(&marked("account"))).must("id");
     let home = LoopScope::new(account.clone(), LoopId::new(w.text(&marked("loop"))).must("id"));
@@ -102,7 +107,7 @@ async fn provoke(w: &World) -> Errors {
     let told = home.person(robot.clone(), ana.clone());
     let (key, value, path) = (marked("key"), marked("value"), marked("path/photo"));
 
-    let mut owner = Account::new(account.clone(), format!("{MARK}@example.org"));
+    let mut owner = Account::new(account.clone(), format!("{mark}@example.org"));
     owner.first_name = marked("first name");
     let first = a.put_account(owner.clone(), Expect::Absent).await.must("account");
     errors.take(b.put_account(owner.clone(), Expect::Absent).await, "already_exists");
@@ -134,20 +139,20 @@ async fn provoke(w: &World) -> Errors {
     errors.take(b.set_preference(&told, &key, &value, stale.clone()).await, "conflict");
     errors.take(b.remove_preference(&told, &key, stale.clone()).await, "conflict");
     errors.take(b.set_preference(&told, &marked("other"), &value, stale).await, "invalid");
-    errors.take(b.set_preference(&told, &format!("{MARK}\u{0}"), &value, Expect::Any).await, "invalid");
-    errors.take(b.set_preference(&told, &MARK.repeat(500), &value, Expect::Any).await, "limit_exceeded");
-    errors.take(b.set_name(&told, &MARK.repeat(30_000), Expect::Any).await, "limit_exceeded");
-    errors.take(b.forget_item(&told, MemoryItem::List(format!("{MARK}\n{MARK}"))).await, "invalid");
+    errors.take(b.set_preference(&told, &format!("{mark}\u{0}"), &value, Expect::Any).await, "invalid");
+    errors.take(b.set_preference(&told, &mark.repeat(500), &value, Expect::Any).await, "limit_exceeded");
+    errors.take(b.set_name(&told, &mark.repeat(30_000), Expect::Any).await, "limit_exceeded");
+    errors.take(b.forget_item(&told, MemoryItem::List(format!("{mark}\n{mark}"))).await, "invalid");
     a.set_affinity(&told, &key, Affinity::Love, Expect::Any).await.must("affinity");
     assert!(matches!(a.add_list_item(&told, &key, &value).await.must("item"), Added::Added(_)));
-    for text in [format!("{MARK}\u{7}"), MARK.repeat(30)] {
+    for text in [format!("{mark}\u{7}"), mark.repeat(30)] {
         let made = AccountId::new(&text);
         let kind = if text.contains('\u{7}') { "invalid" } else { "limit_exceeded" };
         errors.take(made, kind);
     }
-    errors.take(MARK.parse::<Revision>(), "invalid");
-    errors.take(MARK.parse::<crate::contract::PageToken>(), "invalid");
-    errors.take(MARK.parse::<crate::contract::Timestamp>(), "invalid");
+    errors.take(mark.parse::<Revision>(), "invalid");
+    errors.take(mark.parse::<crate::contract::PageToken>(), "invalid");
+    errors.take(mark.parse::<crate::contract::Timestamp>(), "invalid");
     a.set_preference(&told, &marked("key two"), &value, Expect::Any).await.must("set");
     let page = a.preferences(&told, Page::of(1)).await.must("page");
     errors.take(b.people(&home, Page::after(page.next.must("more"))).await, "invalid");
@@ -156,9 +161,9 @@ async fn provoke(w: &World) -> Errors {
     let body = || MediaBody::from(marked("body").into_bytes());
     a.put_media(&home, media.clone(), body(), Expect::Absent).await.must("media");
     errors.take(b.put_media(&home, media.clone(), body(), Expect::Absent).await, "already_exists");
-    let large = NewMedia::new(path.clone()).with_meta("k", MARK.repeat(2_000));
+    let large = NewMedia::new(path.clone()).with_meta("k", mark.repeat(2_000));
     errors.take(b.put_media(&home, large, body(), Expect::Any).await, "limit_exceeded");
-    let broken = futures::stream::iter([Ok(Bytes::from(MARK)), Err(std::io::Error::other(MARK))]);
+    let broken = futures::stream::iter([Ok(Bytes::from(mark.clone())), Err(std::io::Error::other(mark.clone()))]);
     errors.take(b.put_media(&home, media.clone(), MediaBody::stream(broken), Expect::Any).await, "invalid");
     errors.take(b.open_media(&home, &path, Some(0..1_000)).await, "invalid");
     let never = futures::stream::pending::<std::io::Result<Bytes>>().boxed();
@@ -175,7 +180,7 @@ async fn provoke(w: &World) -> Errors {
     errors.take(b.set_preference(&told, &key, &value, Expect::Any).await, "unsupported");
     errors.take(b.preference(&told, &key).await, "unsupported");
     let record = keys::media_record_key(&path);
-    raw::edit(&*a.backends().media, (&partition, &record), |draft| draft.value["sha256"] = MARK.into()).await;
+    raw::edit(&*a.backends().media, (&partition, &record), |draft| draft.value["sha256"] = mark.as_str().into()).await;
     let opened = b.open_media(&home, &path, None).await.must("open").must("media");
     errors.take(opened.into_bytes().await, "integrity");
     let ledger = raw::first(&*a.backends().media, &partition, keys::MEDIA_BLOBS).await;
@@ -189,7 +194,8 @@ async fn provoke(w: &World) -> Errors {
 /// The debug forms of facts, items, scopes read whole, media, bodies and backends show no key and no value.
 pub async fn debug_forms_of_memory_are_bare(h: &dyn Harness) {
     let w = World::of(h).await;
-    let (key, value) = (marked("key"), marked("value"));
+    let mark = &mark_of(&w);
+    let (key, value) = (format!("{mark} key"), format!("{mark} value"));
     let fact = w.a.set_preference(&w.told, &key, &value, Expect::Any).await.must("set");
     let item = w.a.add_list_item(&w.told, &key, &value).await.must("add");
     let loaded = w.a.load_scope(&w.told).await.must("load");
@@ -202,5 +208,5 @@ pub async fn debug_forms_of_memory_are_bare(h: &dyn Harness) {
         format!("{:?}", w.a.open_media(&w.home, &key, None).await.must("open")),
         format!("{:?}", w.a.backends()),
     ];
-    unmarked(&forms.join("\n"), "a debug form");
+    unmarked(&forms.join("\n"), mark, "a debug form");
 }

@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Harness;
-use super::raw::{self, exact, places, witness};
-use super::support::{Must, World, clock_at, context, invalid, over_limit, refused};
-use crate::backend::{BuildBefore, CallContext, Commit, MAX_VALUE_BYTES, OpId, Precondition, json_bytes};
+use super::raw::{self, delete_of, exact, places, witness};
+use super::support::{Must, World, clock_at, context, context_on, invalid, over_limit, refused};
+use crate::backend::{
+    BuildBefore, CallContext, Commit, KeyRange, MAX_VALUE_BYTES, OpId, Operation, Precondition, json_bytes,
+};
 use crate::contract::{ErrorKind, Freshness, IdSource, OpTrail, RandomIds, Timestamp};
 
 /// A text whose JSON is this many bytes.
@@ -181,5 +183,55 @@ pub async fn a_clock_past_the_year_9999_is_refused(h: &dyn Harness) {
             invalid(error, "clock", &format!("{}: {at}", place.name));
         }
         assert!(place.all().await.is_empty(), "{}", place.name);
+    }
+}
+
+/// A number is at least the clock in microseconds, and a record that comes back after an erasure has a higher one, although the clock is
+/// behind.
+pub async fn numbers_are_at_least_the_clock_and_grow_over_an_erasure(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        let begun = u64::try_from(Timestamp::now().as_micros()).expect("after 1970");
+        let first = place.set("one", 1).await;
+        assert!(first.number >= begun, "{}: {} at {begun}", place.name, first.number);
+        let erased =
+            place.backend.erase(&context(), &place.partition, &[KeyRange::below("x")], None).await.must(place.name);
+        assert_eq!(erased, 1, "{}", place.name);
+        let behind = context_on(clock_at(Timestamp::now().as_millis() - 60_000));
+        let put = place.put("one", 1, Precondition::Absent);
+        let commit = Commit::new(&*place.partition, behind.next_op(), vec![put]);
+        let again = witness(&place.backend.commit(&behind, commit).await.must(place.name)[0]);
+        assert!(again.number > first.number, "{}: {} after {}", place.name, again.number, first.number);
+        assert_ne!(again.tag, first.tag, "{}", place.name);
+    }
+}
+
+/// A record is replaced and deleted by who knows its schema version, or a higher one.
+pub async fn a_record_of_the_same_schema_version_is_replaced(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        let put = |schema_version: u32, expect| {
+            let draft = crate::backend::Draft { schema_version, ..place.draft("one", schema_version) };
+            vec![Operation::Put { draft, expect }]
+        };
+        let mut known = None;
+        for version in [7, 7, 8, 8] {
+            let expect = known.as_ref().map_or(Precondition::Absent, exact);
+            let written = place.commit(put(version, expect)).await.must(place.name);
+            known = Some(witness(&written[0]));
+            let written = place.commit(put(version, Precondition::Any)).await.must(place.name);
+            known = known.and(Some(witness(&written[0])));
+            let found = place.get("one").await.must(place.name);
+            assert_eq!(
+                (found.envelope.schema_version, Some(found.witness())),
+                (version, known.clone()),
+                "{}",
+                place.name
+            );
+        }
+        let Operation::Delete { key, expect, .. } = delete_of("one", Precondition::Any) else { continue };
+        let delete = Operation::Delete { key, expect, schema_version: 8 };
+        place.commit(vec![delete]).await.must(place.name);
+        assert!(place.get("one").await.is_none(), "{}", place.name);
     }
 }

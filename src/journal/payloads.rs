@@ -296,6 +296,8 @@ impl BlobBackend for JournalBlobs {
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError> {
         let place = Place::of(name)?;
         count(cx, "delete", Cost::one());
+        // Before it is marked: what was never begun is not open.
+        cx.check_time()?;
         let (files, write, call) = (Arc::clone(&self.0), cx.write_sent(), cx.clone());
         let delete = move || match call.is_over() {
             true => {

@@ -36,6 +36,8 @@ mod overtaken;
 mod protocol;
 #[cfg(feature = "emulator")]
 mod replicas;
+#[cfg(feature = "conformance")]
+mod sloppy;
 mod stale_reads;
 #[path = "../support/mod.rs"]
 mod support;
