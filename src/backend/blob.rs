@@ -196,6 +196,10 @@ pub trait BlobBackend: Send + Sync + fmt::Debug {
         limit: usize,
     ) -> Result<BlobPage, StoreError>;
 
-    /// One cheap read, and one conditional write that must be refused. Writes nothing.
-    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError>;
+    /// One cheap read, and one conditional write that must be refused. Writes nothing; on a local disk, a file of the backend's own. Unless a
+    /// backend has something better, the read alone: a list of one payload. That shows that payloads can be found, and says nothing of
+    /// whether one can be written.
+    async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {
+        self.list(cx, BlobArea::Media, "", None, 1).await.map(drop)
+    }
 }

@@ -278,10 +278,7 @@ impl Commit {
     /// `Timeout` when the call is over; `Invalid{clock}` when its clock says what no record can hold; `Unavailable{contended}`, not applied,
     /// after `build_before`.
     pub fn check_build_time(&self, cx: &CallContext, stamp: Option<Timestamp>) -> Result<(), StoreError> {
-        cx.check_time()?;
-        if !cx.now().is_storable() {
-            return Err(StoreError::invalid("clock", "its instant is outside the years 0 to 9999"));
-        }
+        cx.check_clock()?;
         match self.build_before {
             Some(limit) if limit.has_passed(cx, stamp) => {
                 Err(StoreError::contended().with_cause("the upload is older than the grace period"))

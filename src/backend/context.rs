@@ -166,6 +166,18 @@ impl CallContext {
         }
     }
 
+    /// Whether the call may stamp what it writes.
+    ///
+    /// # Errors
+    /// Those of [`check_time`](Self::check_time); `Invalid{clock}` when its clock says what no record can hold.
+    pub fn check_clock(&self) -> Result<(), StoreError> {
+        self.check_time()?;
+        match self.now().is_storable() {
+            true => Ok(()),
+            false => Err(StoreError::invalid("clock", "its instant is outside the years 0 to 9999")),
+        }
+    }
+
     /// When the call's time is over, as the clocks say now: earlier than they said before, where the wall clock has jumped
     /// ahead or the host was suspended.
     pub fn deadline(&self) -> Instant {

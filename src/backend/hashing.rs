@@ -4,7 +4,13 @@
 //! in between need no thread apart: there is no pool that could be missing or full, no number of hashes at once to bound,
 //! and a call that is given up stops at its next part.
 
+use bytes::Bytes;
+use futures::StreamExt as _;
+use sha2::{Digest as _, Sha256};
 use tokio::task::yield_now;
+
+use super::blob::BlobDigest;
+use crate::contract::{MediaBody, StoreError};
 
 /// The most bytes of a payload hashed in one poll. With three hashes and without hardware support that is a quarter of a
 /// millisecond. An upload in blocks begins another part in the same poll for each block that was staged meanwhile.
@@ -33,6 +39,32 @@ impl Turns {
             polls::HASHED.set(polls::HASHED.get() + part.len());
         }
     }
+}
+
+/// Takes a body to its end: each piece is hashed, other tasks in between, and handed on, in order. No piece is empty; a stream's are of any size,
+/// and bytes at hand are one piece. Nothing is kept.
+///
+/// # Errors
+/// The body's own, and those of `take`, which end it.
+pub async fn digested(
+    body: MediaBody,
+    mut take: impl FnMut(Bytes) -> Result<(), StoreError> + Send,
+) -> Result<BlobDigest, StoreError> {
+    let mut pieces = match body {
+        MediaBody::Bytes(bytes) => futures::stream::iter([Ok(bytes)]).boxed(),
+        MediaBody::Stream(stream) => stream,
+    };
+    let (mut hash, mut turns, mut length) = (Sha256::new(), Turns::default(), 0);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        if piece.is_empty() {
+            continue;
+        }
+        turns.feed(&piece, |part| hash.update(part)).await;
+        length += piece.len() as u64;
+        take(piece)?;
+    }
+    Ok(BlobDigest { length, sha256: hash.finalize().into() })
 }
 
 /// What one poll hashes.
@@ -85,6 +117,28 @@ mod tests {
             assert_eq!((most, all), (HASHED_AT_ONCE, bytes.len()), "pieces of {piece}");
             assert!(seen == bytes);
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_taken_in_order_until_either_side_fails() {
+        let body = |last: Result<Bytes, StoreError>| {
+            let pieces = [Ok(Bytes::from_static(b"ab")), Ok(Bytes::new()), last, Ok(Bytes::from_static(b"d"))];
+            MediaBody::Stream(futures::stream::iter(pieces).boxed())
+        };
+        let taken = async |body: MediaBody, most: usize| {
+            let mut taken = Vec::new();
+            let digest = digested(body, |piece| {
+                taken.push(piece);
+                if taken.len() > most { Err(StoreError::limit("file (pieces)", 1, 2)) } else { Ok(()) }
+            });
+            let ended = digest.await.map_err(|error| error.kind().name());
+            (ended.map(|digest| digest.length), taken.concat())
+        };
+        let whole = Ok(Bytes::from_static(b"c"));
+        assert_eq!(taken(body(whole.clone()), 9).await, (Ok(4), b"abcd".to_vec()));
+        assert_eq!(taken(body(whole), 1).await, (Err("limit_exceeded"), b"abc".to_vec()));
+        assert_eq!(taken(body(Err(StoreError::timeout())), 9).await, (Err("timeout"), b"ab".to_vec()));
+        assert_eq!(taken(MediaBody::from(Vec::<u8>::new()), 0).await, (Ok(0), Vec::new()), "no piece is empty");
     }
 
     #[test]

@@ -9,10 +9,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
-/// A record in errors and logs: its type, and 8 hex digits of the SHA-256 of its key. Keys can be personal data.
+/// A record in errors and logs: its type, and 8 hex digits of the SHA-256 of its key. Keys can be personal data. A backend names so what it
+/// can't read: `StoreError::corrupt(record_name(record_type, key), "number is missing")`.
 ///
 /// Types are short identifiers. Any other text as a type was written by someone else, and is left out.
-pub(crate) fn record_name(record_type: &str, key: &str) -> String {
+pub fn record_name(record_type: &str, key: &str) -> String {
     let digest = hex(&Sha256::digest(key.as_bytes())[..4]);
     let identifier = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
     if (1..=40).contains(&record_type.len()) && record_type.bytes().all(identifier) {

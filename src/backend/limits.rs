@@ -70,6 +70,11 @@ impl RecordLimits {
         }
     }
 
+    /// How many a page has where this many are asked for: one at least.
+    pub fn page_of(&self, asked: usize) -> usize {
+        asked.min(self.page).max(1)
+    }
+
     /// Checks a commit against these limits and [`MAX_VALUE_BYTES`].
     ///
     /// # Errors
@@ -123,6 +128,29 @@ pub fn json_bytes(value: &Value) -> usize {
         Ok(()) => counter.0,
         Err(_) => usize::MAX,
     }
+}
+
+/// How deep the JSON that is read back may be nested: `serde_json` ends at 128 levels.
+pub(crate) const MAX_JSON_LEVELS: u32 = 127;
+
+/// How deep this JSON is nested.
+pub(crate) fn json_levels(json: &[u8]) -> u32 {
+    let (mut deepest, mut level) = (0_u32, 0_u32);
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                level += 1;
+                deepest = deepest.max(level);
+            }
+            b'}' | b']' if !in_text => level = level.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 #[cfg(test)]

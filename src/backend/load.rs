@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::envelope::Record;
+use super::limits::RecordLimits;
 use crate::contract::StoreError;
 
 /// Takes the records of a range as they are read, page by page: a list, or a file of bounded memory.
@@ -31,5 +32,24 @@ impl RecordSink for Vec<Record> {
     async fn begin_again(&mut self) -> Result<(), StoreError> {
         self.clear();
         Ok(())
+    }
+}
+
+/// Hands the records of one instant to a sink, in pages of the backend's size: a [`load`](super::RecordBackend::load) of what is in memory.
+///
+/// # Errors
+/// The sink's own.
+pub async fn hand_out(
+    records: impl IntoIterator<Item = Record, IntoIter: Send> + Send,
+    limits: &RecordLimits,
+    sink: &mut dyn RecordSink,
+) -> Result<(), StoreError> {
+    let mut records = records.into_iter();
+    loop {
+        let page: Vec<Record> = records.by_ref().take(limits.page_of(usize::MAX)).collect();
+        if page.is_empty() {
+            return Ok(());
+        }
+        sink.take(page).await?;
     }
 }

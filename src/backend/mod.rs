@@ -3,10 +3,15 @@
 //! An application never holds a port: it uses [`Stores`](crate::Stores). A backend of a third party implements
 //! [`RecordBackend`] and [`BlobBackend`], proves itself with the conformance suite, and gets in through
 //! [`Stores::over`](crate::Stores::over).
+//!
+//! One that decides by itself what a commit comes to leaves that to [`Plan`] and [`ErasurePlan`], or to a whole [`Partition`] in memory;
+//! pages are made by [`ScanPage::of`] and its like, histories by [`ChangePage::of`] or [`Told`], flat [`Columns`] of a record by
+//! [`Record::to_columns`]. One that sends conditions to a service learns by [`deliver`] and [`outcome`] what became of them.
 
 mod after;
 mod blob;
 mod changes;
+mod columns;
 mod commit;
 mod context;
 mod delivery;
@@ -23,6 +28,10 @@ mod meter;
 mod moment;
 pub mod outcome;
 mod pace;
+mod paging;
+mod partition;
+mod plan;
+mod told;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +43,7 @@ use async_trait::async_trait;
 pub(crate) use after::after;
 pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, check_byte_range};
 pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage, History};
+pub use columns::{Column, Columns};
 #[cfg(feature = "azure")]
 pub(crate) use commit::check_same;
 pub use commit::{BuildBefore, Commit, Operation, Precondition, Written, check_closing, check_erasure};
@@ -42,18 +52,25 @@ pub use delivery::{Delivered, Delivery, Evidence, Proof, Reply, deliver};
 pub(crate) use envelope::check_schema;
 pub use envelope::{Before, Draft, Envelope, Origin, Owner, Record, Stamp, next_number};
 pub(crate) use hashing::Turns;
+pub use hashing::digested;
 #[cfg(test)]
 pub(crate) use hashing::{HASHED_AT_ONCE, polls};
-pub(crate) use hex::{hex, record_name};
+pub(crate) use hex::hex;
+pub use hex::record_name;
 pub(crate) use jitter::jitter;
 pub use keys::KeyRange;
+#[cfg(feature = "journal")]
+pub(crate) use limits::{MAX_JSON_LEVELS, json_levels};
 pub use limits::{MAX_VALUE_BYTES, RecordLimits, json_bytes};
-pub use load::RecordSink;
+pub use load::{RecordSink, hand_out};
 pub use meter::{CallMeter, Cost};
 pub use moment::Moment;
 #[cfg(test)]
 pub(crate) use moment::tests::JumpingClock;
 pub use pace::{Pace, retried, try_until};
+pub use partition::{Made, Partition};
+pub use plan::{ErasurePlan, Plan, Standing};
+pub use told::{Told, ToldCommit};
 
 use crate::contract::{Service, StoreError, Successor};
 
@@ -89,16 +106,6 @@ pub struct PartitionPage {
     pub partitions: Vec<String>,
     /// Where to go on; `None` at the end.
     pub next: Option<String>,
-}
-
-impl PartitionPage {
-    /// The first `limit` of these names, at least one, and where to go on.
-    pub fn of<'n>(names: impl Iterator<Item = &'n str>, limit: usize) -> Self {
-        let mut names = names.map(str::to_owned);
-        let partitions: Vec<String> = names.by_ref().take(limit.max(1)).collect();
-        let next = names.next().and_then(|_| partitions.last().cloned());
-        Self { partitions, next }
-    }
 }
 
 /// The partition and key of a probe, which no record has.

@@ -35,6 +35,7 @@ pub use options::{CallOptions, Freshness, IDEMPOTENCY_WINDOW, MAX_DEADLINE, MAX_
 pub use page::{Page, PageToken, Paged};
 pub use patch::{Change, UnknownFields};
 pub use person::{Person, PersonStore};
+pub(crate) use revision::MAX_TAG_BYTES;
 pub use revision::{Expect, OpTrail, Revision, RevisionDigest, Stored, Witness};
 pub use scope::{AccountScope, DeviceScope, LoopScope, MemoryScope};
 pub use time::{Clock, IdSource, RandomIds, SystemClock, Timestamp};

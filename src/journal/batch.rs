@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::error::following;
 use super::index::{Effect, Facts, Index, Place, tag};
-use super::line::{self, Area, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
+use super::line::{self, Area, ClosedLine, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
 use super::segment::Tail;
-use crate::backend::{CallContext, Commit, Operation, Record, Stamp, Written};
+use crate::backend::{CallContext, Commit, Plan, Record, Standing, Written};
 use crate::contract::{Outcome, StoreError, Timestamp, Witness};
 
 /// A commit whose line is written, and not in the index yet.
@@ -81,73 +81,42 @@ impl<'i> Batch<'i> {
     /// # Errors
     /// Those of [`commit`](crate::backend::RecordBackend::commit) that are known before anything is written.
     pub(super) fn decide(&mut self, cx: &CallContext, area: Area, commit: Commit) -> Result<Decided, StoreError> {
-        // A call may have waited over its time.
-        commit.check_build_time(cx, None).map_err(|error| error.with_outcome(Outcome::NotApplied))?;
-        let now = cx.now();
         let name = commit.partition.clone();
-        if let Some(closed) = self.index.partition(area, &name).and_then(|known| known.closed.as_ref()) {
-            return Err(closed.error());
-        }
-        let mut found = Vec::with_capacity(commit.operations.len());
-        let mut writes = false;
-        for (index, operation) in commit.operations.iter().enumerate() {
-            let there = self.witness(area, &name, operation.key(), now);
-            operation.decide(there.as_ref()).map_err(|error| error.with_index(index))?;
-            writes |= there.is_some() || matches!(operation, Operation::Put { .. });
-            found.push(there);
-        }
-        if !writes {
-            return Ok(Decided::Nothing(commit.operations.len()));
-        }
         let place = (area, name.clone());
-        let (seq, number) = match (self.changed.get(&place), self.index.partition(area, &name)) {
+        let known = self.index.partition(area, &name);
+        let (seq, number) = match (self.changed.get(&place), known) {
             (Some(changed), _) => (changed.seq, changed.number),
             (None, Some(known)) => (known.seq, known.number),
             (None, None) => (0, 0),
         };
-        let stamp = Stamp { number: commit.number(number, now), now, op: commit.op };
+        let closed = known.and_then(|known| known.closed.as_ref()).map(ClosedLine::successor);
+        let standing = Standing { number, closed, stamped: None };
+        let found = |key: &str, now| Ok(self.witness(area, &name, key, now));
+        // A call may have waited over its time: what it has sent so far is this commit, which is not written.
+        let plan = Plan::of_checked(cx, commit, &standing, found, |_| tag(self.run, seq.saturating_add(1)))
+            .map_err(|error| error.with_outcome(Outcome::NotApplied))?;
+        if !plan.writes() {
+            return Ok(Decided::Nothing(plan.written.len()));
+        }
         let seq = following(seq)?;
-        let mut records: Vec<(Record, bool)> = Vec::new();
-        let mut done = Vec::new();
-        for (operation, there) in commit.operations.into_iter().zip(&found) {
-            let before = operation.before(there.as_ref());
-            match operation {
-                Operation::Put { draft, .. } => {
-                    let (key, brought) = (draft.key.clone(), draft.origin.is_some());
-                    let envelope = draft.stamped(&stamp, before.as_ref());
-                    let record = Record { key, envelope, tag: tag(self.run, seq), stamped: now };
-                    let row = Row { witness: record.witness(), expiry: record.envelope.expiry };
-                    done.push((record.key.clone(), Some(row)));
-                    records.push((record, brought));
-                }
-                Operation::Delete { key, .. } => done.push((key, None)),
-            }
-        }
+        let Plan { stamp, puts: records, told, written } = plan;
         let mut puts = records.iter();
-        let mut operations = Vec::with_capacity(done.len());
-        let mut written = Vec::with_capacity(done.len());
-        for ((key, row), there) in done.iter().zip(&found) {
-            match (row, there) {
-                (Some(Row { witness, .. }), _) => {
-                    let Some((record, brought)) = puts.next() else { continue };
-                    operations.push(LineOperation::Put(PutLine::of(key, &record.envelope, *brought)));
-                    written.push(Written::Put { witness: witness.clone(), updated: record.envelope.updated });
-                }
-                (None, Some(_)) => {
-                    operations.push(LineOperation::Delete(key.into()));
-                    written.push(Written::Deleted);
-                }
-                (None, None) => written.push(Written::Nothing),
-            }
-        }
+        let operations = told.iter().filter_map(|(key, deleted)| match deleted {
+            true => Some(LineOperation::Delete(key.into())),
+            false => puts.next().map(|record| {
+                let own = (record.envelope.number, record.envelope.updated) == (stamp.number, stamp.now);
+                LineOperation::Put(PutLine::of(&record.key, &record.envelope, !own))
+            }),
+        });
+        let operations = operations.collect();
         let line = CommitLine::<&Value> {
             area,
             partition: (&*name).into(),
             seq: Fixed(seq),
             run: Hex(self.run),
             number: Fixed(stamp.number),
-            at: now,
-            op: commit.op.to_string().into(),
+            at: stamp.now,
+            op: stamp.op.to_string().into(),
             operations,
         };
         let effects = Effect::of(&line);
@@ -156,11 +125,15 @@ impl<'i> Batch<'i> {
         let bytes = self.lines.len() as u64 - offset;
         let length = u32::try_from(bytes - 1).map_err(|_| StoreError::limit("line (bytes)", u32::MAX.into(), bytes))?;
         let place_of = Place { segment: self.segment, offset: self.begin + offset, length };
-        let facts = Facts { area, seq, run: self.run, number: stamp.number, at: now, place: place_of };
+        let facts = Facts { area, seq, run: self.run, number: stamp.number, at: stamp.now, place: place_of };
         let changed = self.changed.entry(place).or_insert_with(|| Changed { seq, number: 0, rows: HashMap::new() });
         (changed.seq, changed.number) = (seq, stamp.number);
-        changed.rows.extend(done);
-        let records = records.into_iter().map(|(record, _)| record).collect();
+        for record in &records {
+            let row = Row { witness: record.witness(), expiry: record.envelope.expiry };
+            changed.rows.insert(record.key.clone(), Some(row));
+        }
+        let deleted = told.into_iter().filter(|(_, deleted)| *deleted);
+        changed.rows.extend(deleted.map(|(key, _)| (key, None)));
         Ok(Decided::Write(Planned { partition: name, facts, effects, records, written, bytes }))
     }
 }

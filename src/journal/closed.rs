@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::compact::{Floor, floor_line};
-use super::line::{self, Area, ClosedLine, Said, SuccessorText};
+use super::line::{self, Area, ClosedLine, Said};
 use super::writer::Writer;
 use crate::backend::check_closing;
 use crate::contract::{Outcome, StoreError, Successor};
@@ -27,7 +27,7 @@ impl Writer {
                 Floor { floor, seq, number }
             });
             let erasing = known.is_some_and(|known| known.erasing);
-            floor_line(area, name, floor, erasing, Some(ClosedLine { to: to.map(SuccessorText) }))
+            floor_line(area, name, floor, erasing, Some(ClosedLine { to }))
         };
         let mut out = Vec::new();
         let crc = line::write::<&Value>(&mut out, self.tail.crc, Said::Floor(line.clone()))?;

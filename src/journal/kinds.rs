@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::line::{Crc, Fixed, Hex};
 use crate::backend::{Envelope, Owner};
-use crate::contract::{OpTrail, StoreError, Successor, Timestamp};
+use crate::contract::{OpTrail, Successor, Timestamp};
 
 /// The op ids of a record's last writes.
 #[derive(Debug, Clone, Copy)]
@@ -157,34 +157,12 @@ pub(super) struct FloorLine<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct ClosedLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) to: Option<SuccessorText>,
+    pub(super) to: Option<Successor>,
 }
 
 impl ClosedLine {
-    /// The error of a commit.
-    pub(super) fn error(&self) -> StoreError {
-        StoreError::closed(self.successor().cloned())
-    }
-
     pub(super) fn successor(&self) -> Option<&Successor> {
-        self.to.as_ref().map(|to| &to.0)
-    }
-}
-
-/// A successor's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SuccessorText(pub(super) Successor);
-
-impl Serialize for SuccessorText {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for SuccessorText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <Cow<'de, str>>::deserialize(deserializer)?;
-        Successor::new(text).map(Self).map_err(|_| D::Error::custom("not a successor's name"))
+        self.to.as_ref()
     }
 }
 

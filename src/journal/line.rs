@@ -10,9 +10,8 @@ use std::borrow::Cow;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub(super) use super::kinds::{
-    Area, ClosedLine, CommitLine, EndLine, FloorLine, Header, LineOperation, PutLine, SuccessorText,
-};
+pub(super) use super::kinds::{Area, ClosedLine, CommitLine, EndLine, FloorLine, Header, LineOperation, PutLine};
+use crate::backend::{MAX_JSON_LEVELS, json_levels};
 use crate::contract::StoreError;
 
 /// The name in each segment's first line.
@@ -22,8 +21,6 @@ pub(super) const VERSION: u32 = 2;
 /// `,"crc":"` + 8 digits + `"}`.
 const TAIL: usize = 18;
 const TAIL_BEGIN: &[u8] = b",\"crc\":\"";
-/// How deep the parser reads: `serde_json` ends at 128 levels.
-const MAX_LEVELS: u32 = 127;
 
 /// Reads digits, lower-case ones where there are letters.
 fn digits(text: &str, width: usize, radix: u32) -> Option<u64> {
@@ -110,7 +107,7 @@ pub(super) fn write<V: Serialize>(out: &mut Vec<u8>, after: Crc, said: Said<'_, 
         out.truncate(begin);
         return Err(StoreError::invalid("value", "it has no form as JSON text"));
     }
-    if levels(&out[begin..]) > MAX_LEVELS {
+    if json_levels(&out[begin..]) > MAX_JSON_LEVELS {
         out.truncate(begin);
         return Err(StoreError::invalid("value", "it is nested too deep"));
     }
@@ -120,26 +117,6 @@ pub(super) fn write<V: Serialize>(out: &mut Vec<u8>, after: Crc, said: Said<'_, 
     out.extend_from_slice(TAIL_BEGIN);
     out.extend_from_slice(format!("{crc:08x}\"}}\n").as_bytes());
     Ok(Crc(crc))
-}
-
-/// How deep this JSON is nested.
-fn levels(json: &[u8]) -> u32 {
-    let (mut deepest, mut level) = (0_u32, 0_u32);
-    let (mut in_text, mut escaped) = (false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => {
-                level += 1;
-                deepest = deepest.max(level);
-            }
-            b'}' | b']' if !in_text => level = level.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// The `crc` of a line without its line feed, if the line is whole.

@@ -18,8 +18,8 @@ use super::read::{Wanted, changes_of};
 use super::{Handle, TEMPORARY, blocking, random};
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, Draft, History, KeyPage, KeyRange, Operation,
-    PartitionPage, Record, RecordBackend, RecordLimits, RecordSink, ScanPage, Written, check_erasure,
+    CallContext, ChangeCursor, ChangePage, Commit, Cost, Draft, History, KeyPage, KeyRange, Operation, PartitionPage,
+    Record, RecordBackend, RecordLimits, RecordSink, ScanPage, ToldCommit, Written, check_erasure,
 };
 use crate::contract::{Service, StoreError, Successor, Timestamp};
 
@@ -105,8 +105,7 @@ fn keys_behind<'p>(
     after: Option<&'p str>,
     now: Timestamp,
 ) -> impl Iterator<Item = &'p str> {
-    let keys = partition.rows.range::<str, _>((range.begin(after), Bound::Unbounded)).map(|(key, _)| &**key);
-    keys.take_while(|key| *key < range.to.as_str()).filter(move |key| partition.lives(key, now))
+    range.behind(&partition.rows, after).map(|(key, _)| &**key).filter(move |key| partition.lives(key, now))
 }
 
 #[async_trait]
@@ -140,7 +139,7 @@ impl RecordBackend for JournalRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query", Cost::one());
-        let limit = limit.min(self.limits.page).max(1);
+        let limit = self.limits.page_of(limit);
         let now = cx.now();
         let found = self.want((partition, now), |partition, wanted| {
             let mut keys = keys_behind(partition, range, after, now);
@@ -165,14 +164,10 @@ impl RecordBackend for JournalRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query", Cost::one());
-        let limit = limit.min(self.limits.page).max(1);
+        let limit = self.limits.page_of(limit);
         let now = cx.now();
-        let found = self.want((partition, now), |partition, _| {
-            let mut behind = keys_behind(partition, range, after, now);
-            let keys: Vec<String> = behind.by_ref().take(limit).map(str::to_owned).collect();
-            let next = keys.last().filter(|_| behind.next().is_some()).cloned();
-            KeyPage { keys, next }
-        });
+        let found =
+            self.want((partition, now), |partition, _| KeyPage::of(keys_behind(partition, range, after, now), limit));
         Ok(found.unwrap_or(KeyPage { keys: Vec::new(), next: None }))
     }
 
@@ -193,7 +188,7 @@ impl RecordBackend for JournalRecords {
         // What is wanted stays what it was, whatever is written meanwhile.
         let mut all = all.unwrap_or_default();
         while !all.is_empty() {
-            let page = all.len().min(self.limits.page.max(1));
+            let page = self.limits.page_of(all.len());
             sink.take(self.read(all.drain(..page).collect()).await?).await?;
         }
         Ok(())
@@ -252,22 +247,15 @@ impl RecordBackend for JournalRecords {
             self.journal.sync().await?;
         }
         let (from, lines) = self.told(cx, partition, since, limit)?;
+        let (layout, area, name) = (self.journal.shared.epoch, self.area.name(), partition.to_owned());
+        let now = cx.now();
         let read = move || {
-            let (mut position, mut changes) = (from, Vec::new());
-            for Told { seq, commit, number, place, file } in lines {
-                let keys = changes_of(&file, place)?;
-                if !changes.is_empty() && changes.len() + keys.len() > limit {
-                    break;
-                }
-                position = (seq, commit);
-                let entry = |(key, deleted)| ChangeEntry { key, number: Some(number), deleted };
-                changes.extend(keys.into_iter().map(entry));
-            }
-            Ok((position, changes))
+            let commits = lines.into_iter().map(|Told { seq, commit, number, place, file }| {
+                Ok(ToldCommit { seq, commit, number, keys: changes_of(&file, place)? })
+            });
+            ChangePage::of(&History { layout, area, partition: &name }, now, from, commits, limit)
         };
-        let ((seq, commit), changes) = super::blocking(read).await?;
-        let next = ChangeCursor::behind(&self.history(partition), (seq, &commit), cx.now());
-        Ok(ChangePage { changes, next })
+        super::blocking(read).await
     }
 
     async fn partitions(

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::{Bound, Range};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt as _;
-use sha2::{Digest, Sha256};
 
 use crate::backend::{
-    BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, Cost, Turns,
-    check_byte_range,
+    BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, CallContext, Cost, check_byte_range,
+    digested,
 };
 use crate::contract::{ErrorKind, MediaBody, Service, StoreError, Timestamp};
 
@@ -46,20 +45,17 @@ impl BlobBackend for MemoryBlobs {
     }
 
     async fn put(&self, cx: &CallContext, name: &BlobName, body: MediaBody) -> Result<BlobDigest, StoreError> {
-        let bytes = match body {
-            MediaBody::Bytes(bytes) => bytes,
-            MediaBody::Stream(mut stream) => {
-                let mut all = BytesMut::new();
-                while let Some(chunk) = stream.next().await {
-                    all.extend_from_slice(&chunk?);
-                }
-                all.freeze()
-            }
-        };
         Self::count(cx, "put");
-        let mut hash = Sha256::new();
-        Turns::default().feed(&bytes, |part| hash.update(part)).await;
-        let digest = BlobDigest { length: bytes.len() as u64, sha256: hash.finalize().into() };
+        let mut pieces: Vec<Bytes> = Vec::new();
+        let digest = digested(body, |piece| {
+            pieces.push(piece);
+            Ok(())
+        });
+        let digest = digest.await?;
+        let bytes = match pieces.as_slice() {
+            [whole] => whole.clone(),
+            _ => pieces.concat().into(),
+        };
         let mut blobs = self.blobs();
         cx.check_time()?;
         if let Some((there, _)) = blobs.get(name) {
@@ -115,17 +111,12 @@ impl BlobBackend for MemoryBlobs {
     ) -> Result<BlobPage, StoreError> {
         Self::count(cx, "list");
         let blobs = self.blobs();
-        let mut found = blobs
-            .range((Bound::Unbounded::<&BlobName>, Bound::Unbounded))
+        let found = blobs
+            .iter()
             .filter(|(name, _)| name.area() == area && name.path().starts_with(prefix))
-            .filter(|(name, _)| after.is_none_or(|after| name.path() > after));
-        let page: Vec<_> = found
-            .by_ref()
-            .take(limit)
-            .map(|(name, (bytes, at))| (name.clone(), BlobHead { length: bytes.len() as u64, created: *at }))
-            .collect();
-        let next = found.next().and_then(|_| page.last().map(|(name, _)| name.path().to_owned()));
-        Ok(BlobPage { blobs: page, next })
+            .filter(|(name, _)| after.is_none_or(|after| name.path() > after))
+            .map(|(name, (bytes, at))| (name.clone(), BlobHead { length: bytes.len() as u64, created: *at }));
+        Ok(BlobPage::of(found, limit))
     }
 
     async fn probe(&self, cx: &CallContext) -> Result<(), StoreError> {

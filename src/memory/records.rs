@@ -1,6 +1,6 @@
 //! Records in memory, as strict as the service they stand for.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,16 +9,15 @@ use async_trait::async_trait;
 
 use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
-    Before, CHANGE_RETENTION, CallContext, ChangeCursor, ChangeEntry, ChangePage, Commit, Cost, Draft, History,
-    KeyPage, KeyRange, Operation, PartitionPage, Record, RecordBackend, RecordLimits, RecordSink, ScanPage, Stamp,
-    Written, check_closing, check_erasure, next_number,
+    CallContext, ChangeCursor, ChangePage, Commit, Cost, Draft, History, KeyPage, KeyRange, Operation, Partition,
+    PartitionPage, Record, RecordBackend, RecordLimits, RecordSink, ScanPage, Written, hand_out,
 };
-use crate::contract::{Service, StoreError, Successor, Timestamp, Witness};
+use crate::contract::{IdSource as _, RandomIds, Service, StoreError, Successor};
 
-/// How long changes are kept, as on Azure.
-const RETENTION_MICROS: i64 = CHANGE_RETENTION.as_micros() as i64;
 /// The layout of positions: a sequence, and the instance that counted it.
 const LAYOUT: u32 = 2;
+/// A partition that is not there.
+static NOTHING: Partition = Partition::new();
 
 /// Records of one responsibility in this process's memory.
 pub struct MemoryRecords {
@@ -29,33 +28,14 @@ pub struct MemoryRecords {
 
 struct State {
     partitions: BTreeMap<String, Partition>,
-    /// Tags are unique over the backend's whole life, so a re-created record never has a tag it had before.
-    tags: u64,
-    incarnation: [u8; 16],
+    tags: Tags,
 }
 
-#[derive(Default)]
-struct Partition {
-    rows: BTreeMap<String, Record>,
-    history: Vec<Change>,
-    number: u64,
-    seq: u64,
-    /// Cursors below this position need a snapshot.
-    floor: u64,
-    /// When records end, and which: also some that have been written since.
-    ends: BTreeSet<(Timestamp, String)>,
-    /// What the clock of the last commit said.
-    heard: Option<Timestamp>,
-    /// Whether it takes no more commits, and what took its place.
-    closed: Option<Option<Successor>>,
-}
-
-struct Change {
-    seq: u64,
-    /// The earliest time of it and the commits after it: what one of them proves too old, is. A clock that was ahead for once keeps nothing.
-    told_at: Timestamp,
-    number: u64,
-    keys: Vec<(String, bool)>,
+/// Tags are unique over the backend's whole life, so a re-created record never has a tag it had before.
+struct Tags {
+    count: u64,
+    /// What every commit is told as: one instance never goes back, and another one is another history.
+    incarnation: String,
 }
 
 impl fmt::Debug for MemoryRecords {
@@ -72,8 +52,9 @@ impl MemoryRecords {
 
     /// An empty backend with these limits, for one of several areas: cursors of another area are `Invalid`.
     pub fn of_area(area: &'static str, limits: RecordLimits) -> Self {
-        let incarnation = crate::contract::IdSource::next_id(&crate::contract::RandomIds);
-        Self { limits, area, state: Mutex::new(State { partitions: BTreeMap::new(), tags: 0, incarnation }) }
+        let incarnation = u128::from_be_bytes(RandomIds.next_id());
+        let tags = Tags { count: 0, incarnation: format!("{incarnation:032x}") };
+        Self { limits, area, state: Mutex::new(State { partitions: BTreeMap::new(), tags }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -85,76 +66,16 @@ impl MemoryRecords {
     }
 }
 
-impl State {
-    fn fresh_tag(&mut self) -> String {
-        self.tags += 1;
-        let id = u128::from_be_bytes(self.incarnation);
-        format!("\"{id:032x}.{:x}\"", self.tags)
+impl Tags {
+    fn fresh(&mut self) -> String {
+        self.count += 1;
+        format!("\"{}.{:x}\"", self.incarnation, self.count)
     }
 }
 
-impl Partition {
-    /// The record at a key, unless its time is over.
-    fn live(&self, key: &str, now: Timestamp) -> Option<&Record> {
-        self.rows.get(key).filter(|record| record.envelope.is_live(now))
-    }
-
-    /// The live records of a range behind a key.
-    fn behind<'p>(
-        &'p self,
-        range: &'p KeyRange,
-        after: Option<&'p str>,
-        now: Timestamp,
-    ) -> impl Iterator<Item = &'p Record> {
-        // Bounded above by looking: bounds that are turned around would be a panic.
-        let rows = self.rows.range::<str, _>((range.begin(after), Bound::Unbounded));
-        let rows = rows.take_while(|(key, _)| key.as_str() < range.to.as_str());
-        rows.map(|(_, record)| record).filter(move |record| record.envelope.is_live(now))
-    }
-
-    /// # Errors
-    /// `Closed`.
-    fn check_open(&self) -> Result<(), StoreError> {
-        self.closed.as_ref().map_or(Ok(()), |to| Err(StoreError::closed(to.clone())))
-    }
-
-    /// Writes a record.
-    fn put(&mut self, draft: Draft, stamp: &Stamp, before: Option<&Before>, tag: String) -> Record {
-        let key = draft.key.clone();
-        let record = Record { key: key.clone(), envelope: draft.stamped(stamp, before), tag, stamped: stamp.now };
-        self.ends.extend(record.envelope.expiry.map(|end| (end, key.clone())));
-        self.rows.insert(key, record.clone());
-        record
-    }
-
-    /// Checks one operation's precondition; says what is there.
-    fn check(&self, operation: &Operation, now: Timestamp) -> Result<Option<Witness>, StoreError> {
-        let found = self.live(operation.key(), now).map(Record::witness);
-        operation.decide(found.as_ref())?;
-        Ok(found)
-    }
-
-    /// Lets go of records whose time is over by the clocks of two commits: one that was ahead for once ends nothing.
-    fn let_go(&mut self, now: Timestamp) {
-        let over = self.heard.replace(now).map_or(Timestamp::MIN, |heard| heard.min(now));
-        while let Some((end, key)) = self.ends.pop_first() {
-            if end > over {
-                self.ends.insert((end, key));
-                break;
-            }
-            if self.rows.get(&key).is_some_and(|record| record.envelope.expiry == Some(end)) {
-                self.rows.remove(&key);
-            }
-        }
-    }
-
-    fn trim(&mut self, now: Timestamp) {
-        let oldest = now.as_micros().saturating_sub(RETENTION_MICROS);
-        let kept = self.history.partition_point(|change| change.told_at.as_micros() < oldest);
-        if let Some(last) = kept.checked_sub(1).and_then(|last| self.history.get(last)) {
-            self.floor = self.floor.max(last.seq);
-        }
-        self.history.drain(..kept);
+impl State {
+    fn partition(&self, name: &str) -> &Partition {
+        self.partitions.get(name).unwrap_or(&NOTHING)
     }
 }
 
@@ -172,7 +93,7 @@ impl RecordBackend for MemoryRecords {
         check_partition(partition)?;
         check_record_key(key)?;
         Self::count(cx, "get");
-        Ok(self.state().partitions.get(partition).and_then(|found| found.live(key, cx.now())).cloned())
+        Ok(self.state().partition(partition).live(key, cx.now()).cloned())
     }
 
     async fn scan(
@@ -186,13 +107,9 @@ impl RecordBackend for MemoryRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query");
-        let limit = limit.min(self.limits.page).max(1);
         let state = self.state();
-        let now = cx.now();
-        let mut rows = state.partitions.get(partition).into_iter().flat_map(|found| found.behind(range, after, now));
-        let records: Vec<Record> = rows.by_ref().take(limit).cloned().collect();
-        let next = records.last().filter(|_| rows.next().is_some()).map(|last| last.key.clone());
-        Ok(ScanPage { records, next })
+        let rows = state.partition(partition).behind(range, after, cx.now());
+        Ok(ScanPage::of(rows.cloned(), self.limits.page_of(limit)))
     }
 
     async fn keys(
@@ -206,14 +123,9 @@ impl RecordBackend for MemoryRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query");
-        let limit = limit.min(self.limits.page).max(1);
         let state = self.state();
-        let now = cx.now();
-        let rows = state.partitions.get(partition).into_iter().flat_map(|found| found.behind(range, after, now));
-        let mut rows = rows.map(|record| &record.key);
-        let keys: Vec<String> = rows.by_ref().take(limit).cloned().collect();
-        let next = keys.last().filter(|_| rows.next().is_some()).cloned();
-        Ok(KeyPage { keys, next })
+        let rows = state.partition(partition).behind(range, after, cx.now());
+        Ok(KeyPage::of(rows.map(|record| &*record.key), self.limits.page_of(limit)))
     }
 
     async fn load(
@@ -226,81 +138,23 @@ impl RecordBackend for MemoryRecords {
         check_partition(partition)?;
         check_range(range)?;
         Self::count(cx, "query");
-        let now = cx.now();
-        let mut all: VecDeque<Record> = {
-            let state = self.state();
-            state
-                .partitions
-                .get(partition)
-                .into_iter()
-                .flat_map(|found| found.behind(range, None, now))
-                .cloned()
-                .collect()
-        };
-        while !all.is_empty() {
-            let page = all.len().min(self.limits.page.max(1));
-            sink.take(all.drain(..page).collect()).await?;
-        }
-        Ok(())
+        let all: Vec<Record> = self.state().partition(partition).behind(range, None, cx.now()).cloned().collect();
+        hand_out(all, &self.limits, sink).await
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
-        commit.check()?;
-        self.limits.check(&commit)?;
         Self::count(cx, "commit");
         let mut state = self.state();
-        commit.check_build_time(cx, None)?;
-        let now = cx.now();
-        let mut tags = Vec::with_capacity(commit.operations.len());
-        for _ in &commit.operations {
-            tags.push(state.fresh_tag());
+        let State { partitions, tags } = &mut *state;
+        let name = commit.partition.clone();
+        let known = partitions.get(&name).unwrap_or(&NOTHING);
+        let plan = known.plan(cx, &self.limits, commit, |_| tags.fresh())?;
+        if !plan.writes() {
+            return Ok(plan.written);
         }
-        let nothing = Partition::default();
-        let found = state.partitions.get(&commit.partition).unwrap_or(&nothing);
-        found.check_open()?;
-        let mut writes = false;
-        let mut before = Vec::with_capacity(commit.operations.len());
-        for (index, operation) in commit.operations.iter().enumerate() {
-            let there = found.check(operation, now).map_err(|error| error.with_index(index))?;
-            writes |= there.is_some() || matches!(operation, Operation::Put { .. });
-            before.push(operation.before(there.as_ref()));
-        }
-        if !writes {
-            return Ok(vec![Written::Nothing; commit.operations.len()]);
-        }
-        let last = found.number;
-        let stamp = Stamp { number: commit.number(last, now), now, op: commit.op };
-        let partition = state.partitions.entry(commit.partition).or_default();
-        let mut changed = Vec::new();
-        let mut written = Vec::with_capacity(commit.operations.len());
-        for ((operation, tag), before) in commit.operations.into_iter().zip(tags).zip(before) {
-            match operation {
-                Operation::Put { draft, .. } => {
-                    let record = partition.put(draft, &stamp, before.as_ref(), tag);
-                    written.push(Written::Put { witness: record.witness(), updated: record.envelope.updated });
-                    changed.push((record.key.clone(), false));
-                }
-                Operation::Delete { key, .. } => {
-                    let live = partition.live(&key, now).is_some();
-                    if live && partition.rows.remove(&key).is_some() {
-                        changed.push((key, true));
-                        written.push(Written::Deleted);
-                    } else {
-                        written.push(Written::Nothing);
-                    }
-                }
-            }
-        }
-        if !changed.is_empty() {
-            partition.number = stamp.number;
-            partition.seq += 1;
-            cx.write_sent().settle(true);
-            let ahead = partition.history.iter_mut().rev().take_while(|change| change.told_at > now);
-            ahead.for_each(|change| change.told_at = now);
-            partition.history.push(Change { seq: partition.seq, told_at: now, number: stamp.number, keys: changed });
-            partition.trim(now);
-            partition.let_go(now);
-        }
+        let (made, written) = plan.into_made(tags.incarnation.clone());
+        partitions.entry(name).or_default().apply(made);
+        cx.write_sent().settle(true);
         Ok(written)
     }
 
@@ -311,37 +165,16 @@ impl RecordBackend for MemoryRecords {
         ranges: &[KeyRange],
         mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
-        check_erasure(&self.limits, partition, ranges, mark)?;
         Self::count(cx, "erase");
-        let now = cx.now();
         let mut state = self.state();
-        cx.check_time()?;
-        let tag = state.fresh_tag();
-        let partition = match mark {
-            Some(_) => state.partitions.entry(partition.to_owned()).or_default(),
-            None => match state.partitions.get_mut(partition) {
-                Some(partition) => partition,
-                None => return Ok(0),
-            },
-        };
-        let in_ranges = |key: &str| ranges.iter().any(|range| range.contains(key));
-        let mut erased = 0;
-        partition.rows.retain(|key, record| {
-            let goes = in_ranges(key);
-            erased += u64::from(goes && record.envelope.is_live(now));
-            !goes
-        });
-        // What is forgotten is in no set of ends either.
-        partition.ends.retain(|(_, key)| !in_ranges(key));
-        partition.history.clear();
-        partition.number = next_number(partition.number, now);
-        partition.seq += 1;
-        partition.floor = partition.seq;
-        if let Some(mark) = mark {
-            let stamp = Stamp { number: partition.number, now, op: cx.next_op() };
-            partition.put(mark.clone(), &stamp, None, tag);
+        let State { partitions, tags } = &mut *state;
+        let known = partitions.get(partition).unwrap_or(&NOTHING);
+        let plan = known.plan_erasure(cx, &self.limits, (partition, ranges, mark), |_| tags.fresh())?;
+        let (erased, writes) = (plan.erased, plan.writes());
+        if writes || !known.is_new() {
+            partitions.entry(partition.to_owned()).or_default().erase(plan, tags.incarnation.clone());
+            cx.write_sent().settle(writes);
         }
-        cx.write_sent().settle(erased > 0 || mark.is_some());
         Ok(erased)
     }
 
@@ -356,10 +189,7 @@ impl RecordBackend for MemoryRecords {
         Self::count(cx, "close");
         let mut state = self.state();
         cx.check_time()?;
-        let partition = state.partitions.entry(partition.to_owned()).or_default();
-        let before = partition.closed.as_ref().map(Option::as_ref);
-        if check_closing(before, to)? {
-            partition.closed = Some(to.cloned());
+        if state.partitions.entry(partition.to_owned()).or_default().close(to)? {
             cx.write_sent().settle(true);
         }
         Ok(())
@@ -368,38 +198,15 @@ impl RecordBackend for MemoryRecords {
     async fn changes(
         &self,
         cx: &CallContext,
-        name: &str,
+        partition: &str,
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
-        check_partition(name)?;
+        check_partition(partition)?;
         Self::count(cx, "changes");
         let state = self.state();
-        let empty = Partition::default();
-        let found = state.partitions.get(name).unwrap_or(&empty);
-        let history = History { layout: LAYOUT, area: self.area, partition: name };
-        // One instance never goes back, and another one is another history.
-        let commit_at = |seq: u64| match seq {
-            0 => String::new(),
-            _ => format!("{:032x}", u128::from_be_bytes(state.incarnation)),
-        };
-        let bounds = (found.floor, found.seq);
-        let mut position = ChangeCursor::sequence(since, &history, cx.now(), bounds, |seq| Some(commit_at(seq)))?;
-        let mut changes = Vec::new();
-        let start = found.history.partition_point(|change| change.seq <= position);
-        for change in &found.history[start..] {
-            if !changes.is_empty() && changes.len() + change.keys.len() > limit {
-                break;
-            }
-            position = change.seq;
-            changes.extend(change.keys.iter().map(|(key, deleted)| ChangeEntry {
-                key: key.clone(),
-                number: Some(change.number),
-                deleted: *deleted,
-            }));
-        }
-        let next = ChangeCursor::behind(&history, (position, &commit_at(position)), cx.now());
-        Ok(ChangePage { changes, next })
+        let history = History { layout: LAYOUT, area: self.area, partition };
+        state.partition(partition).told().page(&history, cx.now(), since, limit)
     }
 
     async fn partitions(
@@ -430,7 +237,7 @@ mod tests {
 
     use super::*;
     use crate::backend::{Owner, Precondition};
-    use crate::contract::{ErrorKind, Freshness, system_clock};
+    use crate::contract::{ErrorKind, Freshness, Timestamp, system_clock};
 
     fn call() -> CallContext {
         CallContext::new("test", [1; 16], Duration::from_secs(1), Freshness::Latest, system_clock())

@@ -24,7 +24,7 @@ impl Wanted<'_> {
     }
 }
 
-/// A page of payloads. Anything in the folders that is no payload is passed over. Holds the names of one folder and of the page.
+/// A page of payloads, of one at least where there are any. Anything in the folders that is no payload is passed over. Holds the names of one folder and of the page.
 pub(super) fn page(
     files: &Files,
     area: BlobArea,
@@ -34,6 +34,7 @@ pub(super) fn page(
 ) -> io::Result<BlobPage> {
     files.check_in_place(&area_folder(area))?;
     let wanted = Wanted { prefix, after };
+    let limit = limit.max(1);
     let most = limit.saturating_add(1);
     let mut found: Vec<BlobName> = Vec::new();
     'walk: for (account, account_folder) in folders(files, &wanted, "", &area_folder(area))? {
