@@ -69,8 +69,9 @@
 //! # Bringing a backend
 //!
 //! Implement [`RecordBackend`](backend::RecordBackend) and [`BlobBackend`](backend::BlobBackend), put them into
-//! [`Backends`](backend::Backends), and hand these to [`Stores::over`]. [`memory`] is a complete example. The module `conformance` makes each rule
-//! a test of your backend: two separately built `Stores` over the same data are all it asks for. What a backend may take at least is
+//! [`Backends`](backend::Backends), and hand these to [`Stores::over`]. docs/backends.md says in which order,
+//! what helps, and which property of the suite holds which rule; `examples/map_file` is a complete backend. The module `conformance` makes each rule
+//! a test of yours: two separately built `Stores` over the same data are all it asks for. What a backend may take at least is
 //! [`RecordLimits::MINIMUM`](backend::RecordLimits::MINIMUM). The contract's traits are sealed: a
 //! backend keeps records, the behaviour above it is the same for all.
 

@@ -1,5 +1,7 @@
 //! One test binary: each further one would link the whole SDK again.
 
+#[cfg(feature = "conformance")]
+mod backends_page;
 #[cfg(feature = "emulator")]
 mod budgets;
 #[cfg(feature = "conformance")]
@@ -14,6 +16,8 @@ mod demo;
 mod emulators;
 #[cfg(all(feature = "emulator", feature = "conformance", target_os = "linux"))]
 mod entra;
+#[cfg(all(feature = "conformance", unix))]
+mod example_backend;
 #[cfg(feature = "conformance")]
 mod faults;
 #[cfg(feature = "journal")]
