@@ -10,8 +10,8 @@ use crate::contract::{ErrorKind, StoreError, Timestamp};
 
 /// Keeps what it takes, and fails at the page of this number.
 #[derive(Default)]
-struct Spool {
-    pages: Vec<Vec<Record>>,
+pub(super) struct Spool {
+    pub(super) pages: Vec<Vec<Record>>,
     taken: usize,
     fails_at: Option<usize>,
 }

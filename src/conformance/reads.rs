@@ -1,6 +1,7 @@
 //! Where a read looks: one partition of one backend, what is live, and pages as long as they may be.
 
 use super::Harness;
+use super::loads::Spool;
 use super::raw::{delete_of, get, key, places, write};
 use super::support::{Must, World, context};
 use crate::backend::keys::{self, MAX_ENCODED};
@@ -90,8 +91,11 @@ pub async fn pages_are_no_longer_than_the_limits_say(h: &dyn Harness) {
             let page = place.backend.keys(&cx, &place.partition, &range, None, limit).await.must(place.name);
             assert!(page.keys.len() <= most && page.next.is_some(), "{}: keys of {limit}", place.name);
         }
-        let loaded = place.backend.load_all(&cx, &place.partition, &range).await.must(place.name);
-        assert!(loaded.iter().map(|record| &record.key).eq(&expected), "{}: a load is whole", place.name);
+        let mut spool = Spool::default();
+        place.backend.load(&cx, &place.partition, &range, &mut spool).await.must(place.name);
+        assert!(spool.pages.iter().all(|page| page.len() <= most), "{}: a page of a load", place.name);
+        let loaded = spool.pages.iter().flatten().map(|record| &record.key);
+        assert!(loaded.eq(&expected), "{}: a load is whole", place.name);
     }
 }
 
