@@ -54,7 +54,7 @@ pub struct Draft {
 /// A record of a higher number is newer, and is not written over: see [`Operation::decide`](super::Operation::decide).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// The number of the record's last write there.
+    /// The number of the record's last write there: at most [`MAX_NUMBER`](Self::MAX_NUMBER).
     pub number: u64,
     /// When the record was created.
     pub created: Timestamp,
@@ -63,13 +63,17 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The highest number that can be brought: half of what can be counted. Clocks say 18 times less, and the partition's next writes have
+    /// as many numbers before them.
+    pub const MAX_NUMBER: u64 = Witness::MAX_NUMBER / 2;
+
     /// Whether a record can have been in this state.
     ///
     /// # Errors
     /// `Invalid{origin}`.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let possible = self.created.is_storable() && self.updated.is_storable();
-        if possible && self.number < Witness::MAX_NUMBER {
+        if possible && self.number <= Self::MAX_NUMBER {
             return Ok(());
         }
         Err(StoreError::invalid("origin", "no record can have been in this state"))

@@ -1,12 +1,12 @@
 //! Records that are brought from elsewhere keep their number and their times.
 
 use super::Harness;
-use super::raw::{Place, exact, places, witness};
-use super::support::{Must, World, conflicts, exists, invalid};
-use crate::backend::{Draft, Operation, Origin, Precondition};
+use super::raw::{Place, exact, key, places, witness};
+use super::support::{Must, World, conflicts, context, exists, invalid};
+use crate::backend::{Draft, KeyRange, Operation, Origin, Precondition};
 use crate::contract::{Timestamp, Witness};
 
-const LAST: u64 = Witness::MAX_NUMBER - 1;
+const LAST: u64 = Origin::MAX_NUMBER;
 
 /// The origin of a record that was written some days before the year 2026.
 fn origin(number: u64) -> Origin {
@@ -80,6 +80,22 @@ pub async fn numbers_grow_over_what_was_brought(h: &dyn Harness) {
     }
 }
 
+/// The highest number that can be brought leaves numbers for the writes behind it, whose revisions are good.
+pub async fn what_is_brought_leaves_numbers_for_later_writes(h: &dyn Harness) {
+    let w = World::of(h).await;
+    for place in places(&w, &w.a) {
+        place.commit(vec![bring(&place, "one", origin(LAST), Precondition::Absent)]).await.must(place.name);
+        let mut last = place.set("one", 2).await;
+        for n in 3..5 {
+            last = witness(&place.commit(vec![place.put("one", n, exact(&last))]).await.must(place.name)[0]);
+        }
+        assert!(last.number > LAST, "{}: {}", place.name, last.number);
+        let range = [KeyRange::only(&key("one"))];
+        let erased = place.backend.erase(&context(), &place.partition, &range, None).await;
+        assert_eq!(erased.must(place.name), 1, "{}", place.name);
+    }
+}
+
 /// An origin that no record can have had is refused before anything is sent, and so is any under `Present`.
 pub async fn an_impossible_origin_is_refused(h: &dyn Harness) {
     let w = World::of(h).await;
@@ -87,7 +103,8 @@ pub async fn an_impossible_origin_is_refused(h: &dyn Harness) {
         let beside = place.set("beside", 1).await;
         let never = Timestamp::from_micros(i64::MAX);
         for bad in [
-            origin(Witness::MAX_NUMBER),
+            origin(LAST + 1),
+            origin(Witness::MAX_NUMBER - 1),
             Origin { created: never, ..origin(1) },
             Origin { updated: never, ..origin(1) },
         ] {

@@ -251,6 +251,7 @@ macro_rules! __conformance_properties {
                 what_is_brought_keeps_number_and_times,
                 what_is_newer_is_kept_from_what_is_brought,
                 numbers_grow_over_what_was_brought,
+                what_is_brought_leaves_numbers_for_later_writes,
                 an_impossible_origin_is_refused,
             }
             marks {

@@ -350,7 +350,7 @@ impl Writer {
             Alone::Erase { cx, area, partition, ranges, mark, answer } => {
                 self.heard(cx.now());
                 let answer = Answer::new(answer, pending);
-                match cx.check_time() {
+                match cx.check_clock() {
                     Ok(()) => self.erase(area, partition, &ranges, mark.map(|mark| (*mark, cx.next_op())), answer),
                     Err(error) => answer.settle(Err(not_begun(error)), |_| false),
                 }

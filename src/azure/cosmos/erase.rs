@@ -58,6 +58,7 @@ impl CosmosBackend {
         ranges: &[KeyRange],
         mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
+        cx.check_clock()?;
         let by = format!("{:016x}", cx.next_op().short());
         let mut pace = Pace::new();
         self.raise_floor(cx, partition, mark).await?;

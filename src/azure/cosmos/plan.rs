@@ -76,7 +76,8 @@ impl Basis {
             }
             (Precondition::Any | Precondition::Absent, None) => {
                 // What was deleted after it was brought away from here stays deleted.
-                found.map_or(Ok(()), |gone| operation.check_number(gone.envelope.number, None))?;
+                let deleted = found.filter(|gone| gone.envelope.tombstone);
+                deleted.map_or(Ok(()), |gone| operation.check_number(gone.envelope.number, None))?;
                 Ok(match (operation, found) {
                     (Operation::Delete { .. }, _) => Self::Nothing,
                     (Operation::Put { .. }, None) => Self::Vacant,

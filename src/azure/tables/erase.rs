@@ -40,6 +40,7 @@ impl FencedTable {
         mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
         check_erasure(&RecordLimits::TABLES, partition, ranges, mark)?;
+        cx.check_clock()?;
         let mut turn = self.lanes.enter(cx, partition).await?;
         let erased = async {
             let (erased, floor) = self.erase_under(cx, partition, (ranges, mark), &mut turn).await?;
