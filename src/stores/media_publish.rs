@@ -230,7 +230,8 @@ impl Stores {
                 return Err(error);
             }
             if !error.is_conflict() {
-                if matches!(error.kind(), ErrorKind::Invalid { .. }) {
+                // In a closed household no sweeper can condemn it.
+                if matches!(error.kind(), ErrorKind::Invalid { .. } | ErrorKind::Closed { .. }) {
                     self.discard(cx, &name).await;
                 }
                 return Err(error);

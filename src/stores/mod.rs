@@ -2,6 +2,8 @@
 
 mod account;
 mod call;
+#[cfg(test)]
+mod closed_tests;
 mod device;
 mod facts;
 mod forget;
