@@ -19,6 +19,10 @@ impl FencedTable {
     ) -> Result<(), StoreError> {
         check_partition(partition)?;
         let mut turn = self.lanes.enter(cx, partition).await?;
+        // Closed to a successor is not the last word: another process may have changed it since this is known.
+        if turn.head(cx).is_some_and(|head| matches!(head.closed, Some(Some(_)))) {
+            turn.take_known();
+        }
         let mut moved: Option<Moved> = None;
         let mut pace = Pace::new();
         loop {
@@ -34,7 +38,7 @@ impl FencedTable {
             if !check_closing(closed.map(Option::as_ref), to)? {
                 return Ok(());
             }
-            cx.check_time()?;
+            cx.check_clock()?;
             let op: OpId = cx.next_op();
             let number = next_number(before.as_ref().map_or(0, |head| head.number), cx.now());
             let after = Head { closed: Some(to.cloned()), ..Head::after(before.as_ref(), number, op, false) };

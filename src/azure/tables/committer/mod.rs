@@ -150,7 +150,15 @@ impl FencedTable {
     async fn read_back(&self, cx: &CallContext, commit: &Commit, written: Vec<Written>) -> CommitAnswer {
         let answers = commit.operations.iter().zip(written).map(|(operation, mut written)| async move {
             if let Written::Put { witness, .. } = &mut written {
-                // Each call's commit to a partition has a number of its own.
+                // Each call's commit to a partition has a number of its own, but for what it brings: that has its op id last.
+                if operation.origin().is_some() {
+                    let found = self.read_record(cx, &commit.partition, operation.key()).await?;
+                    let live = found.filter(|found| found.envelope.is_live(cx.now())).map(|found| found.witness());
+                    if let Some(own) = live.filter(|found| (found.ops, found.number) == (witness.ops, witness.number)) {
+                        witness.tag = own.tag;
+                    }
+                    return Ok(written);
+                }
                 match self.read_state(cx, &commit.partition, operation.key()).await? {
                     Some((number, tag)) if number == witness.number => witness.tag = tag,
                     _ => {}

@@ -10,6 +10,7 @@ mod held_up;
 mod history;
 mod known;
 mod outcomes;
+mod ports;
 mod reads;
 mod suspended;
 mod throttling;
