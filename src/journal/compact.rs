@@ -298,7 +298,8 @@ impl Rewriting<'_> {
             // Another line of the log may say as much already.
             let elsewhere =
                 partition.marked.is_some_and(|(marked, at)| marked >= floor.floor && !self.run.contains(&at));
-            if !elsewhere {
+            // Of a closed partition each segment says what it is now: an older line that stays must not be the last word.
+            if !elsewhere || partition.closed.is_some() {
                 self.out.add(Said::Floor(floor_line(
                     area,
                     &name,
@@ -306,6 +307,8 @@ impl Rewriting<'_> {
                     partition.erasing,
                     partition.closed.clone(),
                 )))?;
+            }
+            if !elsewhere {
                 stated.push((area, name, floor.floor));
             }
         }

@@ -134,6 +134,7 @@ impl Writer {
             let follows = index.commit(name, facts, effects);
             debug_assert!(follows, "the writer gives out the sequences");
             index.floor(&begun, self.tail.segment);
+            index.erasures += 1;
         }
         self.shared.records.clear();
         Ok(Some(live))

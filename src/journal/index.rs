@@ -181,6 +181,8 @@ impl Effect {
 pub(super) struct Index {
     areas: [BTreeMap<Box<str>, Partition>; 4],
     pub(super) segments: BTreeMap<u64, Segment>,
+    /// Erasures begun since the journal was opened.
+    pub(super) erasures: u64,
     ids: u32,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -48,6 +48,8 @@ pub(super) struct Wanted {
     /// Compaction may put another file in its place meanwhile, which holds this one open.
     file: Arc<SegmentFile>,
     run: u64,
+    /// How many erasures had begun.
+    erasures: u64,
 }
 
 impl Wanted {
@@ -55,7 +57,13 @@ impl Wanted {
     pub(super) fn of(index: &Index, partition: &Partition, key: &str, row: &Row) -> Option<Self> {
         let line = partition.lines.get(&row.seq)?;
         let file = Arc::clone(&index.segments.get(&line.place.segment)?.file);
-        Some(Self { state: (partition.id, row.seq, key.into()), place: line.place, file, run: line.run })
+        Some(Self {
+            state: (partition.id, row.seq, key.into()),
+            place: line.place,
+            file,
+            run: line.run,
+            erasures: index.erasures,
+        })
     }
 }
 
@@ -81,11 +89,16 @@ impl Records {
         self.0.get(&wanted.state).map(|record| Record::clone(&record))
     }
 
-    /// The records, in the order asked for; reads what is not in memory, each line once. Blocks.
+    /// The records, in the order asked for; reads what is not in memory, each line once. Blocks. What was wanted before an erasure is not
+    /// kept in memory: it may be forgotten.
     ///
     /// # Errors
     /// `Corrupt` with file and place for a line that is not what was written.
-    pub(super) fn read(&self, wanted: &[Wanted]) -> Result<Vec<Record>, StoreError> {
+    pub(super) fn read<'a>(
+        &self,
+        wanted: &[Wanted],
+        index: impl Fn() -> RwLockReadGuard<'a, Index>,
+    ) -> Result<Vec<Record>, StoreError> {
         let mut line = (None, HashMap::new());
         wanted
             .iter()
@@ -98,7 +111,11 @@ impl Records {
                     line = (Some(place), read_line(wanted)?);
                 }
                 let record = line.1.remove(&*wanted.state.2).ok_or_else(|| damaged(wanted, "a record is not in it"))?;
-                self.0.insert(wanted.state.clone(), Arc::new(Record::clone(&record)));
+                // An erasure that begins now waits for the index, and lets go of what is in memory after that.
+                let index = index();
+                if index.erasures == wanted.erasures {
+                    self.0.insert(wanted.state.clone(), Arc::new(Record::clone(&record)));
+                }
                 Ok(record)
             })
             .collect()

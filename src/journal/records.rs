@@ -84,7 +84,7 @@ impl JournalRecords {
         let known: Option<Vec<Record>> = wanted.iter().map(|wanted| shared.records.known(wanted)).collect();
         match known {
             Some(records) => Ok(records),
-            None => super::blocking(move || shared.records.read(&wanted)).await,
+            None => super::blocking(move || shared.records.read(&wanted, || shared.index())).await,
         }
     }
 }

@@ -5,6 +5,7 @@ mod closed;
 mod displaced;
 mod held;
 mod openings;
+mod ports;
 mod random;
 mod repairs;
 mod waiting;
