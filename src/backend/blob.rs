@@ -171,7 +171,7 @@ pub trait BlobBackend: Send + Sync + fmt::Debug {
     /// same version.
     ///
     /// # Errors
-    /// `Invalid{range}` when the range is empty or ends past the payload.
+    /// `Invalid{range}` when the range is empty, whatever is there, or ends past the payload.
     async fn open(
         &self,
         cx: &CallContext,
@@ -186,7 +186,7 @@ pub trait BlobBackend: Send + Sync + fmt::Debug {
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError>;
 
     /// Payloads whose name begins with `prefix`, in name order, behind the name `after`, at most `limit` a page. A page may hold fewer,
-    /// maybe none, and says where to go on. What is no payload's name is passed over.
+    /// maybe none, and says where to go on; it may say so although nothing is there any more. What is no payload's name is passed over.
     async fn list(
         &self,
         cx: &CallContext,

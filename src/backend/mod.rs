@@ -120,8 +120,16 @@ const PROBE: &str = "probe";
 /// under `Present` the schema version of what is there is looked at where the record is read; where the condition alone is sent, the
 /// `Exact` beside it speaks for both, which are written together.
 ///
-/// Times and numbers that a write is stamped with come from the [clock of its call](CallContext::now), but for [`Record::stamped`].
-/// A tag has at most 120 bytes: a backend refuses to write what would get a longer one, since nobody could expect it.
+/// Times and numbers that a write is stamped with come from the [clock of its call](CallContext::now), but for [`Record::stamped`]. The records
+/// of one commit have one number: at least that clock in microseconds, and above every number that each of them had, over deletion and
+/// erasure too. The op ids of a record that begins a new life may follow on those of the old one.
+/// A tag has 1 to 120 bytes of visible ASCII, and never comes back to a record; those of one commit may share one. A backend refuses to write
+/// what would get a longer one, since nobody could expect it.
+///
+/// A value comes back as the same JSON, but for a number without a fraction, which may come back as an integer.
+///
+/// A call that is over writes nothing: `Timeout`, NotApplied. Reads, the probe and refused writes are no writes of their call
+/// ([`CallContext::write_sent`]). Of several wrong arguments, and of several operations that fail, any may be the one named.
 #[async_trait]
 pub trait RecordBackend: Send + Sync + fmt::Debug {
     /// The service behind, for meters.
@@ -134,7 +142,8 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError>;
 
     /// The records of a key range, in key order, after the key `after`, at most `limit` of them. Where there are more, a page may hold
-    /// fewer, maybe none, and says where to go on.
+    /// fewer, maybe none, and says where to go on; it may say so although nothing is there any more. No page is longer than
+    /// [`limits`](Self::limits) say, whatever the limit.
     async fn scan(
         &self,
         cx: &CallContext,
@@ -194,7 +203,8 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
 
     /// Deletes every record of these ranges, maybe none, and clears the keys of the partition's change history, also those
     /// of records deleted before, and makes cursors handed out before it `SnapshotRequired`. Ends only when a scan of
-    /// the ranges is empty while no writer moved the partition. Not atomic beyond one commit; called again, it goes on.
+    /// the ranges is empty while no writer moved the partition. Whether a history that is read from its beginning afterwards tells of the records
+    /// that were left is free. Not atomic beyond one commit; called again, it goes on.
     /// It is a write of the call when it has deleted something or written the mark; where it has not, that is free.
     /// Says how many records were deleted; those whose time was over count where the backend still held them. A closed partition
     /// can be erased.
@@ -232,8 +242,9 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
 
     /// Changes of one partition since a cursor, deletions included; from the beginning of its history without one. In the order of their
     /// commits, at most `limit` a page, but a commit's changes may come together where they alone are more. A page without any, whose cursor
-    /// stays where it is, is the end for now. Free are: how long changes are told after 30 days, whether a record that was written again
-    /// is told once or each time, and whether a deletion is told behind the change that it undid or in its place.
+    /// stays where it is, is the end for now. Each change is told at least once; a deletion that found nothing is none. Free are: how long changes
+    /// are told after 30 days, whether a record that was written again is told once or each time, whether a deletion is told behind the
+    /// change that it undid or in its place, and whether a page ends inside a commit.
     ///
     /// # Errors
     /// `SnapshotRequired` for a cursor older than the history or ahead of it, or of a history that went back to an earlier
@@ -247,7 +258,8 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     ) -> Result<ChangePage, StoreError>;
 
     /// The partitions that hold records, traces of deleted ones, or are closed, for operators and followers of a whole store: in the order
-    /// of their names, behind the name `after`, at most `limit` a page. A page may hold fewer, maybe none, and says where to go on.
+    /// of their names, behind the name `after`, at most `limit` a page. A page may hold fewer, maybe none, and says where to go on. A commit that
+    /// was refused makes none.
     async fn partitions(
         &self,
         cx: &CallContext,

@@ -60,7 +60,8 @@ impl Dice {
             0 => Value::Null,
             1 => json!(self.next() >> 12),
             2 => json!(-(self.below(1_000_000) as i64)),
-            3 => json!(self.below(1_000_000) as f64 / 7.0),
+            // Without a fraction it may come back as an integer.
+            3 => json!(self.below(1_000_000) as f64 + 0.25),
             4 => json!(["", " é ☃ \"'\\ ", null, self.percent(50)]),
             5 => json!({ "text": " ä\n", "none": null, "deep": { "count": self.below(9) } }),
             6 => json!("v".repeat(self.below(40_000))),

@@ -58,14 +58,18 @@ pub(super) async fn followed(
     limit: usize,
 ) -> Checked<Result<(Vec<ChangeEntry>, ChangeCursor)>> {
     let (mut all, mut cursor) = (Vec::new(), since.cloned());
+    let mut empty = 0;
     loop {
         let page = match backend.changes(cx, name, cursor.as_ref(), limit).await {
             Ok(page) => page,
             Err(error) => return Ok(Err(error)),
         };
-        if page.changes.is_empty() {
+        // Without a change and without a step it is the end: the clock stands still meanwhile.
+        if page.changes.is_empty() && cursor.as_ref() == Some(&page.next) {
             return Ok(Ok((all, page.next)));
         }
+        empty = if page.changes.is_empty() { empty + 1 } else { 0 };
+        holds(empty < 1_000, "a history does not come to an end")?;
         // Those of one commit may come together, and each more than once.
         holds(page.changes.len() <= limit.max(2 * COMMIT), "a page of changes is over its limit")?;
         all.extend(page.changes);

@@ -125,6 +125,18 @@ pub(super) fn erased((model, over): (u64, u64), theirs: u64) -> Checked {
     holds((model..=model + over).contains(&theirs), "the count of what was erased differs")
 }
 
+/// Freedom: from the beginning of a history, records that an erasure left may be told, as they are, or not.
+pub(super) fn left_by_an_erasure(
+    model: &[ChangeEntry],
+    mut theirs: Vec<ChangeEntry>,
+    numbers: &HashMap<String, u64>,
+) -> Vec<ChangeEntry> {
+    let told: HashSet<&str> = model.iter().map(|change| &*change.key).collect();
+    let as_it_is = |change: &ChangeEntry| change.number.is_some() && change.number.as_ref() == numbers.get(&change.key);
+    theirs.retain(|change| change.deleted || told.contains(&*change.key) || !as_it_is(change));
+    theirs
+}
+
 /// Freedoms of a history: a record that was written again may be told once, each change more than once, a number not at all, a page may end
 /// inside a commit, and what is over may not be told. What must agree is which keys were last changed by which commit, how, and in which order.
 /// `over` is what is over now, `numbers` what the other side's live records have.

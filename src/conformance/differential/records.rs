@@ -309,6 +309,10 @@ impl<'a> Run<'a> {
                 numbers.extend(known.witnesses.last().map(|(_, theirs)| (key.clone(), theirs.number)));
             }
         }
+        let theirs = match since {
+            None => freedoms::left_by_an_erasure(&model, theirs, &numbers),
+            Some(_) => theirs,
+        };
         let checked = freedoms::changes(&model, &theirs, &over, &numbers);
         checked.map_err(|what| format!("changes: {what}"))?;
         self.cursors.push((call.at, of_model, of_theirs));

@@ -159,6 +159,9 @@ impl BlobBackend for Payloads {
             return match (self.fault, range) {
                 (Some(F::OpenMissingIsAnError), _) => Err(StoreError::new(ErrorKind::NotFound)),
                 (Some(F::OpenRangeOfNothing), Some(_)) => Err(StoreError::invalid("range", "it ends past the payload")),
+                (_, Some(range)) if !self.is(F::OpenEmptyRange) && !self.is(F::OpenRangeIgnored) => {
+                    check_byte_range(&range, u64::MAX).map(|()| None)
+                }
                 _ => Ok(None),
             };
         };
