@@ -302,7 +302,7 @@ impl Records {
             names = names.into_iter().flat_map(|name| [name, name]).collect();
         }
         let limit = if self.is(F::PartitionsLimitIgnored) { usize::MAX } else { limit };
-        let mut page = PartitionPage::of(names.into_iter(), limit);
+        let mut page = PartitionPage::of(names, limit);
         if self.is(F::PartitionsEndAfterAPage) {
             page.next = None;
         }
