@@ -149,11 +149,11 @@ impl FencedTable {
             if before == after {
                 return Ok(());
             }
-            sink.begin_again().await?;
             before = after;
             tries += 1;
             if tries < TRIES {
                 pace.wait(cx, StoreError::contended()).await?;
+                sink.begin_again().await?;
             }
         }
         Err(StoreError::contended())
