@@ -7,6 +7,8 @@ mod config;
 mod cosmos;
 #[cfg(all(test, feature = "emulator"))]
 mod damage;
+#[cfg(all(test, feature = "emulator"))]
+mod earlier;
 #[cfg(all(feature = "emulator", feature = "conformance"))]
 mod faults;
 mod meter;

@@ -20,6 +20,8 @@ mod person;
 mod record;
 #[cfg(test)]
 mod suspended_tests;
+#[cfg(test)]
+pub(crate) mod tests;
 mod update;
 
 use std::fmt;

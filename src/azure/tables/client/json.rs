@@ -168,7 +168,7 @@ pub(super) fn decode_entity(body: &[u8], keys: (&str, &str)) -> Result<Entity, M
 }
 
 /// The entities of a page.
-pub(super) fn decode_page(body: &[u8]) -> Result<Vec<Entity>, Malformed> {
+pub(crate) fn decode_page(body: &[u8]) -> Result<Vec<Entity>, Malformed> {
     #[derive(serde::Deserialize)]
     struct Page {
         value: Vec<Map<String, Json>>,

@@ -41,6 +41,8 @@ mod tests;
 mod transaction;
 mod wire;
 
+#[cfg(all(test, feature = "emulator"))]
+pub(crate) use self::json::decode_page;
 #[allow(unused_imports, reason = "the whole surface, as a crate would export it")]
 pub(crate) use self::{
     auth::TablesCredential,
