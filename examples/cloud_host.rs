@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let host = CloudHost { devices: stores.clone(), memory: stores.clone(), media: stores.clone() };
     let home = LoopScope::new(AccountId::new("usr_example")?, LoopId::new("example")?);
     let robot = DeviceId::new("BOJW-EXAMPLE")?;
-    let ada = home.person(robot.clone(), PersonId::new("mbr-ada")?);
+    let ada = home.person_memory(robot.clone(), PersonId::new("mbr-ada")?);
 
     host.connect(&robot).await?;
     println!("{}", host.greeting(&ada).await?);

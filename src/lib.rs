@@ -33,7 +33,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> openjibo_store::Result<()> {
 //! let stores = Stores::in_memory();
-//! let told = LoopScope::new(AccountId::new("usr_1")?, LoopId::new("home")?).household(DeviceId::new("BOJW-01")?);
+//! let told = LoopScope::new(AccountId::new("usr_1")?, LoopId::new("home")?).household_memory(DeviceId::new("BOJW-01")?);
 //!
 //! let jazz = stores.set_preference(&told, "Favorite Music", "jazz", Expect::Absent).await?;
 //! stores.set_preference(&told, "favorite music", "tango", jazz.revision().into()).await?;

@@ -13,7 +13,7 @@ use openjibo_store::*;
 async fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).map_or_else(|| "target/map_file".into(), PathBuf::from);
     let home = LoopScope::new(AccountId::new("usr_example")?, LoopId::new("example")?);
-    let told = home.household(DeviceId::new("BOJW-EXAMPLE")?);
+    let told = home.household_memory(DeviceId::new("BOJW-EXAMPLE")?);
     for opening in ["one", "two"] {
         // This is how a backend gets in. The next opening is refused while this one lives.
         let stores = Stores::over(backend::open(&folder)?)?;

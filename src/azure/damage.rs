@@ -1,6 +1,7 @@
 //! Rows damaged by hand on the real emulator: each a typed error that names record and property, nothing written, and
 //! reads of what is whole go on.
 
+use crate::stores::families::key_of;
 use azure_core::http::Context;
 
 use super::config::AzureConfig;
@@ -23,16 +24,16 @@ async fn opened() -> (Stores, TableClient) {
 fn scope() -> MemoryScope {
     let random = u128::from_be_bytes(RandomIds.next_id());
     let account = AccountId::new(format!("usr-{random:032x}")).unwrap();
-    LoopScope::new(account, LoopId::new("home").unwrap()).household(DeviceId::new("robot").unwrap())
+    LoopScope::new(account, LoopId::new("home").unwrap()).household_memory(DeviceId::new("robot").unwrap())
 }
 
 async fn row(table: &TableClient, scope: &MemoryScope, key: &str) -> Entity {
-    let partition = keys::household_partition(&scope.loop_scope());
+    let partition = keys::table_partition(&scope.loop_scope());
     table.get(&Context::new(), &partition, key, &[]).await.unwrap().expect("the row is there")
 }
 
 async fn every_row(table: &TableClient, scope: &MemoryScope) -> Vec<Entity> {
-    let partition = keys::household_partition(&scope.loop_scope());
+    let partition = keys::table_partition(&scope.loop_scope());
     let query = super::tables::client::Query::partition(&partition);
     table.query(&Context::new(), &query).await.unwrap().entities
 }
@@ -87,7 +88,7 @@ async fn a_value_without_a_chunk_is_named_and_its_neighbours_are_read() {
     let scope = scope();
     stores.set_preference(&scope, "drink", "tea", Expect::Absent).await.unwrap();
     stores.set_preference(&scope, "food", &"dal ".repeat(20_000), Expect::Absent).await.unwrap();
-    let key = keys::fact_key(&keys::memory_prefix(&scope), "pref", &["food"]);
+    let key = key_of("preference", &scope, "food");
     let mut record = row(&table, &scope, &key).await;
     assert!(record.properties.remove("V1").is_some(), "a long value has a second chunk");
     table.replace(&Context::new(), &record, &IfMatch::Any).await.unwrap();

@@ -11,8 +11,8 @@ async fn use_everything(stores: &Stores) {
     let random = u128::from_be_bytes(RandomIds.next_id());
     let account = AccountId::new(format!("{MARK}-{random:032x}")).unwrap();
     let scope = LoopScope::new(account.clone(), LoopId::new(format!("{MARK}-loop")).unwrap());
-    let told = scope.household(DeviceId::new(format!("{MARK}-{random:x}")).unwrap());
-    stores.put_account(Account::new(account, format!("{MARK}@example.org")), Expect::Absent).await.unwrap();
+    let told = scope.household_memory(DeviceId::new(format!("{MARK}-{random:x}")).unwrap());
+    stores.create_account(Account::new(account, format!("{MARK}@example.org"))).await.unwrap();
     stores.set_preference(&told, MARK, MARK, Expect::Absent).await.unwrap();
     let body = MediaBody::from(MARK.as_bytes().to_vec());
     stores.put_media(&scope, NewMedia::new(MARK), body, Expect::Absent).await.unwrap();

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::context::CallContext;
 use super::hex;
-use super::keys::segment;
+use super::keys::encode_segment;
 use crate::contract::{ByteStream, LoopScope, MediaBody, Service, StoreError, Timestamp};
 
 /// What a payload belongs to. Each area is a container of its own.
@@ -72,7 +72,7 @@ impl BlobName {
 
     /// What the names of a household's payloads begin with.
     pub fn prefix(scope: &LoopScope) -> String {
-        format!("{}/{}/", segment(&scope.account.canonical()), segment(&scope.loop_id.canonical()))
+        format!("{}/{}/", encode_segment(&scope.account.canonical()), encode_segment(&scope.loop_id.canonical()))
     }
 
     /// The area.

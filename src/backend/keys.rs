@@ -12,14 +12,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::context::OpId;
-use crate::contract::{AccountId, DeviceId, LoopId, LoopScope, MemberId, MemoryScope, PersonId, StoreError};
+use crate::contract::{AccountId, DeviceId, LoopScope, MemoryScope, PersonId, StoreError};
 
 /// A segment's longest encoded form that is not hashed.
 pub const MAX_SEGMENT: usize = 96;
 
 /// One segment of a key.
-pub fn segment(text: &str) -> String {
+pub fn encode_segment(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'-' {
@@ -117,104 +116,47 @@ fn check_encoded(field: &'static str, text: &str) -> Result<(), StoreError> {
 
 /// Cosmos partition `a:<account>`: the account, its device links, its loops.
 pub(crate) fn account_partition(account: &AccountId) -> String {
-    format!("a:{}", segment(&account.canonical()))
+    format!("a:{}", encode_segment(&account.canonical()))
 }
 
 /// Cosmos partition `l:<account>:<loop>`: members, people.
-pub(crate) fn loop_partition(scope: &LoopScope) -> String {
-    format!("l:{}", household_partition(scope))
+pub(crate) fn identity_partition(scope: &LoopScope) -> String {
+    format!("l:{}", table_partition(scope))
 }
 
 /// Cosmos partition `d:<device>`.
 pub(crate) fn device_partition(device: &DeviceId) -> String {
-    format!("d:{}", segment(&device.canonical()))
+    format!("d:{}", encode_segment(&device.canonical()))
 }
 
 /// Table partition `<account>:<loop>`: personal memory, media, backups.
-pub(crate) fn household_partition(scope: &LoopScope) -> String {
-    format!("{}:{}", segment(&scope.account.canonical()), segment(&scope.loop_id.canonical()))
+pub(crate) fn table_partition(scope: &LoopScope) -> String {
+    format!("{}:{}", encode_segment(&scope.account.canonical()), encode_segment(&scope.loop_id.canonical()))
 }
 
-pub(crate) const ACCOUNT_KEY: &str = "account";
-pub(crate) const DEVICE_KEY: &str = "device";
-pub(crate) const DEVICE_LINKS: &str = "device";
-pub(crate) const LOOPS: &str = "loop";
-pub(crate) const MEMBERS: &str = "member";
-pub(crate) const PEOPLE: &str = "person";
+/// What every key of personal memory begins with.
 pub(crate) const MEMORY: &str = "m";
-pub(crate) const MEDIA_RECORDS: &str = "r";
-pub(crate) const MEDIA_TIMES: &str = "t";
-pub(crate) const MEDIA_BLOBS: &str = "b";
-pub(crate) const ONCE: &str = "i";
-
-pub(crate) fn device_link_key(device: &DeviceId) -> String {
-    format!("{DEVICE_LINKS}:{}", segment(&device.canonical()))
-}
-
-/// The key below a prefix of a record whose full key is this text.
-pub(crate) fn key_below(prefix: &str, record_key: &str) -> String {
-    format!("{prefix}:{}", segment(record_key))
-}
-
-pub(crate) fn loop_key(id: &LoopId) -> String {
-    format!("{LOOPS}:{}", segment(&id.canonical()))
-}
-
-pub(crate) fn member_key(member: &MemberId) -> String {
-    format!("{MEMBERS}:{}", segment(&member.canonical()))
-}
-
-pub(crate) fn person_key(person: &PersonId) -> String {
-    format!("{PEOPLE}:{}", segment(&person.canonical()))
-}
 
 /// `m:<device>:-` without, `m:<device>:.<person>` with a person.
 pub(crate) fn memory_prefix(scope: &MemoryScope) -> String {
     match &scope.person {
-        None => format!("{MEMORY}:{}:-", segment(&scope.device.canonical())),
-        Some(person) => person_prefix(&segment(&scope.device.canonical()), person),
+        None => format!("{MEMORY}:{}:-", encode_segment(&scope.device.canonical())),
+        Some(person) => person_prefix(&encode_segment(&scope.device.canonical()), person),
     }
 }
 
 pub(crate) fn person_prefix(device_segment: &str, person: &PersonId) -> String {
-    format!("{MEMORY}:{device_segment}:.{}", segment(&person.canonical()))
+    format!("{MEMORY}:{device_segment}:.{}", encode_segment(&person.canonical()))
 }
 
-/// Below a memory prefix: `name`, `birthday`, `pref:<k>`, `date:<k>`, `aff:<k>`, `list:<l>:<folded item>`.
-pub(crate) fn fact_key(prefix: &str, family: &str, parts: &[&str]) -> String {
-    let mut key = format!("{prefix}:{family}");
-    for part in parts {
-        key.push(':');
-        key.push_str(&segment(part));
-    }
-    key
-}
-
-pub(crate) fn media_record_key(path: &str) -> String {
-    format!("{MEDIA_RECORDS}:{}", segment(path))
-}
-
-/// `t:<inverted ms>:<path>`: newest first. Sixteen digits hold every instant to the year 9999 and past 1900.
-pub(crate) fn media_time_key(put_ms: i64, path: &str) -> String {
-    format!("{MEDIA_TIMES}:{}:{}", inverted_ms(put_ms), segment(path))
-}
-
+/// Milliseconds since 1970 as a segment that sorts newest first. Sixteen digits hold every instant to the year 9999 and past 1900.
 pub(crate) fn inverted_ms(ms: i64) -> String {
     let inverted = 5_000_000_000_000_000_i64.saturating_sub(ms).clamp(0, 9_999_999_999_999_999);
     format!("{inverted:016}")
 }
 
-pub(crate) fn media_blob_key(blob: &str) -> String {
-    format!("{MEDIA_BLOBS}:{blob}")
-}
-
-/// `i:<op id>`, beside the records that the commit wrote, in any partition.
-pub(crate) fn once_key(op: OpId) -> String {
-    format!("{ONCE}:{op}")
-}
-
-/// Folds a fact key, list name or list item: trimmed, and each character in lower case where that is one character.
-pub(crate) fn fold(text: &str) -> String {
+/// Normalises a fact key, list name or list item: trimmed, and each character in lower case where that is one character.
+pub(crate) fn normalize_key(text: &str) -> String {
     text.trim()
         .chars()
         .map(|c| {
@@ -235,11 +177,11 @@ mod tests {
 
     #[test]
     fn folding_maps_characters_one_to_one() {
-        assert_eq!(fold("  Olive OIL "), "olive oil");
-        assert_eq!(fold("ΣΑΣ"), "σασ");
-        assert_eq!(fold("İ"), "İ");
-        assert_eq!(fold("Straße"), "straße");
-        assert_eq!(fold("ẞ"), "ß");
+        assert_eq!(normalize_key("  Olive OIL "), "olive oil");
+        assert_eq!(normalize_key("ΣΑΣ"), "σασ");
+        assert_eq!(normalize_key("İ"), "İ");
+        assert_eq!(normalize_key("Straße"), "straße");
+        assert_eq!(normalize_key("ẞ"), "ß");
     }
 
     #[test]
@@ -252,27 +194,27 @@ mod tests {
 
     #[test]
     fn a_segment_of_96_characters_is_kept_and_one_more_is_hashed() {
-        assert_eq!(segment(&"a".repeat(96)), "a".repeat(96));
-        assert_eq!(segment(&"a".repeat(97)).len(), 44);
-        assert!(segment(&"a".repeat(97)).starts_with('='));
+        assert_eq!(encode_segment(&"a".repeat(96)), "a".repeat(96));
+        assert_eq!(encode_segment(&"a".repeat(97)).len(), 44);
+        assert!(encode_segment(&"a".repeat(97)).starts_with('='));
     }
 
     proptest! {
         #[test]
         fn segments_are_injective(a in ".{0,60}", b in ".{0,60}") {
-            prop_assert_eq!(a == b, segment(&a) == segment(&b));
+            prop_assert_eq!(a == b, encode_segment(&a) == encode_segment(&b));
         }
 
         #[test]
         fn a_prefix_is_exactly_one_range(a in ".{0,20}", b in ".{0,20}", k in ".{0,20}") {
-            let range = KeyRange::below(&segment(&a));
-            let key = format!("{}:{}", segment(&b), segment(&k));
+            let range = KeyRange::below(&encode_segment(&a));
+            let key = format!("{}:{}", encode_segment(&b), encode_segment(&k));
             prop_assert_eq!(range.contains(&key), a == b);
         }
 
         #[test]
         fn keys_hold_only_characters_that_every_service_takes(text in ".{0,80}") {
-            prop_assert!(segment(&text).bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)));
+            prop_assert!(encode_segment(&text).bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)));
         }
     }
 }

@@ -19,8 +19,6 @@ mod envelope;
 mod hashing;
 mod hex;
 mod jitter;
-#[cfg(test)]
-mod key_table;
 pub mod keys;
 mod limits;
 mod load;
@@ -289,7 +287,35 @@ pub trait RecordBackend: Send + Sync + fmt::Debug {
     }
 }
 
-/// The backends of the four responsibilities, and of payloads.
+/// What a record backend is for: one table or container each on Azure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Area {
+    /// Identity and topology.
+    Identity,
+    /// Personal memory.
+    Memory,
+    /// Media records.
+    Media,
+    /// The catalogue of backups.
+    Backups,
+}
+
+impl Area {
+    /// All areas.
+    pub const ALL: [Self; 4] = [Self::Identity, Self::Memory, Self::Media, Self::Backups];
+
+    /// The area's name, as health reports and errors give it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Memory => "memory",
+            Self::Media => "media",
+            Self::Backups => "backups",
+        }
+    }
+}
+
+/// The backends of the four areas, and of payloads.
 #[derive(Debug, Clone)]
 pub struct Backends {
     /// Identity and topology.
@@ -302,4 +328,16 @@ pub struct Backends {
     pub backups: Arc<dyn RecordBackend>,
     /// Payloads.
     pub blobs: Arc<dyn BlobBackend>,
+}
+
+impl Backends {
+    /// The record backend of this area.
+    pub fn records(&self, area: Area) -> &dyn RecordBackend {
+        match area {
+            Area::Identity => &*self.identity,
+            Area::Memory => &*self.memory,
+            Area::Media => &*self.media,
+            Area::Backups => &*self.backups,
+        }
+    }
 }

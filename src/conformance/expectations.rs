@@ -1,16 +1,16 @@
 //! Each `Expect` on each write path: whole writes, partial changes and removals of every kind of record.
 
 use super::Harness;
+use super::families::{Target, patches, puts, removals, writable};
 use super::support::{Must, World, conflicts, exists, invalid, not_found};
-use super::tables::{PATCHES, PUTS, REMOVALS, Target, writable};
 use crate::contract::{ErrorKind, Expect};
 
 /// `Any` creates what is not there.
 pub async fn any_creates_what_is_absent(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in PUTS {
+    for target in puts() {
         assert_eq!(target.read(&w, &w.a).await, None, "{target:?}: a fresh world");
-        let put = target.put(&w, &w.a, 1, Expect::Any).await.must("put");
+        let put = target.write(&w, &w.a, 1, Expect::Any).await.must("put");
         assert_eq!(target.read(&w, &w.b).await, Some(put), "{target:?}");
     }
 }
@@ -30,8 +30,8 @@ pub async fn any_replaces_what_is_there(h: &dyn Harness) {
 /// `Absent` creates what is not there.
 pub async fn absent_creates_what_is_absent(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in PUTS {
-        let put = target.put(&w, &w.a, 1, Expect::Absent).await.must("put");
+    for target in puts() {
+        let put = target.write(&w, &w.a, 1, Expect::Absent).await.must("put");
         assert_eq!(target.read(&w, &w.b).await, Some(put), "{target:?}");
     }
 }
@@ -39,10 +39,10 @@ pub async fn absent_creates_what_is_absent(h: &dyn Harness) {
 /// `Absent` is refused as `AlreadyExists` where there is something, also on a replica that has never read it.
 pub async fn absent_refuses_what_is_there(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in PUTS {
+    for target in puts() {
         let there = target.create(&w, &w.a).await;
         for stores in [&w.a, &w.b, &w.b_session] {
-            exists(target.put(&w, stores, 1, Expect::Absent).await, "put");
+            exists(target.write(&w, stores, 1, Expect::Absent).await, "put");
         }
         assert_eq!(target.read(&w, &w.b).await, Some(there), "{target:?}");
     }
@@ -51,11 +51,11 @@ pub async fn absent_refuses_what_is_there(h: &dyn Harness) {
 /// `Absent` is satisfied by a tombstone: what was removed can be created again.
 pub async fn absent_is_satisfied_by_a_tombstone(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in PUTS {
+    for target in puts() {
         let first = target.create(&w, &w.a).await;
         target.make_go(&w, &w.a).await;
         assert_eq!(target.read(&w, &w.b).await, None, "{target:?}: removed");
-        let again = target.put(&w, &w.b, 1, Expect::Absent).await.must("put");
+        let again = target.write(&w, &w.b, 1, Expect::Absent).await.must("put");
         assert_ne!(again.revision, first.revision, "{target:?}");
         assert_eq!(target.read(&w, &w.b).await, Some(again), "{target:?}");
     }
@@ -89,7 +89,7 @@ pub async fn stale_write_changes_nothing(h: &dyn Harness) {
 }
 
 #[track_caller]
-fn shows(error: &crate::contract::StoreError, current: Option<&super::tables::State>, target: Target) {
+fn shows(error: &crate::contract::StoreError, current: Option<&super::families::State>, target: Target) {
     let digest = current.map(|state| state.revision.digest());
     match error.kind() {
         ErrorKind::Conflict { current } => assert_eq!(*current, digest, "{target:?}: {error}"),
@@ -105,7 +105,7 @@ pub async fn exact_never_creates_what_is_gone(h: &dyn Harness) {
         target.make_go(&w, &w.a).await;
         for stores in [&w.a, &w.b] {
             let error = conflicts(target.write(&w, stores, 1, first.exact()).await, "gone");
-            if !matches!(target, Target::Media | Target::Member) {
+            if !(target.is("media") || target.is("member")) {
                 // Their tombstones are records of the contract, with revisions of their own.
                 shows(&error, None, target);
             }
@@ -117,12 +117,12 @@ pub async fn exact_never_creates_what_is_gone(h: &dyn Harness) {
 /// A partial change of what is not there is `NotFound`, and creates nothing.
 pub async fn patch_of_what_is_absent_is_not_found(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in PATCHES {
-        not_found(target.patch(&w, &w.a, 1, Expect::Any).await, "never there");
+    for target in patches() {
+        not_found(target.write(&w, &w.a, 1, Expect::Any).await, "never there");
         assert_eq!(target.read(&w, &w.b).await, None, "{target:?}");
         target.create(&w, &w.a).await;
         target.make_go(&w, &w.a).await;
-        not_found(target.patch(&w, &w.b, 1, Expect::Any).await, "gone");
+        not_found(target.write(&w, &w.b, 1, Expect::Any).await, "gone");
         assert_eq!(target.read(&w, &w.b).await, None, "{target:?}");
     }
 }
@@ -130,14 +130,14 @@ pub async fn patch_of_what_is_absent_is_not_found(h: &dyn Harness) {
 /// A partial change or a removal that expects absence is `Invalid{expect}`.
 pub async fn changing_what_must_be_absent_is_invalid(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in PATCHES {
-        invalid(target.patch(&w, &w.a, 1, Expect::Absent).await, "expect", "absent");
+    for target in patches() {
+        invalid(target.write(&w, &w.a, 1, Expect::Absent).await, "expect", "absent");
         let there = target.create(&w, &w.a).await;
-        invalid(target.patch(&w, &w.a, 1, Expect::Absent).await, "expect", "there");
+        invalid(target.write(&w, &w.a, 1, Expect::Absent).await, "expect", "there");
         assert_eq!(target.read(&w, &w.b).await, Some(there), "{target:?}");
     }
     let w = World::of(h).await;
-    for target in REMOVALS {
+    for target in removals() {
         invalid(target.remove(&w, &w.a, Expect::Absent).await, "expect", "absent");
         let there = target.create(&w, &w.a).await;
         invalid(target.remove(&w, &w.a, Expect::Absent).await, "expect", "there");
@@ -148,7 +148,7 @@ pub async fn changing_what_must_be_absent_is_invalid(h: &dyn Harness) {
 /// `Any` removes what is there and says so; again, it says there was nothing.
 pub async fn any_removes_once(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in REMOVALS {
+    for target in removals() {
         let removed = target.remove(&w, &w.a, Expect::Any).await.must("never there");
         assert!(!removed, "{target:?}: never there");
         target.create(&w, &w.a).await;
@@ -162,7 +162,7 @@ pub async fn any_removes_once(h: &dyn Harness) {
 /// `Exact` with the current revision removes, on either replica.
 pub async fn exact_removes_the_current_revision(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in REMOVALS {
+    for target in removals() {
         let there = target.create(&w, &w.a).await;
         let removed = target.remove(&w, &w.b, there.exact()).await.must("remove");
         assert!(removed, "{target:?}");
@@ -173,9 +173,9 @@ pub async fn exact_removes_the_current_revision(h: &dyn Harness) {
 /// A stale removal is a `Conflict` that shows the current revision, and changes nothing.
 pub async fn stale_removal_changes_nothing(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in REMOVALS {
+    for target in removals() {
         let first = target.create(&w, &w.a).await;
-        let current = if target == Target::ListItem {
+        let current = if target.is("list-item") {
             // An item is never replaced: it is stale once removed and added again.
             target.make_go(&w, &w.a).await;
             target.create(&w, &w.a).await
@@ -193,7 +193,7 @@ pub async fn stale_removal_changes_nothing(h: &dyn Harness) {
 /// Removing what is gone under `Exact` is a `Conflict`.
 pub async fn removal_of_what_is_gone_conflicts(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in REMOVALS {
+    for target in removals() {
         let there = target.create(&w, &w.a).await;
         target.make_go(&w, &w.a).await;
         for stores in [&w.a, &w.b] {
@@ -205,12 +205,12 @@ pub async fn removal_of_what_is_gone_conflicts(h: &dyn Harness) {
 /// Of two writers that hold the same revision, or both expect absence, exactly one wins.
 pub async fn one_of_two_writers_wins(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in PUTS {
+    for target in puts() {
         let (one, other) =
-            futures::join!(target.put(&w, &w.a, 0, Expect::Absent), target.put(&w, &w.b, 1, Expect::Absent),);
+            futures::join!(target.write(&w, &w.a, 0, Expect::Absent), target.write(&w, &w.b, 1, Expect::Absent),);
         let first = one_winner(one, other, target);
         let (one, other) =
-            futures::join!(target.put(&w, &w.a, 1, first.exact()), target.put(&w, &w.b, 2, first.exact()),);
+            futures::join!(target.write(&w, &w.a, 1, first.exact()), target.write(&w, &w.b, 2, first.exact()),);
         let second = one_winner(one, other, target);
         assert_eq!(target.read(&w, &w.b).await, Some(second), "{target:?}");
     }
@@ -218,10 +218,10 @@ pub async fn one_of_two_writers_wins(h: &dyn Harness) {
 
 #[track_caller]
 fn one_winner(
-    one: crate::contract::Result<super::tables::State>,
-    other: crate::contract::Result<super::tables::State>,
+    one: crate::contract::Result<super::families::State>,
+    other: crate::contract::Result<super::families::State>,
     target: Target,
-) -> super::tables::State {
+) -> super::families::State {
     match (one, other) {
         (Ok(won), Err(error)) | (Err(error), Ok(won)) => {
             assert!(error.is_conflict(), "{target:?}: {error}");

@@ -1,5 +1,6 @@
 //! What has an end: the memory of a call under an idempotency key, and any record with an expiry.
 
+use super::families::{Target, of_each_shape, puts, removals, writable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,13 +9,13 @@ use super::Harness;
 use super::idempotency::{fill_list, under};
 use super::raw::{self, Place, delete_of, exact, places, witness};
 use super::support::{Must, World, clock_at, conflicts, context_on, exists};
-use super::tables::{PUTS, REMOVALS, Target, of_each_shape, writable};
 use crate::Stores;
-use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Written, keys};
+use crate::backend::{CallContext, Commit, KeyRange, Operation, Precondition, Written};
 use crate::contract::{
     Clock, Expect, Freshness, IDEMPOTENCY_WINDOW, IdSource as _, MAX_DEADLINE, PersonalMemoryStore, RandomIds, Result,
     Timestamp,
 };
+use crate::stores::record::IDEMPOTENCY;
 
 /// How the window of a key ends.
 #[derive(Debug, Clone, Copy)]
@@ -38,15 +39,10 @@ async fn past_the_window(w: &World, target: Target, end: End) -> (Stores, Stores
             (w.a.with_clock(late.clone()), w.b.with_clock(late))
         }
         End::RowGone => {
-            let backends = w.a.backends();
-            let (partition, key) = target.place(w);
-            let backend = match key.split(':').next() {
-                Some("m") => &backends.memory,
-                Some("r") => &backends.media,
-                _ => &backends.identity,
-            };
-            let rows = [KeyRange::below(keys::ONCE)];
-            let gone = backend.erase(&super::support::context(), &partition, &rows, None).await.must("erase");
+            let partition = target.address(w).partition;
+            let rows = [KeyRange::below(IDEMPOTENCY.keys.prefix())];
+            let erasing = target.backend(&w.a);
+            let gone = erasing.erase(&super::support::context(), &partition, &rows, None).await.must("erase");
             assert!(gone > 0, "{target:?}: there was a row");
             (w.a.clone(), w.b.clone())
         }
@@ -58,16 +54,16 @@ async fn past_the_window(w: &World, target: Target, end: End) -> (Stores, Stores
 pub async fn keyed_absent_after_a_delete_past_the_window_is_a_new_call(h: &dyn Harness) {
     for end in ENDS {
         let w = World::of(h).await;
-        for target in of_each_shape(&w, PUTS) {
-            let first = target.put(&w, &under(&w.a, "k"), 0, Expect::Absent).await.must("first");
+        for target in of_each_shape(&w, puts()) {
+            let first = target.write(&w, &under(&w.a, "k"), 0, Expect::Absent).await.must("first");
             target.make_go(&w, &w.a).await;
             let (a, b) = past_the_window(&w, target, end).await;
-            let put = target.put(&w, &under(&a, "k"), 1, Expect::Absent).await.must("a new call");
+            let put = target.write(&w, &under(&a, "k"), 1, Expect::Absent).await.must("a new call");
             assert_ne!(put.text, first.text, "{target:?}");
             assert_eq!(target.read(&w, &b).await.as_ref(), Some(&put), "{target:?}, {end:?}: it is there");
-            let again = target.put(&w, &under(&b, "k"), 1, Expect::Absent).await.must("made again");
+            let again = target.write(&w, &under(&b, "k"), 1, Expect::Absent).await.must("made again");
             assert_eq!(again, put, "{target:?}, {end:?}: the new call is remembered in its turn");
-            exists(target.put(&w, &b, 2, Expect::Absent).await, "it is there");
+            exists(target.write(&w, &b, 2, Expect::Absent).await, "it is there");
         }
     }
 }
@@ -85,7 +81,7 @@ pub async fn a_stale_write_past_the_window_is_refused(h: &dyn Harness) {
             assert_eq!(target.read(&w, &b).await, Some(theirs), "{target:?}, {end:?}: nothing changed");
         }
         let w = World::of(h).await;
-        for target in of_each_shape(&w, REMOVALS) {
+        for target in of_each_shape(&w, removals()) {
             let created = target.create(&w, &w.a).await;
             assert!(target.remove(&w, &under(&w.a, "k"), created.exact()).await.must("first"), "{target:?}");
             let back = target.create(&w, &w.b).await;
@@ -136,7 +132,11 @@ pub async fn a_list_is_cleared_anew_past_the_window(h: &dyn Harness) {
     assert_eq!(cleared, all);
     let memory = &places(&w, &w.a)[1];
     let early = context_at(0);
-    let rows = memory.backend.load_all(&early, &memory.partition, &KeyRange::below(keys::ONCE)).await.must("load");
+    let rows = memory
+        .backend
+        .load_all(&early, &memory.partition, &KeyRange::below(IDEMPOTENCY.keys.prefix()))
+        .await
+        .must("load");
     let ends: Vec<Timestamp> = rows.iter().filter_map(|row| row.envelope.expiry).collect();
     let first_end = ends.iter().min().copied().must("a row with an end");
     assert!(ends.len() > 1 && ends.iter().any(|end| *end > first_end), "rows of one call end apart: {ends:?}");

@@ -1,15 +1,16 @@
 //! Revisions that someone has made up: the text of a revision is no secret, and its check no signature.
 
 use super::Harness;
+use super::families::{LIST_ITEM, State, Target, of_each_shape, puts, writable};
 use super::raw::{delete_of, exact, key, places, witness};
 use super::support::{Must, World, invalid, refused, unsupported};
-use super::tables::{PUTS, REMOVALS, State, Target, of_each_shape, writable};
 use crate::backend::{Operation, Precondition};
 use crate::contract::{Expect, Revision, Service, Timestamp, Witness};
+use crate::stores::record::RecordAddress;
 
 /// The revision of this state with something else in it, under its true tag and a check that fits.
 fn forge(w: &World, target: Target, state: &State, change: impl Fn(&mut Witness)) -> Revision {
-    let (partition, key) = target.place(w);
+    let RecordAddress { partition, key, .. } = target.address(w);
     let mut witness = state.revision.unseal(&partition, &key).must("a true revision").clone();
     change(&mut witness);
     Revision::seal(&partition, &key, witness).must("a revision")
@@ -27,16 +28,16 @@ const IMPOSSIBLE: [fn(&mut Witness); 4] = [
 /// its list, and every write of it were `Corrupt` for good.
 pub async fn what_no_record_can_say_is_invalid_on_every_write_path(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in of_each_shape(&w, writable().chain([Target::ListItem])) {
+    for target in of_each_shape(&w, writable().chain([LIST_ITEM])) {
         let state = target.create(&w, &w.a).await;
         for change in IMPOSSIBLE {
             let forged = forge(&w, target, &state, change);
             invalid(forged.to_string().parse::<Revision>(), "revision", "the text");
-            if target != Target::ListItem {
+            if !target.is("list-item") {
                 let expect = Expect::Exact(forged.clone());
                 invalid(target.write(&w, &w.b, 1, expect).await, "revision", &format!("{target:?}: write"));
             }
-            if REMOVALS.contains(&target) {
+            if target.is_removable() {
                 let expect = Expect::Exact(forged);
                 invalid(target.remove(&w, &w.b, expect).await, "revision", &format!("{target:?}: remove"));
             }
@@ -76,7 +77,7 @@ pub async fn what_is_made_up_harms_no_one(h: &dyn Harness) {
         |witness| witness.ops = Default::default(),
     ];
     let w = World::of(h).await;
-    for target in of_each_shape(&w, PUTS) {
+    for target in of_each_shape(&w, puts()) {
         for change in made_up {
             let state = target.create(&w, &w.a).await;
             let forged = forge(&w, target, &state, change);
@@ -84,7 +85,7 @@ pub async fn what_is_made_up_harms_no_one(h: &dyn Harness) {
                 Ok(written) => assert_eq!(target.read(&w, &w.a).await, Some(written), "{target:?}"),
                 Err(error) => {
                     // A store that reads the record first finds that the revision is not its own.
-                    let conflict = target == Target::Media && error.is_conflict();
+                    let conflict = target.is("media") && error.is_conflict();
                     if !conflict {
                         invalid(Err::<(), _>(error), "revision", "a forged revision");
                     }

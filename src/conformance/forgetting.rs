@@ -1,5 +1,6 @@
 //! Forgetting: records, and every trace of their keys that the store keeps.
 
+use crate::stores::families::key_of;
 use futures::future::BoxFuture;
 
 use super::Harness;
@@ -42,7 +43,7 @@ type Forget = for<'w> fn(&'w World) -> BoxFuture<'w, Result<u64>>;
 /// All changes of the household's memory that can still be read.
 async fn changes(w: &World, since: Option<&ChangeCursor>) -> (Vec<ChangeEntry>, ChangeCursor) {
     let memory = &*w.b.backends().memory;
-    let partition = keys::household_partition(&w.home);
+    let partition = keys::table_partition(&w.home);
     let mut all = Vec::new();
     let mut cursor = since.cloned();
     loop {
@@ -63,7 +64,7 @@ pub async fn the_history_tells_every_write(h: &dyn Harness) {
     if !w.capabilities.change_history {
         return;
     }
-    let key = |name: &str| keys::fact_key(&keys::memory_prefix(&w.told), "pref", &[name]);
+    let key = |name: &str| key_of("preference", &w.told, name);
     let set = async |name: &str| {
         let set = w.a.set_preference(&w.told, name, "v", Expect::Any).await.must("set");
         set.revision().number()
@@ -115,7 +116,7 @@ pub async fn forgetting_an_item_leaves_the_others(h: &dyn Harness) {
 /// Forgetting a scope leaves nothing of it readable, and every other scope as it was.
 pub async fn forgetting_a_scope_leaves_the_others(h: &dyn Harness) {
     let w = World::of(h).await;
-    let others = [w.person("ana"), w.person("zoe"), w.home.household(w.another_robot("other"))];
+    let others = [w.person("ana"), w.person("zoe"), w.home.household_memory(w.another_robot("other"))];
     let mut before = Vec::new();
     for scope in &others {
         before.push(fill(&w, scope).await);
@@ -133,11 +134,11 @@ pub async fn forgetting_a_scope_leaves_the_others(h: &dyn Harness) {
 pub async fn forgetting_a_person_spans_robots(h: &dyn Harness) {
     let w = World::of(h).await;
     let robots = ["one", "two", "three"].map(|name| w.another_robot(name));
-    let elsewhere = w.another_home("other").person(robots[0].clone(), person("ana"));
+    let elsewhere = w.another_home("other").person_memory(robots[0].clone(), person("ana"));
     let mut others = vec![(elsewhere.clone(), fill(&w, &elsewhere).await)];
     for robot in &robots {
-        fill(&w, &w.home.person(robot.clone(), person("ana"))).await;
-        for scope in [w.home.household(robot.clone()), w.home.person(robot.clone(), person("an"))] {
+        fill(&w, &w.home.person_memory(robot.clone(), person("ana"))).await;
+        for scope in [w.home.household_memory(robot.clone()), w.home.person_memory(robot.clone(), person("an"))] {
             w.a.set_name(&scope, "stays", Expect::Any).await.must("set");
             others.push((scope.clone(), w.a.load_scope(&scope).await.must("load")));
         }
@@ -145,7 +146,7 @@ pub async fn forgetting_a_person_spans_robots(h: &dyn Harness) {
     let gone = w.b.forget_person(&w.home, &person("ANA")).await.must("forget");
     assert_eq!(gone, FILLED * 3);
     for robot in &robots {
-        is_empty(&w, &w.home.person(robot.clone(), person("ana"))).await;
+        is_empty(&w, &w.home.person_memory(robot.clone(), person("ana"))).await;
     }
     for (scope, before) in others {
         assert_eq!(w.b.load_scope(&scope).await.must("load"), before);
@@ -155,10 +156,11 @@ pub async fn forgetting_a_person_spans_robots(h: &dyn Harness) {
 /// Forgetting a household deletes what anybody told any of its robots, and nothing of another household.
 pub async fn forgetting_a_loop_leaves_other_loops(h: &dyn Harness) {
     let w = World::of(h).await;
-    let other = w.another_home("other").household(w.robot.clone());
-    let namesake = LoopScope::new(w.another_account("namesake"), w.home.loop_id.clone()).household(w.robot.clone());
+    let other = w.another_home("other").household_memory(w.robot.clone());
+    let namesake =
+        LoopScope::new(w.another_account("namesake"), w.home.loop_id.clone()).household_memory(w.robot.clone());
     let before = [fill(&w, &other).await, fill(&w, &namesake).await];
-    let mine = [w.told.clone(), w.person("ana"), w.home.household(w.another_robot("two"))];
+    let mine = [w.told.clone(), w.person("ana"), w.home.household_memory(w.another_robot("two"))];
     for scope in &mine {
         fill(&w, scope).await;
     }
@@ -179,15 +181,14 @@ pub async fn forgetting_spans_commits(h: &dyn Harness) {
     let w = World::of(h).await;
     w.a.set_preference(&w.told, "first", "v", Expect::Any).await.must("set");
     let memory = &*w.a.backends().memory;
-    let partition = keys::household_partition(&w.home);
-    let prefix = keys::memory_prefix(&w.told);
-    let template = super::raw::first(memory, &partition, &prefix).await;
+    let partition = keys::table_partition(&w.home);
+    let told = &w.told;
+    let template = super::raw::first(memory, &partition, &keys::memory_prefix(told)).await;
     let count = super::raw::tried(memory).operations_per_commit + 10;
     let copies = (0..count).map(|n| {
-        let prefix = &prefix;
         move |draft: &mut crate::backend::Draft| {
             let key = format!("k{n:05}");
-            draft.key = keys::fact_key(prefix, "pref", &[&key]);
+            draft.key = key_of("preference", told, &*key);
             draft.record_key = key;
         }
     });
@@ -222,7 +223,7 @@ pub async fn the_history_forgets_too(h: &dyn Harness) {
         assert!(traces.is_empty(), "after forgetting a {name}: {traces:?}");
         if w.capabilities.change_floor_after_erase {
             let memory = &*w.b.backends().memory;
-            let partition = keys::household_partition(&w.home);
+            let partition = keys::table_partition(&w.home);
             let old = memory.changes(&context(), &partition, Some(&cursor), 100).await;
             assert_eq!(*refused(old, name).kind(), ErrorKind::SnapshotRequired, "{name}");
         }

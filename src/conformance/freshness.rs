@@ -1,11 +1,10 @@
 //! What a reader sees of acknowledged writes: its own always, another replica's when it asks for the latest.
 
+use super::families::{lists, puts, writable};
 use std::time::Duration;
 
 use super::Harness;
-use super::listings::LISTINGS;
 use super::support::{Must, World, member, whole};
-use super::tables::{PUTS, writable};
 use crate::Stores;
 use crate::contract::{Expect, LoopMember, LoopMemberStore, MediaStore, MediaWindow, NewMedia, PersonalMemoryStore};
 
@@ -30,8 +29,8 @@ async fn sees_its_own_writes(w: &World, stores: &Stores) {
         target.make_go(w, stores).await;
         assert_eq!(target.read(w, stores).await, None, "{target:?}: gone");
     }
-    for list in LISTINGS {
-        list.add(w, stores, "one").await;
+    for list in lists() {
+        list.add(w, stores, "one").await.must("add");
         assert_eq!(list.all(w, stores, 5).await, ["one"], "{list:?}");
     }
 }
@@ -49,9 +48,9 @@ pub async fn the_latest_is_seen_by_every_process(h: &dyn Harness) {
         target.make_go(&w, &w.a).await;
         assert_eq!(target.read(&w, &w.b).await, None, "{target:?}: gone");
     }
-    for list in LISTINGS {
+    for list in lists() {
         assert!(list.all(&w, &w.b, 5).await.is_empty(), "{list:?}");
-        list.add(&w, &w.a, "one").await;
+        list.add(&w, &w.a, "one").await.must("add");
         assert_eq!(list.all(&w, &w.b, 5).await, ["one"], "{list:?}");
     }
 }
@@ -75,17 +74,17 @@ pub async fn memory_and_media_are_always_the_latest(h: &dyn Harness) {
 /// A write on a replica whose reads may be behind still meets what is there, for every expectation.
 pub async fn a_write_is_never_behind(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in PUTS {
+    for target in puts() {
         // The replica has read the record, at session freshness, before it was written elsewhere.
         target.read(&w, &w.b_session).await;
         let first = target.create(&w, &w.a).await;
-        let second = target.put(&w, &w.b_session, 1, first.exact()).await.must("exact");
-        let third = target.put(&w, &w.a, 2, Expect::Any).await.must("any");
+        let second = target.write(&w, &w.b_session, 1, first.exact()).await.must("exact");
+        let third = target.write(&w, &w.a, 2, Expect::Any).await.must("any");
         assert_ne!(second.revision, third.revision, "{target:?}");
-        let fourth = target.put(&w, &w.b_session, 1, Expect::Any).await.must("any");
+        let fourth = target.write(&w, &w.b_session, 1, Expect::Any).await.must("any");
         assert_eq!(fourth.created, first.created, "{target:?}: replaced, not created");
         target.make_go(&w, &w.a).await;
-        target.put(&w, &w.b_session, 2, Expect::Absent).await.must("absent");
+        target.write(&w, &w.b_session, 2, Expect::Absent).await.must("absent");
     }
     w.a.add_member(&w.home, LoopMember::new(member("ana"), "adult")).await.must("add");
     let mut guarded = LoopMember::new(member("mia"), "child");

@@ -59,7 +59,7 @@ pub async fn a_cursor_of_another_area_is_refused(h: &dyn Harness) {
     if !w.capabilities.change_history {
         return;
     }
-    let partition = keys::household_partition(&w.home);
+    let partition = keys::table_partition(&w.home);
     let ends = ends(&w, &partition).await;
     for (of, cursor) in areas(&w).map(|(name, _)| name).into_iter().zip(&ends) {
         for (name, backend) in areas(&w) {
@@ -71,7 +71,7 @@ pub async fn a_cursor_of_another_area_is_refused(h: &dyn Harness) {
             }
         }
     }
-    let elsewhere = keys::household_partition(&w.another_home("other"));
+    let elsewhere = keys::table_partition(&w.another_home("other"));
     for ((name, backend), cursor) in areas(&w).into_iter().zip(&ends) {
         let page = backend.changes(&context(), &elsewhere, Some(cursor), 100).await;
         invalid(page, "cursor", &format!("a cursor of another household in {name}"));
@@ -85,7 +85,7 @@ pub async fn an_erasure_ends_the_cursors_of_its_area_alone(h: &dyn Harness) {
     if !w.capabilities.change_history || !w.capabilities.change_floor_after_erase {
         return;
     }
-    let partition = keys::household_partition(&w.home);
+    let partition = keys::table_partition(&w.home);
     let ends = ends(&w, &partition).await;
     let [_, (_, memory), (_, media), _] = areas(&w);
     let [_, of_memory, of_media, _] = ends.as_slice() else { panic!("a cursor of each area") };

@@ -66,7 +66,7 @@ pub(super) fn hostile() -> Vec<String> {
     .into();
     texts.extend(["x", "y", "xx"].map(|end| format!("{long}{end}")));
     // The text whose plain form is the hashed form of another.
-    texts.push(keys::segment(&long));
+    texts.push(keys::encode_segment(&long));
     texts.push("a".repeat(96));
     texts.push("a".repeat(97));
     texts

@@ -1,5 +1,6 @@
 //! Idempotency keys: a call made again under its key is applied once and answers like the first.
 
+use super::families::{patches, puts, removals, writable};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
@@ -8,7 +9,6 @@ use super::Harness;
 use super::media::{bytes_of, payload, streamed};
 use super::raw::{self, exact, places, witness};
 use super::support::{Must, World, conflicts, context, exists, invalid, member, person, refused, whole};
-use super::tables::{PATCHES, PUTS, REMOVALS, Target, writable};
 use crate::Stores;
 use crate::backend::{BlobArea, BlobName, Commit, Precondition, keys};
 use crate::contract::{
@@ -31,21 +31,19 @@ fn both(w: &World, key: &str) -> (Stores, Stores) {
 pub async fn a_call_made_again_is_applied_once(h: &dyn Harness) {
     let w = World::of(h).await;
     let (first, again) = both(&w, "one");
-    for target in PUTS {
+    for target in puts() {
         for expect in [Expect::Absent, Expect::Any] {
             let (first, again) = both(&w, &format!("{expect:?}"));
-            if expect == Expect::Absent || target != Target::Account {
-                let put = target.put(&w, &first, 1, expect.clone()).await.must("first");
-                assert_eq!(target.put(&w, &again, 1, expect.clone()).await.must("again"), put, "{target:?}");
-                assert_eq!(target.put(&w, &first, 1, expect).await.must("and again"), put, "{target:?}");
-                assert_eq!(target.read(&w, &w.b).await, Some(put), "{target:?}");
-            }
+            let put = target.write(&w, &first, 1, expect.clone()).await.must("first");
+            assert_eq!(target.write(&w, &again, 1, expect.clone()).await.must("again"), put, "{target:?}");
+            assert_eq!(target.write(&w, &first, 1, expect).await.must("and again"), put, "{target:?}");
+            assert_eq!(target.read(&w, &w.b).await, Some(put), "{target:?}");
         }
     }
-    for target in PATCHES {
+    for target in patches() {
         target.create(&w, &w.a).await;
-        let patched = target.patch(&w, &first, 1, Expect::Any).await.must("first");
-        assert_eq!(target.patch(&w, &again, 1, Expect::Any).await.must("again"), patched, "{target:?}");
+        let patched = target.write(&w, &first, 1, Expect::Any).await.must("first");
+        assert_eq!(target.write(&w, &again, 1, Expect::Any).await.must("again"), patched, "{target:?}");
         assert_eq!(target.read(&w, &w.b).await, Some(patched), "{target:?}");
     }
 }
@@ -78,7 +76,7 @@ pub async fn a_value_replaced_since_is_not_brought_back(h: &dyn Harness) {
         conflicts(target.write(&w, &w.b, 3, answer.exact()).await, "the revision matches nothing");
         assert_eq!(target.read(&w, &w.b).await, Some(theirs), "{target:?}");
     }
-    for target in PUTS.into_iter().filter(|target| REMOVALS.contains(target)) {
+    for target in puts().filter(|target| target.is_removable()) {
         assert!(target.remove(&w, &w.b, Expect::Any).await.must("remove"), "{target:?}");
         let answer = target.write(&w, &again, 1, Expect::Any).await.must("again");
         conflicts(target.write(&w, &w.b, 3, answer.exact()).await, "the revision matches nothing");
@@ -144,7 +142,7 @@ pub async fn another_record_or_operation_is_another_call(h: &dyn Harness) {
 /// A removal made again answers true and removes nothing that came after it.
 pub async fn a_removal_made_again_removes_once(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in REMOVALS {
+    for target in removals() {
         for exactly in [false, true] {
             let (first, again) = both(&w, &format!("{exactly}"));
             let created = target.create(&w, &w.a).await;
@@ -164,7 +162,7 @@ pub async fn a_removal_made_again_removes_once(h: &dyn Harness) {
 pub async fn what_was_not_applied_is_not_remembered(h: &dyn Harness) {
     let w = World::of(h).await;
     let one = under(&w.a, "one");
-    for target in REMOVALS {
+    for target in removals() {
         assert!(!target.remove(&w, &one, Expect::Any).await.must("nothing there"), "{target:?}");
         target.create(&w, &w.b).await;
         assert!(target.remove(&w, &one, Expect::Any).await.must("now there is"), "{target:?}");
@@ -209,7 +207,7 @@ pub async fn a_list_item_is_added_once(h: &dyn Harness) {
 pub(super) async fn fill_list(w: &World) -> u64 {
     w.a.add_list_item(&w.told, "l", "0").await.must("add");
     let backend = &*w.a.backends().memory;
-    let partition = keys::household_partition(&w.home);
+    let partition = keys::table_partition(&w.home);
     let template = raw::first(backend, &partition, keys::MEMORY).await;
     let most = raw::tried(backend).operations_per_commit;
     let list_key = template.key.trim_end_matches('0').to_owned();

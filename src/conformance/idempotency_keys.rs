@@ -1,5 +1,7 @@
 //! Idempotency keys themselves: which are taken, what they cost, and what is kept of them.
 
+use super::families::{LIST_ITEM, puts, writable};
+use crate::stores::record::IDEMPOTENCY;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,8 +11,7 @@ use super::Harness;
 use super::idempotency::under;
 use super::raw::places;
 use super::support::{Must, World, context, invalid, person, whole};
-use super::tables::{PUTS, REMOVALS, Target, writable};
-use crate::backend::{KeyRange, keys};
+use crate::backend::KeyRange;
 use crate::contract::{
     CallObserver, CallOptions, CallReport, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, MediaStore, NewMedia, Person,
     PersonStore, PersonalMemoryStore,
@@ -34,8 +35,8 @@ pub async fn unusable_keys_are_refused(h: &dyn Harness) {
     let long = "é".repeat(128);
     for key in ["", " \t ", "a\u{7}b", "a\nb", &format!("{long}x")] {
         let stores = under(&w.a.with_observer(requests.clone()), key);
-        for target in PUTS {
-            invalid(target.put(&w, &stores, 1, Expect::Any).await, "idempotency_key", key);
+        for target in puts() {
+            invalid(target.write(&w, &stores, 1, Expect::Any).await, "idempotency_key", key);
         }
         invalid(stores.clear_list(&w.told, "l").await, "idempotency_key", key);
         invalid(stores.forget_loop(&w.home).await, "idempotency_key", key);
@@ -53,19 +54,19 @@ pub async fn a_key_costs_no_request(h: &dyn Harness) {
     let w = World::of(h).await;
     let requests = Arc::new(Requests::default());
     let plain = w.a.with_observer(requests.clone());
-    for target in writable().chain([Target::ListItem]) {
+    for target in writable().chain([LIST_ITEM]) {
         let mut spent = [Vec::new(), Vec::new()];
         for (keyed, spent) in [false, true].into_iter().zip(&mut spent) {
             let with = |key: &str| if keyed { under(&plain, key) } else { plain.clone() };
             let mut last = target.create(&w, &w.a).await;
             let mut took = || spent.push(requests.0.swap(0, Ordering::SeqCst));
-            if target != Target::ListItem {
+            if !target.is("list-item") {
                 target.write(&w, &with("exact"), 1, last.exact()).await.must("exact");
                 took();
                 last = target.write(&w, &with("any"), 2, Expect::Any).await.must("any");
                 took();
             }
-            if REMOVALS.contains(&target) {
+            if target.is_removable() {
                 assert!(target.remove(&w, &with("exact"), last.exact()).await.must("remove"));
                 took();
             } else {
@@ -89,8 +90,11 @@ pub async fn calls_are_remembered_without_their_values(h: &dyn Harness) {
     one.put_media(&w.home, media, Bytes::from("planted body").into(), Expect::Any).await.must("media");
     let mut seen = 0;
     for (place, calls) in places(&w, &w.b).iter().zip([1, 2, 1]) {
-        let rows =
-            place.backend.load_all(&context(), &place.partition, &KeyRange::below(keys::ONCE)).await.must("load");
+        let rows = place
+            .backend
+            .load_all(&context(), &place.partition, &KeyRange::below(IDEMPOTENCY.keys.prefix()))
+            .await
+            .must("load");
         assert_eq!(rows.len(), calls, "{}", place.name);
         for row in rows {
             let text = format!("{:?} {:?} {}", row.envelope.owner, row.envelope.record_key, row.envelope.value);

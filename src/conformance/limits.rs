@@ -9,7 +9,7 @@ use super::raw::longest_value;
 use super::support::{Must, World, invalid, member, over_limit, person, refused, whole};
 use crate::contract::{
     Account, AccountId, AccountStore, Affinity, Change, DeviceId, DevicePatch, DeviceRegistration, DeviceStore, Expect,
-    Household, LoopId, LoopMember, LoopMemberStore, LoopScope, LoopStore, MAX_DEADLINE, MAX_ID_BYTES, MAX_KEY_BYTES,
+    Loop, LoopId, LoopMember, LoopMemberStore, LoopScope, LoopStore, MAX_DEADLINE, MAX_ID_BYTES, MAX_KEY_BYTES,
     MAX_MEDIA_META_BYTES, MediaStore, MediaWindow, MemberId, MemoryItem, NewMedia, Person, PersonId, PersonStore,
     PersonalMemoryStore, Result, Timestamp,
 };
@@ -45,9 +45,9 @@ pub async fn longest_ids_work_everywhere(h: &dyn Harness) {
     let account = AccountId::new(long("usr")).must("id");
     let home = LoopScope::new(account.clone(), LoopId::new(long("loop")).must("id"));
     let (robot, ana) = (DeviceId::new(long("robot")).must("id"), person(&long("ana")));
-    let told = home.person(robot.clone(), ana.clone());
-    w.a.put_account(Account::new(account.clone(), "a@example.org"), Expect::Absent).await.must("account");
-    w.a.put_household(Household::new(home.clone(), "Home"), Expect::Absent).await.must("household");
+    let told = home.person_memory(robot.clone(), ana.clone());
+    w.a.create_account(Account::new(account.clone(), "a@example.org")).await.must("account");
+    w.a.create_loop(Loop::new(home.clone(), "Home")).await.must("household");
     w.a.put_person(&home, Person::new(ana.clone()), Expect::Absent).await.must("person");
     let mia = member(&long("mia"));
     w.a.add_member(&home, LoopMember::new(mia.clone(), "child")).await.must("member");
@@ -55,7 +55,7 @@ pub async fn longest_ids_work_everywhere(h: &dyn Harness) {
     w.a.set_name(&told, "Ana", Expect::Absent).await.must("name");
     w.a.put_media(&home, NewMedia::new("p"), b"bytes".as_slice().into(), Expect::Absent).await.must("media");
     assert_eq!(w.b.account(&account).await.must("account").must("account").account_id, account);
-    assert_eq!(w.b.household(&home).await.must("household").must("household").scope(), home);
+    assert_eq!(w.b.get_loop(&home).await.must("household").must("household").scope(), home);
     assert_eq!(whole(|page| w.b.people(&home, page)).await[0].person_id, ana);
     assert_eq!(whole(|page| w.b.members(&home, false, page)).await[0].member_id, mia);
     assert_eq!(w.b.name(&told).await.must("name").must("name").value(), "Ana");
@@ -147,8 +147,8 @@ pub async fn values_are_limited(h: &dyn Harness) {
     let limit_is = |result: Result<()>| limit_is(most as u64, result);
     let mut account = Account::new(w.account.clone(), "a@example.org");
     account.last_name.clone_from(&huge);
-    limit_is(s.put_account(account, Expect::Any).await.map(drop));
-    limit_is(s.put_household(Household::new(w.home.clone(), &*huge), Expect::Any).await.map(drop));
+    limit_is(s.create_account(account).await.map(drop));
+    limit_is(s.create_loop(Loop::new(w.home.clone(), &*huge)).await.map(drop));
     let ana = Person::new(person("ana")).with_display_name(&*huge);
     limit_is(s.put_person(&w.home, ana, Expect::Any).await.map(drop));
     let mut mia = LoopMember::new(member("mia"), "child");
@@ -213,7 +213,7 @@ pub async fn integers_that_would_be_rounded_are_refused(h: &dyn Harness) {
 /// Fields that must say something are refused when blank, and nothing is written.
 pub async fn unusable_fields_are_named(h: &dyn Harness) {
     let w = World::of(h).await;
-    invalid(w.a.put_account(Account::new(w.account.clone(), " \t"), Expect::Any).await, "email", "blank");
+    invalid(w.a.create_account(Account::new(w.account.clone(), " \t")).await, "email", "blank");
     assert_eq!(w.b.account(&w.account).await.must("get"), None);
     let robot = w.a.register_device(DeviceRegistration::new(w.robot.clone())).await.must("register").device;
     let patch = |change: fn(&mut DevicePatch)| {

@@ -6,6 +6,7 @@ use super::support::{Must, World, over_limit};
 use crate::Stores;
 use crate::backend::{KeyRange, keys};
 use crate::contract::{Added, ListItem, MAX_LIST_ITEMS, MemoryScope, PersonalMemoryStore, Stored};
+use crate::stores::families::key_of;
 
 async fn texts(stores: &Stores, scope: &MemoryScope, list: &str) -> Vec<String> {
     let items = stores.list_items(scope, list).await.must("items");
@@ -140,16 +141,15 @@ pub async fn lists_are_limited(h: &dyn Harness) {
     let w = World::of(h).await;
     w.a.add_list_item(&w.told, "big", "item 0000").await.must("add");
     let memory = &*w.a.backends().memory;
-    let partition = keys::household_partition(&w.home);
-    let prefix = keys::memory_prefix(&w.told);
-    let template = raw::first(memory, &partition, &prefix).await;
+    let partition = keys::table_partition(&w.home);
+    let told = &w.told;
+    let template = raw::first(memory, &partition, &keys::memory_prefix(told)).await;
     // Copies of a record that the stores have written: everything but the last item, without one call an item.
     let copies = (1..MAX_LIST_ITEMS - 1).map(|n| {
-        let prefix = &prefix;
         move |draft: &mut crate::backend::Draft| {
             // Against the alphabet, so that insertion order is not key order.
             let text = format!("item {:04}", 9_999 - n);
-            draft.key = keys::fact_key(prefix, "list", &["big", &text]);
+            draft.key = key_of("list-item", told, &("big".to_owned(), text.clone()));
             draft.record_key = draft.record_key.replace("item 0000", &text);
             draft.value["text"] = text.into();
             draft.value["index"] = n.into();
@@ -168,6 +168,7 @@ pub async fn lists_are_limited(h: &dyn Harness) {
     assert_eq!(items[MAX_LIST_ITEMS - 2].text, "item 9001");
     assert_eq!(items[MAX_LIST_ITEMS - 1].text, "The last");
     assert_eq!(w.a.clear_list(&w.told, "big").await.must("clear"), most);
-    let left = memory.load_all(&super::support::context(), &partition, &KeyRange::below(&prefix)).await;
+    let left =
+        memory.load_all(&super::support::context(), &partition, &KeyRange::below(&keys::memory_prefix(told))).await;
     assert_eq!(left.must("load").len(), 1, "only the other list is left");
 }

@@ -5,9 +5,10 @@ use super::raw;
 use super::support::{Must, World, clock_at, exists, invalid, member, not_found, whole};
 use crate::backend::keys;
 use crate::contract::{
-    Change, Expect, Household, LoopMember, LoopMemberStore, LoopStore, MemberPatch, MemberStatus, Person, PersonStore,
+    Change, Expect, Loop, LoopMember, LoopMemberStore, LoopStore, MemberPatch, MemberStatus, Person, PersonStore,
     RobotId, Stored,
 };
+use crate::stores::families::key_of;
 
 async fn add(w: &World, id: &str) -> Stored<LoopMember> {
     let new = LoopMember::new(member(id), "adult");
@@ -158,8 +159,8 @@ pub async fn a_portal_edit_is_stamped(h: &dyn Harness) {
 pub async fn an_active_member_is_accepted(h: &dyn Harness) {
     let w = World::of(h).await;
     add(&w, "ana").await;
-    let partition = keys::loop_partition(&w.home);
-    let key = keys::member_key(&member("ana"));
+    let partition = keys::identity_partition(&w.home);
+    let key = key_of("member", &w.home, &member("ana"));
     let identity = &*w.a.backends().identity;
     raw::edit(identity, (&partition, &key), |draft| {
         assert_eq!(draft.value["status"], "accepted");
@@ -177,14 +178,14 @@ pub async fn an_active_member_is_accepted(h: &dyn Harness) {
 /// Blank optional texts of households and people are none; a blank display name becomes the id.
 pub async fn blank_texts_are_none(h: &dyn Harness) {
     let w = World::of(h).await;
-    let mut home = Household::new(w.home.clone(), "Home");
+    let mut home = Loop::new(w.home.clone(), "Home");
     home.robot_friendly_id = Some(RobotId::new(" Onion-Silk ").must("id"));
-    let put = w.a.put_household(home, Expect::Any).await.must("put");
+    let put = w.a.create_loop(home).await.must("put");
     assert_eq!(
         (put.robot_id.as_ref(), put.robot_friendly_id.as_ref().map(|id| id.as_str())),
         (None, Some("Onion-Silk"))
     );
-    assert_eq!(w.b.household(&w.home).await.must("read"), Some(put));
+    assert_eq!(w.b.get_loop(&w.home).await.must("read"), Some(put));
     let mut ana = Person::new(super::support::person("Ana")).with_display_name(" ");
     ana.alias = Some(String::new());
     let put = w.a.put_person(&w.home, ana, Expect::Any).await.must("put");

@@ -5,6 +5,7 @@ use super::raw;
 use super::support::{Must, World, whole};
 use crate::backend::keys;
 use crate::contract::{Affinity, Expect, MemoryAggregate, PersonalMemoryStore, Stored};
+use crate::stores::families::key_of;
 
 /// Names, birthdays and values are kept verbatim: blanks, line ends, and nothing at all.
 pub async fn values_are_kept_verbatim(h: &dyn Harness) {
@@ -144,15 +145,14 @@ pub async fn a_large_scope_is_read_at_one_instant(h: &dyn Harness) {
     // Two counters at the ends of the range: read at one instant, the first is never behind the second.
     set("a first", 0, Expect::Absent).await.must("set");
     let memory = &*w.a.backends().memory;
-    let partition = keys::household_partition(&w.home);
-    let prefix = keys::memory_prefix(&w.told);
-    let template = raw::first(memory, &partition, &prefix).await;
+    let partition = keys::table_partition(&w.home);
+    let told = &w.told;
+    let template = raw::first(memory, &partition, &keys::memory_prefix(told)).await;
     let count = raw::tried(memory).page + 50;
     let copies = (0..count).map(|n| {
-        let prefix = &prefix;
         move |draft: &mut crate::backend::Draft| {
             let key = format!("k{n:05}");
-            draft.key = keys::fact_key(prefix, "pref", &[&key]);
+            draft.key = key_of("preference", told, &*key);
             draft.record_key = key;
         }
     });

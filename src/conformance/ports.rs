@@ -222,7 +222,7 @@ pub async fn partitions_are_listed_once_and_by_their_own_area(h: &dyn Harness) {
         ("backups", &*backends.backups),
     ];
     // Each area has partitions of its own, which lie side by side in the list.
-    let name = |area: &str, n: usize| format!("{}:{area}{n}", keys::segment(&w.text("listed")));
+    let name = |area: &str, n: usize| format!("{}:{area}{n}", keys::encode_segment(&w.text("listed")));
     for place in places(&w, &w.a) {
         for n in 0..3 {
             let cx = context();
@@ -238,7 +238,7 @@ pub async fn partitions_are_listed_once_and_by_their_own_area(h: &dyn Harness) {
             while let Some(from) = after {
                 let page = backend.partitions(&context(), Some(&from), limit).await.must(area);
                 assert!(page.partitions.len() <= limit, "{area}: {} of {limit}", page.partitions.len());
-                let ours = |name: &&String| name.starts_with(&keys::segment(&w.text("listed")));
+                let ours = |name: &&String| name.starts_with(&keys::encode_segment(&w.text("listed")));
                 let of_page: Vec<_> = page.partitions.iter().filter(ours).cloned().collect();
                 let past = of_page.is_empty() && !page.partitions.is_empty();
                 found.extend(of_page);

@@ -28,15 +28,15 @@ pub(super) fn places<'a>(w: &World, stores: &'a Stores) -> [Place<'a>; 3] {
     };
     let place = |name, backend, partition| Place { name, backend, partition, owner: owner.clone() };
     [
-        place("identity", &*backends.identity, keys::loop_partition(&w.home)),
-        place("memory", &*backends.memory, keys::household_partition(&w.home)),
-        place("media", &*backends.media, keys::household_partition(&w.home)),
+        place("identity", &*backends.identity, keys::identity_partition(&w.home)),
+        place("memory", &*backends.memory, keys::table_partition(&w.home)),
+        place("media", &*backends.media, keys::table_partition(&w.home)),
     ]
 }
 
 /// The key of a record that no store uses.
 pub(super) fn key(name: &str) -> String {
-    format!("x:{}", keys::segment(name))
+    format!("x:{}", keys::encode_segment(name))
 }
 
 impl Place<'_> {

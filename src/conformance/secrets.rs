@@ -1,5 +1,7 @@
 //! Planted marks: no error, debug form or log line of the stores shows a key, an id or a value.
 
+use crate::stores::families::family;
+use crate::stores::families::key_of;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};
@@ -14,9 +16,10 @@ use super::raw;
 use super::support::{Must, World, member, person};
 use crate::backend::{BlobArea, BlobName, keys};
 use crate::contract::{
-    Account, AccountId, AccountStore, Added, Affinity, CallOptions, DevicePatch, DeviceRegistration, DeviceStore,
-    Expect, Household, LoopId, LoopMember, LoopMemberStore, LoopScope, LoopStore, MediaBody, MediaStore, MemberPatch,
-    MemoryItem, NewMedia, Page, Person, PersonStore, PersonalMemoryStore, Result, Revision, StoreError,
+    Account, AccountId, AccountPatch, AccountStore, Added, Affinity, CallOptions, DevicePatch, DeviceRegistration,
+    DeviceStore, Expect, Loop, LoopId, LoopMember, LoopMemberStore, LoopPatch, LoopScope, LoopStore, MediaBody,
+    MediaStore, MemberPatch, MemoryItem, NewMedia, Page, Person, PersonStore, PersonalMemoryStore, Result, Revision,
+    StoreError,
 };
 
 /// What every text holds that a property plants. Another run beside this one plants its own.
@@ -38,7 +41,7 @@ fn shown(error: &StoreError) -> String {
 #[track_caller]
 fn unmarked(text: &str, mark: &str, what: &str) {
     let shown: Vec<&str> = text.lines().filter(|line| line.to_lowercase().contains(mark)).collect();
-    assert!(shown.is_empty() && keys::segment(mark) == mark, "{what} shows what it must not: {shown:?}");
+    assert!(shown.is_empty() && keys::encode_segment(mark) == mark, "{what} shows what it must not: {shown:?}");
 }
 
 /// The errors provoked so far, by kind.
@@ -104,18 +107,20 @@ async fn provoke(w: &World) -> Errors {
     let home = LoopScope::new(account.clone(), LoopId::new(w.text(&marked("loop"))).must("id"));
     let robot = w.another_robot(&marked("robot"));
     let ana = person(&marked("ana"));
-    let told = home.person(robot.clone(), ana.clone());
+    let told = home.person_memory(robot.clone(), ana.clone());
     let (key, value, path) = (marked("key"), marked("value"), marked("path/photo"));
 
     let mut owner = Account::new(account.clone(), format!("{mark}@example.org"));
     owner.first_name = marked("first name");
-    let first = a.put_account(owner.clone(), Expect::Absent).await.must("account");
-    errors.take(b.put_account(owner.clone(), Expect::Absent).await, "already_exists");
-    a.put_account(owner.clone(), Expect::Any).await.must("account");
-    errors.take(b.put_account(owner.clone(), Expect::from(first.revision())).await, "conflict");
-    let household = Household::new(home.clone(), marked("home"));
-    a.put_household(household.clone(), Expect::Absent).await.must("household");
-    errors.take(b.put_household(household, Expect::from(first.revision())).await, "invalid");
+    let first = a.create_account(owner.clone()).await.must("account");
+    errors.take(b.create_account(owner.clone()).await, "already_exists");
+    let renamed = AccountPatch { last_name: Some(marked("last name")), ..AccountPatch::default() };
+    a.patch_account(&account, renamed.clone(), Expect::Any).await.must("account");
+    errors.take(b.patch_account(&account, renamed, Expect::from(first.revision())).await, "conflict");
+    let household = Loop::new(home.clone(), marked("home"));
+    a.create_loop(household.clone()).await.must("household");
+    let renamed = LoopPatch { name: Some(marked("another home")), ..LoopPatch::default() };
+    errors.take(b.patch_loop(&home, renamed, Expect::from(first.revision())).await, "invalid");
     let profile = Person::new(ana.clone()).with_display_name(marked("name"));
     a.put_person(&home, profile.clone(), Expect::Absent).await.must("person");
     errors.take(b.put_person(&home, profile, Expect::Absent).await, "already_exists");
@@ -171,19 +176,19 @@ async fn provoke(w: &World) -> Errors {
     errors.take(hasty.put_media(&home, media, MediaBody::stream(never), Expect::Any).await, "timeout");
 
     let memory = &*a.backends().memory;
-    let partition = keys::household_partition(&home);
-    let fact = keys::fact_key(&keys::memory_prefix(&told), "pref", &[&key]);
+    let partition = keys::table_partition(&home);
+    let fact = key_of("preference", &told, &*key);
     raw::edit(memory, (&partition, &fact), |draft| draft.value = marked("not an object").into()).await;
     errors.take(b.preference(&told, &key).await, "corrupt");
     errors.take(b.load_scope(&told).await, "corrupt");
     raw::edit(memory, (&partition, &fact), |draft| draft.schema_version = 9).await;
     errors.take(b.set_preference(&told, &key, &value, Expect::Any).await, "unsupported");
     errors.take(b.preference(&told, &key).await, "unsupported");
-    let record = keys::media_record_key(&path);
+    let record = key_of("media", &home, path.as_str());
     raw::edit(&*a.backends().media, (&partition, &record), |draft| draft.value["sha256"] = mark.as_str().into()).await;
     let opened = b.open_media(&home, &path, None).await.must("open").must("media");
     errors.take(opened.into_bytes().await, "integrity");
-    let ledger = raw::first(&*a.backends().media, &partition, keys::MEDIA_BLOBS).await;
+    let ledger = raw::first(&*a.backends().media, &partition, family("media-blob").keys.prefix()).await;
     let blob = BlobName::existing(BlobArea::Media, &home, &ledger.envelope.record_key).must("name");
     a.backends().blobs.delete(&super::support::context(), &blob).await.must("delete");
     errors.take(b.open_media(&home, &path, None).await, "corrupt");

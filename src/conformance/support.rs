@@ -64,7 +64,7 @@ impl World {
             b: replicas.b.with(latest),
             b_session: replicas.b,
             capabilities,
-            told: home.household(robot.clone()),
+            told: home.household_memory(robot.clone()),
             account,
             home,
             robot,
@@ -104,7 +104,7 @@ impl World {
     }
 
     pub(super) fn person(&self, name: &str) -> MemoryScope {
-        self.home.person(self.robot.clone(), person(name))
+        self.home.person_memory(self.robot.clone(), person(name))
     }
 }
 

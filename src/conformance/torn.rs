@@ -1,5 +1,7 @@
 //! Readers of media see one version, whole, or a typed error: never a mix, never bytes under another's record.
 
+use crate::stores::families::family;
+use crate::stores::families::key_of;
 use bytes::Bytes;
 
 use super::Harness;
@@ -84,8 +86,8 @@ pub async fn an_open_reader_keeps_its_version(h: &dyn Harness) {
 async fn one_media(w: &World) -> (String, String) {
     let body = payload(1, 1_000).to_vec().into();
     w.a.put_media(&w.home, NewMedia::new("p"), body, Expect::Absent).await.must("put");
-    let partition = keys::household_partition(&w.home);
-    let ledger = raw::first(&*w.a.backends().media, &partition, keys::MEDIA_BLOBS).await;
+    let partition = keys::table_partition(&w.home);
+    let ledger = raw::first(&*w.a.backends().media, &partition, family("media-blob").keys.prefix()).await;
     (partition, ledger.envelope.record_key)
 }
 
@@ -105,7 +107,7 @@ pub async fn a_missing_payload_is_corrupt(h: &dyn Harness) {
 pub async fn a_payload_unlike_its_record_is_refused(h: &dyn Harness) {
     let w = World::of(h).await;
     let (partition, _) = one_media(&w).await;
-    let key = keys::media_record_key("p");
+    let key = key_of("media", &w.home, "p");
     let media = &*w.a.backends().media;
     for length in [999, 1_001] {
         raw::edit(media, (&partition, &key), |draft| draft.value["length"] = length.into()).await;
@@ -125,7 +127,7 @@ pub async fn a_payload_unlike_its_record_is_refused(h: &dyn Harness) {
 
 /// A record whose index row or ledger row was deleted by hand is `Corrupt` on a write; nothing is written.
 pub async fn a_lost_companion_row_is_corrupt(h: &dyn Harness) {
-    for companion in [keys::MEDIA_TIMES, keys::MEDIA_BLOBS] {
+    for companion in [family("media-time").keys.prefix(), family("media-blob").keys.prefix()] {
         let w = World::of(h).await;
         let (partition, _) = one_media(&w).await;
         let media = &*w.a.backends().media;
@@ -145,7 +147,7 @@ pub async fn a_lost_companion_row_is_corrupt(h: &dyn Harness) {
 pub async fn a_record_without_a_payload_is_corrupt(h: &dyn Harness) {
     let w = World::of(h).await;
     let (partition, _) = one_media(&w).await;
-    let key = keys::media_record_key("p");
+    let key = key_of("media", &w.home, "p");
     let media = &*w.a.backends().media;
     for blob in ["", "..", "../../other", "0123456789ABCDEF0123456789ABCDEF"] {
         raw::edit(media, (&partition, &key), |draft| draft.value["blob"] = blob.into()).await;

@@ -1,40 +1,31 @@
 //! The contract: traits, record types, revisions and errors. No I/O, and no type of any service's SDK.
 
-mod account;
-mod device;
 mod error;
-mod health;
 mod household;
+mod identity;
 mod ids;
 mod media;
-mod member;
 mod memory;
 mod meter;
 mod options;
 mod page;
 mod patch;
-mod person;
+mod platform;
 mod revision;
 mod scope;
 mod time;
 
-pub use account::{Account, AccountStore};
-pub use device::{
-    Device, DeviceFilter, DevicePatch, DeviceRegistration, DeviceStore, MAX_DEVICES_PER_PAGE, Registered,
-    RegistrationOutcome, RegistrationSource,
-};
 pub use error::{ErrorKind, Outcome, Result, StoreError, Successor};
-pub use health::{HealthReport, ServiceHealth, StoreHealth};
-pub use household::{Household, LoopStore};
+pub use household::*;
+pub use identity::*;
 pub use ids::{AccountId, DeviceId, LoopId, MAX_ID_BYTES, MAX_KEY_BYTES, MemberId, PersonId, RobotId};
 pub use media::{ByteStream, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow, NewMedia};
-pub use member::{LoopMember, LoopMemberStore, MemberPatch, MemberStatus};
 pub use memory::{Added, Affinity, Fact, ListItem, MAX_LIST_ITEMS, MemoryAggregate, MemoryItem, PersonalMemoryStore};
 pub use meter::{CallObserver, CallReport, RequestCount, Service};
 pub use options::{CallOptions, Freshness, IDEMPOTENCY_WINDOW, MAX_DEADLINE, MAX_IDEMPOTENCY_KEY_BYTES};
 pub use page::{Page, PageToken, Paged};
 pub use patch::{Change, UnknownFields};
-pub use person::{Person, PersonStore};
+pub use platform::*;
 pub(crate) use revision::MAX_TAG_BYTES;
 pub use revision::{Expect, OpTrail, Revision, RevisionDigest, Stored, Witness};
 pub use scope::{AccountScope, DeviceScope, LoopScope, MemoryScope};

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A change to one optional field: left out of an update, a field is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change<T> {
     /// Keep what is stored.
     #[default]
@@ -21,15 +22,6 @@ impl<T> Change<T> {
             Self::Keep => {}
             Self::Set(value) => *field = Some(value),
             Self::Clear => *field = None,
-        }
-    }
-
-    /// The change as an argument of a call: no field, or what it becomes.
-    pub(crate) fn asked(self) -> Vec<Option<T>> {
-        match self {
-            Self::Keep => vec![],
-            Self::Set(value) => vec![Some(value)],
-            Self::Clear => vec![None],
         }
     }
 }

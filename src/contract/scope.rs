@@ -37,13 +37,13 @@ impl LoopScope {
     }
 
     /// What the household told this robot, without naming a person.
-    pub fn household(&self, device: DeviceId) -> MemoryScope {
+    pub fn household_memory(&self, device: DeviceId) -> MemoryScope {
         MemoryScope { account: self.account.clone(), loop_id: self.loop_id.clone(), device, person: None }
     }
 
     /// What this person told this robot.
-    pub fn person(&self, device: DeviceId, person: PersonId) -> MemoryScope {
-        MemoryScope { person: Some(person), ..self.household(device) }
+    pub fn person_memory(&self, device: DeviceId, person: PersonId) -> MemoryScope {
+        MemoryScope { person: Some(person), ..self.household_memory(device) }
     }
 }
 

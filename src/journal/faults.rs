@@ -101,7 +101,7 @@ mod tests {
 
     fn household(name: &str) -> MemoryScope {
         let home = LoopScope::new(AccountId::new("usr-1").unwrap(), LoopId::new(name).unwrap());
-        home.household(DeviceId::new("robot").unwrap())
+        home.household_memory(DeviceId::new("robot").unwrap())
     }
 
     fn appends(journal: &FaultyJournal) -> u64 {

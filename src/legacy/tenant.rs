@@ -4,7 +4,7 @@ use super::document::Run;
 use super::error::SnapshotErrorKind;
 use super::memory::{LegacyAffinity, LegacyTenant, Rejection, shown};
 use super::shape::{Any, Leaf, Name, NameSeed, Plain, Shape};
-use crate::backend::keys::fold;
+use crate::backend::keys::normalize_key;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 use std::collections::HashSet;
 
@@ -194,7 +194,7 @@ impl<'de> Shape<'de> for MapShape<'_, '_, '_> {
                 }
             };
             let path = || format!("{name}.{}", shown(&key_text));
-            let folded = fold(&key_text);
+            let folded = normalize_key(&key_text);
             if folded.is_empty() {
                 entries.next_value::<IgnoredAny>()?;
                 draft.reject(path(), "the key is blank");

@@ -11,7 +11,7 @@ use crate::contract::{CallReport, Outcome, READ_DEADLINE, Result, WRITE_DEADLINE
 
 impl Stores {
     /// Runs a read: 10 s unless the options say otherwise.
-    pub(super) async fn read<T, F, Fut>(&self, operation: &'static str, work: F) -> Result<T>
+    pub(crate) async fn read<T, F, Fut>(&self, operation: &'static str, work: F) -> Result<T>
     where
         F: FnOnce(CallContext) -> Fut,
         Fut: Future<Output = Result<T>>,
@@ -20,7 +20,7 @@ impl Stores {
     }
 
     /// Runs a write: 30 s unless the options say otherwise, under their idempotency key.
-    pub(super) async fn write<T, F, Fut>(&self, operation: &'static str, work: F) -> Result<T>
+    pub(crate) async fn write<T, F, Fut>(&self, operation: &'static str, work: F) -> Result<T>
     where
         F: FnOnce(CallContext) -> Fut,
         Fut: Future<Output = Result<T>>,
@@ -50,7 +50,7 @@ impl Stores {
     }
 
     /// Reports what was spent since the call's last report.
-    pub(super) fn report<T>(&self, operation: &'static str, cx: &CallContext, elapsed: Duration, result: &Result<T>) {
+    pub(crate) fn report<T>(&self, operation: &'static str, cx: &CallContext, elapsed: Duration, result: &Result<T>) {
         self.emit(operation, cx, elapsed, result.as_ref().err().map(|error| (error.kind().name(), error.outcome())));
     }
 

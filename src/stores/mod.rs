@@ -1,25 +1,13 @@
 //! The behaviour behind the contract, written once.
 
-mod account;
 mod call;
-#[cfg(test)]
-mod closed_tests;
-mod device;
-mod facts;
-mod forget;
-mod health;
+pub(crate) mod families;
 mod household;
-mod lists;
+mod identity;
 mod media;
-mod media_payload;
-mod media_publish;
-mod member;
 mod memory;
-mod once;
-mod person;
-mod record;
-#[cfg(test)]
-mod suspended_tests;
+mod platform;
+pub(crate) mod record;
 #[cfg(test)]
 pub(crate) mod tests;
 mod update;

@@ -32,7 +32,7 @@ impl Stores {
     /// use openjibo_store::{AccountId, DeviceId, Expect, LoopId, LoopScope, PersonalMemoryStore, Stores};
     ///
     /// let stores = Stores::in_memory();
-    /// let scope = LoopScope::new(AccountId::new("usr_1")?, LoopId::new("home")?).household(DeviceId::new("BOJW-1")?);
+    /// let scope = LoopScope::new(AccountId::new("usr_1")?, LoopId::new("home")?).household_memory(DeviceId::new("BOJW-1")?);
     /// let tea = stores
     ///     .update_with(
     ///         |stores| { let scope = scope.clone(); async move { stores.preference(&scope, "drinks").await } },

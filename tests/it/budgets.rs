@@ -1,10 +1,10 @@
 //! The budget table: requests of each contract call on the emulators, printed and asserted.
 
 use openjibo_store::{
-    Account, AccountScope, AccountStore, Affinity, CallOptions, CallReport, Change, DeviceFilter, DeviceId,
-    DevicePatch, DeviceRegistration, DeviceScope, DeviceStore, Expect, Household, LoopStore, MAX_DEADLINE, MediaBody,
-    MediaStore, MediaWindow, NewMedia, Page, Person, PersonId, PersonStore, PersonalMemoryStore, RegistrationOutcome,
-    Stores,
+    Account, AccountPatch, AccountScope, AccountStore, Affinity, CallOptions, CallReport, Change, DeviceFilter,
+    DeviceId, DevicePatch, DeviceRegistration, DeviceScope, DeviceStore, Expect, Loop, LoopStore, MAX_DEADLINE,
+    MediaBody, MediaStore, MediaWindow, NewMedia, Page, Person, PersonId, PersonStore, PersonalMemoryStore,
+    RegistrationOutcome, Stores,
 };
 
 use crate::support::azure::{Recorder, fresh, household, memory, requests, stores};
@@ -31,20 +31,21 @@ async fn identity_calls_stay_within_their_budget() {
     let (stores, calls) = Recorder::watch(&stores().await);
     let scope = household();
     let account = Account::new(scope.account.clone(), "ada@example.org");
-    let created = stores.put_account(account.clone(), Expect::Absent).await.unwrap();
+    let created = stores.create_account(account.clone()).await.unwrap();
     assert_budget("account create", &calls.only(), [1, 0, 0]);
     stores.account(&scope.account).await.unwrap().unwrap();
     assert_budget("account get", &calls.only(), [1, 0, 0]);
-    let replaced = stores.put_account(account.clone(), created.revision().into()).await.unwrap();
-    assert_budget("account replace Exact", &calls.only(), [1, 0, 0]);
-    stores.put_account(account.clone(), Expect::Any).await.unwrap();
-    assert_budget("account replace Any", &calls.only(), [2, 0, 0]);
-    stores.put_account(account.clone(), replaced.revision().into()).await.unwrap_err();
-    assert_budget("account replace Exact that conflicts", &calls.only(), [2, 0, 0]);
-    stores.put_account(account, Expect::Absent).await.unwrap_err();
+    let renamed = AccountPatch { first_name: Some("Ada".into()), ..AccountPatch::default() };
+    let patched = stores.patch_account(&scope.account, renamed.clone(), created.revision().into()).await.unwrap();
+    assert_budget("account patch Exact", &calls.only(), [2, 0, 0]);
+    stores.patch_account(&scope.account, renamed.clone(), Expect::Any).await.unwrap();
+    assert_budget("account patch Any", &calls.only(), [2, 0, 0]);
+    stores.patch_account(&scope.account, renamed, patched.revision().into()).await.unwrap_err();
+    assert_budget("account patch Exact that conflicts", &calls.only(), [2, 0, 0]);
+    stores.create_account(account).await.unwrap_err();
     assert_budget("account create that exists", &calls.only(), [2, 0, 0]);
 
-    stores.put_household(Household::new(scope.clone(), "Home"), Expect::Absent).await.unwrap();
+    stores.create_loop(Loop::new(scope.clone(), "Home")).await.unwrap();
     assert_budget("loop create", &calls.only(), [1, 0, 0]);
 
     let person = Person::new(PersonId::new("zoe").unwrap());
@@ -198,7 +199,7 @@ async fn copies(
         .map(|index| {
             let name = format!("key {index:05}");
             let mut draft = openjibo_store::backend::Draft {
-                key: format!("{prefix}:{}", openjibo_store::backend::keys::segment(&name)),
+                key: format!("{prefix}:{}", openjibo_store::backend::keys::encode_segment(&name)),
                 owner: sample.envelope.owner.clone(),
                 record_type: sample.envelope.record_type.clone(),
                 record_key: format!("{full}{name}"),
@@ -218,7 +219,7 @@ async fn copies(
 }
 
 fn partition(scope: &openjibo_store::MemoryScope) -> String {
-    use openjibo_store::backend::keys::segment;
+    use openjibo_store::backend::keys::encode_segment;
     format!("{}:{}", segment(&scope.account.canonical()), segment(&scope.loop_id.canonical()))
 }
 

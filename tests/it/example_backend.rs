@@ -78,7 +78,7 @@ mod faulty_files {
 
 fn told() -> MemoryScope {
     let home = LoopScope::new(AccountId::new("usr_1").unwrap(), LoopId::new("home").unwrap());
-    home.household(DeviceId::new("BOJW-01").unwrap())
+    home.household_memory(DeviceId::new("BOJW-01").unwrap())
 }
 
 fn opened(folder: &Path) -> Stores {

@@ -76,7 +76,7 @@ fn person(run: u128, n: usize) -> Arc<dyn Cell> {
 }
 
 fn preference(run: u128, n: usize) -> Arc<dyn Cell> {
-    let scope = household(run, n / NEIGHBOURS).household(DeviceId::new("robot").unwrap());
+    let scope = household(run, n / NEIGHBOURS).household_memory(DeviceId::new("robot").unwrap());
     Arc::new(PreferenceCell(scope, format!("key-{}", n % NEIGHBOURS)))
 }
 

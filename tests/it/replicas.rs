@@ -31,9 +31,9 @@ async fn session_reads_lag_behind_other_replicas_and_latest_reads_do_not() {
     assert_eq!(far.person(&home, &zoe.person_id).await.unwrap(), Some(newer), "own writes are seen at once");
 
     // Personal memory has no lag: tables are read from the primary.
-    let told = home.household(openjibo_store::DeviceId::new("robot").unwrap());
+    let told = home.household_memory(openjibo_store::DeviceId::new("robot").unwrap());
     let tea = near.set_preference(&told, "drink", "tea", Expect::Absent).await.unwrap();
     assert_eq!(far.preference(&told, "drink").await.unwrap(), Some(tea));
-    assert!(latest.household(&home).await.unwrap().is_none());
+    assert!(latest.get_loop(&home).await.unwrap().is_none());
     emulators.stop();
 }

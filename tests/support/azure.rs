@@ -80,7 +80,7 @@ pub(crate) fn household() -> LoopScope {
 
 /// A robot's memory in a household that no other test uses.
 pub(crate) fn memory() -> MemoryScope {
-    household().household(DeviceId::new(fresh("robot")).unwrap())
+    household().household_memory(DeviceId::new(fresh("robot")).unwrap())
 }
 
 /// Keeps the reports of all calls.

@@ -54,6 +54,7 @@ impl ConnectionString {
     /// Unknown and repeated names, and pairs without `=`, are problems that name the position, never the text.
     pub(super) fn parse(text: &str, problems: &mut Problems) -> Self {
         let mut values: [Option<&str>; USED.len()] = [None; USED.len()];
+        let mut unknown = Vec::new();
         for (i, pair) in text.split(';').map(str::trim).enumerate() {
             if pair.is_empty() {
                 continue;
@@ -72,11 +73,14 @@ impl ConnectionString {
                 Some(index) if !value.is_empty() => values[index] = Some(value),
                 Some(_) => {}
                 None if IGNORED.iter().any(is) => {}
-                None => problems.add(
-                    CONNECTION_STRING,
-                    format!("part {place} is none of the known settings ({})", USED.join(", ")),
-                ),
+                None => unknown.push(place.to_string()),
             }
+        }
+        // One problem for all of them: a text of another kind has hundreds.
+        if !unknown.is_empty() {
+            let (parts, are) = if unknown.len() == 1 { ("part", "is") } else { ("parts", "are") };
+            let (unknown, known) = (unknown.join(", "), USED.join(", "));
+            problems.add(CONNECTION_STRING, format!("{parts} {unknown} {are} none of the known settings ({known})"));
         }
         let [account, key, sas, blob, table, protocol, suffix, development] = values;
         if let Some(value) = development {

@@ -86,10 +86,10 @@ impl Demo {
             Some(scope) => scope.clone(),
             // A file without tenants implies no household: the demo brings its own.
             None => LoopScope::new(AccountId::new("demo-owner")?, LoopId::new("demo-house")?)
-                .household(DeviceId::new("demo-robot")?),
+                .household_memory(DeviceId::new("demo-robot")?),
         };
         self.written.home = Some(home.clone());
-        let guest = home.loop_scope().person(home.device.clone(), PersonId::new(GUEST)?);
+        let guest = home.loop_scope().person_memory(home.device.clone(), PersonId::new(GUEST)?);
 
         self.morning(&home, &guest).await?;
         self.shopping(&guest).await?;

@@ -8,9 +8,9 @@ use super::source::{Source, Value, scope_of, values_of};
 use super::{Demo, Home, Owner};
 use crate::cli::error::CliError;
 use crate::contract::{
-    Account, AccountId, AccountScope, AccountStore, Added, DeviceRegistration, DeviceStore, ErrorKind, Expect,
-    Household, LoopMember, LoopMemberStore, LoopStore, MemberId, MemoryScope, Outcome, Person, PersonStore,
-    PersonalMemoryStore, Result, Revision, RobotId, StoreError, Stored,
+    Account, AccountId, AccountScope, AccountStore, Added, DeviceRegistration, DeviceStore, ErrorKind, Expect, Loop,
+    LoopMember, LoopMemberStore, LoopStore, MemberId, MemoryScope, Outcome, Person, PersonStore, PersonalMemoryStore,
+    Result, Revision, RobotId, StoreError, Stored,
 };
 use crate::legacy::{LegacyTenant, MemoryEntry, SnapshotSummary};
 
@@ -184,7 +184,7 @@ impl Demo {
             Entry::Vacant(place) => {
                 // The file knows no address; `.invalid` never leads anywhere (RFC 2606).
                 let address = format!("{}@openjibo.invalid", account.as_str());
-                let put = stores.put_account(Account::new(account.clone(), address), Expect::Absent);
+                let put = stores.create_account(Account::new(account.clone(), address));
                 let stored = create_or_keep(put, || stores.account(account)).await?;
                 ledger.saw(stored.revision());
                 place.insert(Owner { account: stored.into_value(), devices: HashMap::new() })
@@ -209,10 +209,10 @@ impl Demo {
         let home = match self.written.homes.entry(loop_scope.clone()) {
             Entry::Occupied(place) => place.into_mut(),
             Entry::Vacant(place) => {
-                let mut implied = Household::new(loop_scope.clone(), loop_scope.loop_id.as_str());
+                let mut implied = Loop::new(loop_scope.clone(), loop_scope.loop_id.as_str());
                 implied.robot_id = Some(RobotId::new(device)?);
-                let put = stores.put_household(implied, Expect::Absent);
-                let stored = create_or_keep(put, || stores.household(&loop_scope)).await?;
+                let put = stores.create_loop(implied);
+                let stored = create_or_keep(put, || stores.get_loop(&loop_scope)).await?;
                 ledger.saw(stored.revision());
                 place.insert(Home { household: stored.into_value(), members: HashMap::new(), people: HashMap::new() })
             }

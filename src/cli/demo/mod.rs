@@ -23,7 +23,7 @@ use super::error::CliError;
 use super::open::{Begin, Opened, Places, open};
 use super::print;
 use crate::contract::{
-    Account, AccountId, Device, DeviceId, Household, LoopMember, LoopScope, MemberId, MemoryScope, Person, PersonId,
+    Account, AccountId, Device, DeviceId, Loop, LoopMember, LoopScope, MemberId, MemoryScope, Person, PersonId,
     StoreError,
 };
 use crate::legacy::{LegacyTenant, SnapshotSummary};
@@ -60,7 +60,7 @@ struct Owner {
 /// A household with its roster and its people.
 #[derive(Debug)]
 struct Home {
-    household: Household,
+    household: Loop,
     members: HashMap<MemberId, LoopMember>,
     people: HashMap<PersonId, Person>,
 }

@@ -96,8 +96,8 @@ pub(super) fn scope_of(tenant: &LegacyTenant) -> Result<MemoryScope, StoreError>
     let home = LoopScope::new(AccountId::new(&tenant.account)?, LoopId::new(&tenant.loop_id)?);
     let device = DeviceId::new(&tenant.device)?;
     Ok(match &tenant.person {
-        Some(person) => home.person(device, PersonId::new(person)?),
-        None => home.household(device),
+        Some(person) => home.person_memory(device, PersonId::new(person)?),
+        None => home.household_memory(device),
     })
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::Demo;
 use super::day::{GUEST, GUEST_NAME, ITEM, LIST, MUSIC, PAYLOADS, SONG, SONGS};
 use super::source::{Source, Value, scope_of, values_of};
-use crate::backend::keys::fold;
+use crate::backend::keys::normalize_key;
 use crate::cli::error::CliError;
 use crate::contract::{
     AccountScope, AccountStore, Affinity, DeviceFilter, DeviceStore, LoopMemberStore, LoopScope, LoopStore, MediaStore,
@@ -38,15 +38,15 @@ impl Facts {
             Value::ImportantDate(key, value) => ("date", key, value.to_owned()),
             Value::Affinity(key, value) => ("affinity", key, affinity_text(value)),
             Value::Item(list, item) => {
-                let items = self.lists.entry(fold(list)).or_default();
-                let item = fold(item);
+                let items = self.lists.entry(normalize_key(list)).or_default();
+                let item = normalize_key(item);
                 if !items.contains(&item) {
                     items.push(item);
                 }
                 return;
             }
         };
-        self.facts.insert((kind, fold(key)), value);
+        self.facts.insert((kind, normalize_key(key)), value);
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -158,7 +158,7 @@ impl Demo {
             differences.extend(missing("robot", &owner.devices, &found, |device| &device.device_id));
         }
         for (scope, home) in &self.written.homes {
-            if stores.household(scope).await?.as_deref() != Some(&home.household) {
+            if stores.get_loop(scope).await?.as_deref() != Some(&home.household) {
                 differences.push(format!("household {}", scope.loop_id));
             }
             let found = all_pages!(page => stores.members(scope, true, page));
@@ -200,7 +200,7 @@ impl Demo {
             Value::Item(LIST, ITEM),
         ];
         told.into_iter().for_each(|value| expected.insert(value));
-        let guest = home.loop_scope().person(home.device.clone(), PersonId::new(GUEST)?);
+        let guest = home.loop_scope().person_memory(home.device.clone(), PersonId::new(GUEST)?);
         let found = self.stores.load_scope(&guest).await?;
         self.check(Facts::from(&found) == expected, "what the guest told the robot");
         self.written.facts += expected.len();

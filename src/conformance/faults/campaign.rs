@@ -126,8 +126,8 @@ impl Key {
     /// The names of the key's partition and payloads.
     fn scopes(&self) -> [String; 2] {
         let partition = match self.area {
-            Area::Identity => keys::loop_partition(&self.home),
-            Area::Memory | Area::Media => keys::household_partition(&self.home),
+            Area::Identity => keys::identity_partition(&self.home),
+            Area::Memory | Area::Media => keys::table_partition(&self.home),
         };
         [partition, BlobName::prefix(&self.home)]
     }
@@ -249,7 +249,7 @@ pub async fn campaign(h: &dyn FaultHarness, campaign: Campaign) -> Figures {
     let mut keys = Vec::new();
     for home in (0..homes).map(|n| w.another_home(&format!("home{n}-"))) {
         for name in 0..KEYS_PER_HOUSEHOLD {
-            let told = home.household(w.robot.clone());
+            let told = home.household_memory(w.robot.clone());
             keys.push(Key { area: campaign.area, home: home.clone(), told, name: format!("key{name}") });
         }
     }

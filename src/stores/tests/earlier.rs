@@ -16,11 +16,11 @@ pub(crate) fn home() -> LoopScope {
 }
 
 fn told() -> MemoryScope {
-    home().household(DeviceId::new(ROBOT).unwrap())
+    home().household_memory(DeviceId::new(ROBOT).unwrap())
 }
 
 fn zoe() -> MemoryScope {
-    home().person(DeviceId::new(ROBOT).unwrap(), PersonId::new("Zoë").unwrap())
+    home().person_memory(DeviceId::new(ROBOT).unwrap(), PersonId::new("Zoë").unwrap())
 }
 
 pub(crate) fn fixture(name: &str) -> std::path::PathBuf {
@@ -41,18 +41,18 @@ macro_rules! same_and_writable {
 pub(crate) async fn assert_topology(stores: &Stores) {
     let home = home();
     let account = same_and_writable!(stores.account(&home.account), |found: &Stored<Account>| {
-        stores.put_account(found.value().clone(), found.revision().into())
+        stores.patch_account(&home.account, AccountPatch::default(), found.revision().into())
     });
     assert_eq!(
         (&*account.email, &*account.first_name, account.account_id.as_str()),
         ("owner@example.org", "Zoë", "usr_EARLIER")
     );
-    let household = same_and_writable!(stores.household(&home), |found: &Stored<Household>| {
-        stores.put_household(found.value().clone(), found.revision().into())
+    let household = same_and_writable!(stores.get_loop(&home), |found: &Stored<Loop>| {
+        stores.patch_loop(&home, LoopPatch::default(), found.revision().into())
     });
     assert_eq!((&*household.name, household.robot_id.unwrap().as_str()), ("Home", "Ghost-Instance"));
     let of_account = AccountScope::new(home.account.clone());
-    assert_eq!(stores.households(&of_account, Page::first()).await.unwrap().items.len(), 1);
+    assert_eq!(stores.loops(&of_account, Page::first()).await.unwrap().items.len(), 1);
 
     let robot = DeviceScope::new(DeviceId::new(ROBOT).unwrap());
     let device = same_and_writable!(stores.device(&robot), |found: &Stored<Device>| {

@@ -129,7 +129,7 @@ async fn commits_of_64_writers_share_syncs_and_each_reports_one_request_or_a_sha
         let stores = stores.clone();
         tokio::spawn(async move {
             let home = LoopScope::new(AccountId::new(format!("usr_{writer}")).unwrap(), LoopId::new("home").unwrap());
-            let scope = home.household(DeviceId::new("BOJW-01").unwrap());
+            let scope = home.household_memory(DeviceId::new("BOJW-01").unwrap());
             for n in 0..EACH {
                 stores.set_preference(&scope, &format!("k{n}"), "told", Expect::Any).await.unwrap();
             }

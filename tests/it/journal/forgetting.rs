@@ -50,13 +50,13 @@ impl Home {
         let person = |name: &str| PersonId::new(name).unwrap();
         let (ours, theirs) = (home("usr_1", "home"), home("usr_1", "home2"));
         let scopes = vec![
-            ("kitchen", ours.household(robot("BOJW-1"))),
-            ("bedroom", ours.household(robot("BOJW-12"))),
-            ("ann", ours.person(robot("BOJW-1"), person("ann"))),
-            ("anna", ours.person(robot("BOJW-1"), person("anna"))),
-            ("annbedroom", ours.person(robot("BOJW-12"), person("ann"))),
-            ("theirs", theirs.household(robot("BOJW-1"))),
-            ("theirann", theirs.person(robot("BOJW-1"), person("ann"))),
+            ("kitchen", ours.household_memory(robot("BOJW-1"))),
+            ("bedroom", ours.household_memory(robot("BOJW-12"))),
+            ("ann", ours.person_memory(robot("BOJW-1"), person("ann"))),
+            ("anna", ours.person_memory(robot("BOJW-1"), person("anna"))),
+            ("annbedroom", ours.person_memory(robot("BOJW-12"), person("ann"))),
+            ("theirs", theirs.household_memory(robot("BOJW-1"))),
+            ("theirann", theirs.person_memory(robot("BOJW-1"), person("ann"))),
         ];
         let home = Self { folder, journal, stores, scopes };
         for round in ["first", "second"] {

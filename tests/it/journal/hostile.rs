@@ -6,7 +6,7 @@ use std::path::Path;
 use openjibo_store::journal::Journal;
 use openjibo_store::{
     Account, AccountId, AccountScope, AccountStore as _, DeviceId, DeviceRegistration, DeviceScope, DeviceStore as _,
-    Expect, Household, LoopId, LoopMember, LoopMemberStore as _, LoopScope, LoopStore as _, MediaBody, MediaStore as _,
+    Expect, Loop, LoopId, LoopMember, LoopMemberStore as _, LoopScope, LoopStore as _, MediaBody, MediaStore as _,
     MemberId, NewMedia, Person, PersonId, PersonStore as _, PersonalMemoryStore as _, Stores,
 };
 
@@ -82,18 +82,15 @@ async fn every_kind(stores: &Stores, write: bool) {
         let person = PersonId::new(id).unwrap();
         let own = LoopScope::new(account.clone(), LoopId::new(id).unwrap());
         let scopes = [
-            plain.household(device.clone()),
-            plain.person(robot.clone(), person.clone()),
-            own.household(robot.clone()),
+            plain.household_memory(device.clone()),
+            plain.person_memory(robot.clone(), person.clone()),
+            own.household_memory(robot.clone()),
         ];
         // Media paths are exact; every other text here is one as well.
         let path = id.as_str();
         if write {
-            stores
-                .put_account(Account::new(account.clone(), format!("{n}@example.org")), Expect::Absent)
-                .await
-                .unwrap();
-            stores.put_household(Household::new(own.clone(), &told), Expect::Absent).await.unwrap();
+            stores.create_account(Account::new(account.clone(), format!("{n}@example.org"))).await.unwrap();
+            stores.create_loop(Loop::new(own.clone(), &told)).await.unwrap();
             stores.add_member(&plain, LoopMember::new(member.clone(), format!("type {n}"))).await.unwrap();
             stores
                 .put_person(&plain, Person::new(person.clone()).with_display_name(&told), Expect::Absent)
@@ -115,7 +112,7 @@ async fn every_kind(stores: &Stores, write: bool) {
             continue;
         }
         assert_eq!(stores.account(&account).await.unwrap().unwrap().value().email, format!("{n}@example.org"));
-        assert_eq!(stores.household(&own).await.unwrap().unwrap().value().name, told);
+        assert_eq!(stores.get_loop(&own).await.unwrap().unwrap().value().name, told);
         assert_eq!(stores.member(&plain, &member).await.unwrap().unwrap().value().member_type, format!("type {n}"));
         assert_eq!(stores.person(&plain, &person).await.unwrap().unwrap().value().display_name, told);
         let found = stores.device(&DeviceScope::new(device.clone())).await.unwrap().unwrap();

@@ -1,0 +1,2 @@
+pub(in crate::conformance) mod account;
+pub(in crate::conformance) mod device;

@@ -1,0 +1,2 @@
+pub(in crate::conformance) mod facts;
+pub(in crate::conformance) mod lists;

@@ -1,0 +1,9 @@
+//! A household: the loop, its members, its people.
+
+mod loops;
+mod member;
+mod person;
+
+pub use loops::{Loop, LoopPatch, LoopStore};
+pub use member::{LoopMember, LoopMemberStore, MemberPatch, MemberStatus};
+pub use person::{Person, PersonStore};

@@ -1,0 +1,5 @@
+//! The deployment itself.
+
+mod health;
+
+pub use health::{HealthReport, ServiceHealth, StoreHealth};

@@ -1,0 +1,3 @@
+//! The deployment itself.
+
+mod health;

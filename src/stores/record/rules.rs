@@ -1,0 +1,46 @@
+//! Rules on arguments that families share.
+
+use crate::backend::keys::normalize_key;
+use crate::contract::{ErrorKind, Expect, MAX_KEY_BYTES, Result, StoreError, Timestamp};
+
+/// Refuses `Expect::Absent` where there must be something to change.
+pub(crate) fn check_not_absent(expect: &Expect) -> Result<()> {
+    match expect {
+        Expect::Absent => Err(StoreError::invalid("expect", "there must be something to change")),
+        Expect::Any | Expect::Exact(_) => Ok(()),
+    }
+}
+
+/// Checks a fact key, list name, list item or media path.
+pub(crate) fn check_key(field: &'static str, text: &str) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(StoreError::invalid(field, "it is blank"));
+    }
+    if text.len() > MAX_KEY_BYTES {
+        return Err(StoreError::limit(format!("{field} (bytes)"), MAX_KEY_BYTES as u64, text.len() as u64));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(StoreError::invalid(field, "it holds a control character"));
+    }
+    Ok(())
+}
+
+/// Normalises a fact key, list name or list item, and checks what is left.
+pub(crate) fn normalized_key(field: &'static str, text: &str) -> Result<String> {
+    let normalized = normalize_key(text);
+    check_key(field, &normalized)?;
+    Ok(normalized)
+}
+
+/// Checks a time that a caller brings: within the years that can be stored.
+pub(crate) fn check_time(field: &'static str, at: Option<Timestamp>) -> Result<()> {
+    match at {
+        Some(at) if !at.is_storable() => Err(StoreError::invalid(field, "it is outside the years 0 to 9999")),
+        _ => Ok(()),
+    }
+}
+
+/// The error of a change to something that is not there.
+pub(crate) fn not_found() -> StoreError {
+    StoreError::new(ErrorKind::NotFound)
+}
