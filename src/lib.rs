@@ -1,31 +1,31 @@
-//! Durable state for a cloud of home robots: households, robots, personal memory and media behind one typed contract, in this
-//! process's memory, in a local directory, or on Azure.
+//! Durable state for a cloud of home robots. One typed contract covers households, robots, personal memory and media, and stores them in
+//! memory, in a local directory, or on Azure.
 //!
 //! ```text
 //! application ─▶ contract     traits, records, Revision, errors, re-exported here. No I/O, no Azure
 //!                   ▲
-//!                stores       the behaviour, once: Stores
+//!                stores       the behaviour, implemented once: Stores
 //!                   ▼
 //!                backend      two ports: RecordBackend, BlobBackend
 //!                   ▲
-//!  memory │ journal │ azure   adapters: no behaviour lives here
+//!  memory │ journal │ azure   adapters without behaviour of their own
 //! ```
 //!
 //! # Where to start
 //!
-//! [`Stores`] is what an application holds: [`Stores::in_memory`] for tests and for trying things out, `Stores::journal` with the feature
-//! `journal` for a robot household that hosts itself, `Stores::azure` with the feature `azure`. It is cheap to clone and implements every trait:
+//! An application holds [`Stores`]. [`Stores::in_memory`] is for tests and trials. `Stores::journal`, with the feature `journal`, is for a robot
+//! household that hosts itself. `Stores::azure`, with the feature `azure`, is for a cloud. `Stores` is cheap to clone and implements every trait:
 //!
-//! | trait | |
+//! | trait | contents |
 //! |---|---|
-//! | [`AccountStore`], [`LoopStore`], [`LoopMemberStore`], [`PersonStore`] | who lives where; with [`DeviceStore`] together [`CloudStateStore`] |
+//! | [`AccountStore`], [`LoopStore`], [`LoopMemberStore`], [`PersonStore`] | who lives where. Together with [`DeviceStore`] they form [`CloudStateStore`] |
 //! | [`DeviceStore`] | robots: registering, patching, linking to accounts |
-//! | [`PersonalMemoryStore`] | what each person told each robot: names, dates, preferences, lists; and forgetting it |
+//! | [`PersonalMemoryStore`] | what each person told each robot: names, dates, preferences, lists. Also forgetting it |
 //! | [`MediaStore`] | payloads as streams, with their records |
 //! | [`StoreHealth`] | one read and one refused write per service |
 //!
-//! Scopes are arguments, never ambient: [`AccountScope`], [`LoopScope`], [`DeviceScope`], [`MemoryScope`]. A value comes as [`Stored`], with the
-//! [`Revision`] that a later write must match:
+//! Every call takes its scope as an argument: [`AccountScope`], [`LoopScope`], [`DeviceScope`] or [`MemoryScope`]. A read returns a [`Stored`]
+//! value with the [`Revision`] that a later write must match:
 //!
 //! ```
 //! use openjibo_store::{AccountId, DeviceId, Expect, LoopId, LoopScope, PersonalMemoryStore, Stores};
@@ -33,47 +33,60 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> openjibo_store::Result<()> {
 //! let stores = Stores::in_memory();
-//! let told = LoopScope::new(AccountId::new("usr_1")?, LoopId::new("home")?).household_memory(DeviceId::new("BOJW-01")?);
+//! let scope = &LoopScope::new(AccountId::new("usr_1")?, LoopId::new("home")?).household_memory(DeviceId::new("BOJW-01")?);
 //!
-//! let jazz = stores.set_preference(&told, "Favorite Music", "jazz", Expect::Absent).await?;
-//! stores.set_preference(&told, "favorite music", "tango", jazz.revision().into()).await?;
-//! let refused = stores.set_preference(&told, "favorite music", "polka", jazz.revision().into()).await;
+//! let jazz = stores.set_preference(scope, "Favorite Music", "jazz", Expect::Absent).await?;
+//! stores.set_preference(scope, "favorite music", "tango", jazz.revision().into()).await?;
+//! let refused = stores.set_preference(scope, "favorite music", "polka", jazz.revision().into()).await;
 //! assert!(refused.is_err_and(|error| error.is_conflict()));
+//!
+//! // Reads, changes and writes. After a conflict it starts again from the read.
+//! let both = stores.update_with(
+//!     |stores| async move { stores.preference(scope, "favorite music").await },
+//!     |stores, found| async move {
+//!         let nothing = (String::new(), Expect::Absent);
+//!         let (was, expect) = found.map_or(nothing, |f| (f.value().value.clone(), f.revision().into()));
+//!         stores.set_preference(scope, "favorite music", &format!("{was} and polka"), expect).await
+//!     },
+//! ).await?;
+//! assert_eq!(both.value().value, "tango and polka");
 //! # Ok(()) }
 //! ```
 //!
-//! [`Expect`] says what a write must find; a write that finds something else changes nothing. [`Stores::update_with`] reads, changes, writes,
-//! and goes again after a conflict. [`CallOptions`] set deadline, [`Freshness`] and idempotency key for a handle, by [`Stores::with`]. Lists come by
-//! [`Page`]. A [`CallObserver`] hears what each call cost; the target `openjibo_store::call` of `tracing` has the same.
+//! * [`Expect`] states what a write must find. A write that finds something else changes nothing.
+//! * [`Stores::update_with`] reads, changes and writes a record, and repeats these steps after a conflict.
+//! * [`CallOptions`] set the deadline, the [`Freshness`] and the idempotency key of a handle. [`Stores::with`] applies them.
+//! * Lists are returned by [`Page`].
+//! * A [`CallObserver`] receives the cost of each call. The `tracing` target `openjibo_store::call` logs the same.
 //!
 //! # Errors
 //!
-//! Every call ends in a [`StoreError`]: [`kind`](StoreError::kind) says what went wrong, as data, and [`outcome`](StoreError::outcome) whether the
-//! write took place. [`Outcome::Unknown`] means: read before you write again, and then under the revision read. The README has the
-//! table of every kind, with what to do. No error holds a key, a URL, a secret or a personal value.
+//! Every failed call returns a [`StoreError`]. Its [`kind`](StoreError::kind) states what went wrong, as data, and its
+//! [`outcome`](StoreError::outcome) states whether the write took place. On [`Outcome::Unknown`], read before you write again, and then write under
+//! the revision that you read. [`StoreError`] lists every kind with what to do. No error contains a key, a URL, a secret or a personal value.
 //!
 //! # Features
 //!
-//! Nothing is on by default beyond the contract, the stores and the memory backend.
+//! Without features the crate contains the contract, the stores and the memory backend.
 //!
-//! | feature | |
+//! | feature | adds |
 //! |---|---|
 //! | `azure` | `Stores::azure` and the module `azure`: Cosmos DB, Table Storage, Blob Storage |
 //! | `journal` | `Stores::journal` and the module `journal`: an append-only log of JSON lines, and payload files, in a local directory |
 //! | `conformance` | the module `conformance`: every rule of the contract as a property that any backend can run |
 //! | `cli` | the binary `openjibo-store` |
-//! | `emulator` | the module `emulator`: Azurite and the in-process Cosmos emulator, for tests and demos; never for production |
+//! | `emulator` | the module `emulator`: Azurite and the in-process Cosmos emulator, for tests and demos, never for production |
 //!
-//! The [`legacy`] module reads the old server's snapshot files, whatever their size.
+//! The [`legacy`] module reads the old server's snapshot files of any size.
 //!
 //! # Bringing a backend
 //!
 //! Implement [`RecordBackend`](backend::RecordBackend) and [`BlobBackend`](backend::BlobBackend), put them into
-//! [`Backends`](backend::Backends), and hand these to [`Stores::over`]. docs/backends.md says in which order,
-//! what helps, and which property of the suite holds which rule; `examples/map_file` is a complete backend. The module `conformance` makes each rule
-//! a test of yours: two separately built `Stores` over the same data are all it asks for. What a backend may take at least is
-//! [`RecordLimits::MINIMUM`](backend::RecordLimits::MINIMUM). The contract's traits are sealed: a
-//! backend keeps records, the behaviour above it is the same for all.
+//! [`Backends`](backend::Backends), and pass these to [`Stores::over`]. docs/backends.md describes in which order to implement the ports,
+//! what helps, and which property of the suite tests which rule. `examples/map_file` is a complete backend. The module `conformance` turns
+//! each rule into a test of your backend. It asks for two separately built `Stores` over the same data.
+//! [`RecordLimits::MINIMUM`](backend::RecordLimits::MINIMUM) is the least that a backend must accept. The contract's traits are sealed: a
+//! backend keeps records, and the behaviour above it is the same for all.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs, unreachable_pub, rustdoc::broken_intra_doc_links)]
@@ -105,7 +118,7 @@ pub use azure::AzureConfig;
 pub use contract::*;
 pub use stores::Stores;
 
-/// The README's example is a test.
+/// Runs the README's example as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

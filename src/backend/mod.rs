@@ -1,12 +1,12 @@
 //! The two ports that a backend implements, and what all backends share: the envelope, the key codec, limits, outcomes.
 //!
-//! An application never holds a port: it uses [`Stores`](crate::Stores). A backend of a third party implements
-//! [`RecordBackend`] and [`BlobBackend`], proves itself with the conformance suite, and gets in through
+//! An application never holds a port. It uses [`Stores`](crate::Stores). A third party's backend implements
+//! [`RecordBackend`] and [`BlobBackend`], proves itself with the conformance suite, and is passed to
 //! [`Stores::over`](crate::Stores::over).
 //!
-//! One that decides by itself what a commit comes to leaves that to [`Plan`] and [`ErasurePlan`], or to a whole [`Partition`] in memory;
-//! pages are made by [`ScanPage::of`] and its like, histories by [`ChangePage::of`] or [`Told`], flat [`Columns`] of a record by
-//! [`Record::to_columns`]. One that sends conditions to a service learns by [`deliver`] and [`outcome`] what became of them.
+//! A backend that decides by itself what a commit results in uses [`Plan`] and [`ErasurePlan`], or a whole [`Partition`] in memory.
+//! [`ScanPage::of`] and its siblings make pages, [`ChangePage::of`] or [`Told`] make histories, and [`Record::to_columns`] turns a record into
+//! flat [`Columns`]. A backend that sends conditions to a service uses [`deliver`] and [`outcome`] to learn how each write ended.
 
 mod after;
 mod blob;

@@ -1,4 +1,16 @@
 //! The operator binary `openjibo-store`: its arguments, its commands, and its exit codes.
+//!
+//! | `--store` | feature | store |
+//! |---|---|---|
+//! | `memory:` | | in this process |
+//! | `journal:PATH` | `journal` | a local directory |
+//! | `emulator:` | `emulator` | local emulators |
+//! | `azure:` | `azure` | the account that the `AZURE_*` variables name |
+//!
+//! `demo` plays a day on the store, reads everything back and exits with 1 if a read differs from what was written. `check` reports the state of
+//! a store. It creates no journal, and exits with 2 where there is none. Both exit with 2 for bad settings, and `demo` for a memory file of another
+//! kind.
+//! `--repair` opens a damaged journal without the lines that can't be read, and keeps the old log in the folder `damaged`.
 
 mod check;
 mod demo;

@@ -84,17 +84,18 @@ impl fmt::Debug for Successor {
 
 /// What went wrong, as data that a caller can match on.
 ///
-/// No field ever holds a key, a URL, a secret, a token or a personal value; a [`Successor`] is shown by no text or debug form.
+/// [`StoreError`] lists when each kind occurs and what to do about it. No field contains a key, a URL, a secret, a token or a personal value.
+/// Neither `Display` nor `Debug` shows a [`Successor`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The record that the call changes does not exist.
     NotFound,
-    /// `Expect::Absent` was asked for and the record exists.
+    /// The call expected `Expect::Absent`, and the record exists.
     AlreadyExists,
-    /// `Expect::Exact` was asked for and the record is at another revision, or is gone.
+    /// The call expected `Expect::Exact`, and the record is at another revision or gone.
     Conflict {
-        /// The revision found instead, in log form; `None` when the record is gone.
+        /// The revision found instead, in log form. `None` when the record is gone.
         current: Option<RevisionDigest>,
     },
     /// The record belongs to another account, loop or device than the call's scope.
@@ -106,7 +107,7 @@ pub enum ErrorKind {
         /// Why, without the value.
         reason: Cow<'static, str>,
     },
-    /// An argument is over a limit of the contract or of the service. Nothing was sent.
+    /// An argument exceeds a limit of the contract or of the service. Nothing was sent.
     LimitExceeded {
         /// The argument's or field's name, with its unit.
         field: Cow<'static, str>,
@@ -122,26 +123,26 @@ pub enum ErrorKind {
     },
     /// A stored record can't be read: a property is missing or malformed, or an invariant of the layout is broken.
     Corrupt {
-        /// The record, by type and by the digest of its key.
+        /// The record, named by its type and the digest of its key.
         record: Cow<'static, str>,
         /// The property and what is wrong with it.
         reason: Cow<'static, str>,
     },
-    /// The service or a local queue asks for less load.
+    /// The service or a local queue asks the caller for less load.
     Throttled {
-        /// How long to wait before the next try, where the service said so.
+        /// How long to wait before the next try. `None` when the service did not specify it.
         retry_after: Option<Duration>,
     },
-    /// The service can't be reached or can't answer, or other writers kept winning.
+    /// The service can't be reached or can't respond, or other writers kept winning.
     Unavailable {
-        /// True when the service is well and concurrent writers moved the household's fence each time.
+        /// True when the service is healthy and concurrent writers moved the household's fence at each try.
         contended: bool,
     },
     /// The call's deadline passed.
     Timeout,
-    /// The credential is missing, expired or lacks a role.
+    /// The credential is missing or expired, lacks a role, or a network rule refuses the caller.
     Denied {
-        /// The role or setting that is missing, where it is known.
+        /// The missing role or setting, where it is known.
         needs: Cow<'static, str>,
     },
     /// The code is older than the data, or the backend lacks the operation.
@@ -149,13 +150,13 @@ pub enum ErrorKind {
         /// What is not supported.
         what: Cow<'static, str>,
     },
-    /// The partition takes no more writes, for good: the household was deleted, or another took its place. Nothing was written.
+    /// The partition permanently takes no more writes: the household was deleted, or another household replaced it. Nothing was written.
     Closed {
-        /// What took its place, as whoever closed it named it: a host takes its scope anew.
+        /// The replacement, as named by the caller that closed the partition. A host builds a new scope from it.
         to: Option<Successor>,
     },
-    /// A change cursor is older than the retained history, ahead of the store, or of a history that went back and grew again:
-    /// take a snapshot first.
+    /// A change cursor is older than the retained history, ahead of the store, or from a history that went back and grew again.
+    /// Take a snapshot first.
     SnapshotRequired,
 }
 
@@ -214,7 +215,44 @@ impl ErrorKind {
     }
 }
 
-/// A failed call: its [kind](ErrorKind), the operation, and the [outcome](StoreError::outcome) of its write.
+/// A failed call: its [kind](ErrorKind), its operation, and the [outcome](StoreError::outcome) of its write.
+///
+/// The outcome is [`Applied`](Outcome::Applied), [`NotApplied`](Outcome::NotApplied) or [`Unknown`](Outcome::Unknown). Reads always end
+/// `NotApplied`. No error, and no log line of this crate, contains a key, a URL, a secret or a personal value.
+///
+/// # What to do on an error
+///
+/// | kind | when | outcome | retry |
+/// |---|---|---|---|
+/// | `NotFound` | The record to change does not exist. | NotApplied | no |
+/// | `AlreadyExists` | The call expected `Expect::Absent`, and the record exists. | NotApplied | Read the record and decide again. |
+/// | `Conflict` | The call expected `Expect::Exact`, and the record is at another revision or gone. | NotApplied | Read the record and decide again. [`update_with`](crate::Stores::update_with) does both. |
+/// | `OutOfScope` | Reserved: the record belongs to another scope. No call returns it. | NotApplied | no |
+/// | `Invalid` | An argument or setting can't be used. `field` names it. | NotApplied | no: change it |
+/// | `LimitExceeded` | A value exceeds a limit. The error contains both numbers. | NotApplied | no: make it smaller |
+/// | `Integrity` | The bytes read are not the bytes written, or a service ignored a condition. | NotApplied, or Unknown when the response to a write can't be trusted | Repeat a read once, then tell an operator. |
+/// | `Corrupt` | A stored record can't be read. The error names the record and the property. | NotApplied | no: an operator repairs the record |
+/// | `Throttled` | The service asks for less load, or more than 1,024 calls are waiting for one household. | NotApplied | yes, after `retry_after` if it is set, else with backoff |
+/// | `Unavailable{contended: true}` | Other writers kept winning. | NotApplied | yes, with jitter |
+/// | `Unavailable{contended: false}` | There was no connection, the service returned 5xx, or a body broke off. | NotApplied | yes, with backoff |
+/// | | | Unknown | Read the record first. |
+/// | `Timeout` | The deadline passed: 30 s for writes and 10 s for reads unless set. | NotApplied | yes |
+/// | | | Unknown | Read the record first. |
+/// | `Denied` | The credential, a role or a network rule is wrong. `needs` names it. | NotApplied | no: change the setting |
+/// | `Unsupported` | A newer release wrote the record or the layout, or the service lacks the request. | NotApplied | no: update this release |
+/// | `Closed` | The household takes no more writes: it was deleted, or another household replaced it (`to`). | NotApplied | no: build a new scope |
+/// | `SnapshotRequired` | A change cursor is older than the history, ahead of it, or from a history that went back and grew again. | NotApplied | no: start over from a snapshot |
+///
+/// * **`Unknown`** means that the write was applied, was not applied, or may still be applied, for up to 30 s on storage. Read the record. If it
+///   is unchanged, write again under its revision, or under `Absent` if there is no record, and never under `Any`. Then only one of the two
+///   writes takes effect. Alternatively, give each such call an idempotency key from the beginning.
+/// * **When a write ends `Unknown`**: a write without a response is retried until the deadline. `Unknown` means that neither a response nor a
+///   verifying read succeeded in that time, or that four later writes overwrote the evidence. On Cosmos DB those four writes may also have
+///   happened before the call, if the record was written four times and deleted, and the call creates it again.
+/// * **`Applied`** on an error is rare. The write is durable, and only reading its revision back failed. Read the record.
+/// * Decide by [`outcome`](StoreError::outcome), not by kind, whether something was written.
+/// * An error in the middle of a `forget_*` may be `Unknown` because a part was deleted. Call it again to resume.
+/// * [`is_conflict`](StoreError::is_conflict) and [`is_transient`](StoreError::is_transient) give the same advice in code.
 #[derive(Debug, Clone)]
 pub struct StoreError(Box<Inner>);
 

@@ -1,17 +1,17 @@
 //! Emulators for tests and demos: Azurite for Table and Blob Storage, the SDK's in-process emulator for Cosmos DB.
 //!
-//! Never for production: everything is in memory, answers on loopback only and accepts published keys.
+//! Never use them in production. They keep everything in memory, listen on loopback only, and accept published keys.
 //!
-//! * [`Emulators`] starts and owns a set; dropping it ends what it started. Azurite ends with its parent process whatever
-//!   kills that, because its launcher watches a pipe that the parent holds.
-//! * [`EmulatorSet`] is what a client needs to reach a set, its own or another process's.
-//!   [`EmulatorSet::for_tests`] finds the one that `make test` started, or starts one for this process.
+//! * [`Emulators`] starts and owns a set. Dropping it ends everything that it started. Azurite also ends when its parent process is killed,
+//!   because its launcher watches a pipe that the parent holds.
+//! * [`EmulatorSet`] contains what a client needs to reach a set, its own or another process's.
+//!   [`EmulatorSet::for_tests`] finds the set that `make test` started, or starts one for this process.
 //!
-//! Needed: `node` (20 or later) and `npm`. Azurite is installed on first use from the locked package in `tests/support/azurite`,
+//! The emulators need `node` (20 or later) and `npm`. The first use installs Azurite from the locked package in `tests/support/azurite`,
 //! or in the folder that `OPENJIBO_AZURITE_DIR` names.
 //!
-//! Each set has two Cosmos accounts: one with a single region, and one with a read replica that lags ([`EmulatorSet::replicated_env`]).
-//! The Cosmos emulator expires nothing, whatever the time to live says.
+//! Each set contains two Cosmos accounts: one with a single region, and one with a read replica that lags ([`EmulatorSet::replicated_env`]).
+//! The Cosmos emulator ignores the time to live and expires nothing.
 
 mod azurite;
 mod cosmos;

@@ -1,9 +1,10 @@
-//! Durable stores in a local directory: for a household that hosts itself, and for trying things out.
+//! Durable stores in a local directory, for a household that hosts itself and for trials.
 //!
-//! The log is one append-only sequence of JSON lines, one a commit, in segments; docs/journal-format.md describes it. A write appends and
-//! syncs one line, whatever the store holds. Memory keeps where each record is, and the values last used. Payloads are files.
+//! The log is one append-only sequence of JSON lines in segments, one line per commit. docs/journal-format.md describes it. A write appends and
+//! syncs one line, whatever the size of the store. Memory holds the position of each record and the most recently used values. Payloads are
+//! files.
 //!
-//! One process has a journal open at a time; all handles and clones of it share one writer.
+//! The directory is locked, so one process opens a journal at a time. All handles and clones of it share one writer.
 
 mod batch;
 mod closed;

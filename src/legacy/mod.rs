@@ -1,6 +1,6 @@
 //! Readers of the snapshot files that the old server wrote.
 //!
-//! The old server kept each of its stores as one JSON document and rewrote it whole.
+//! The old server kept each of its stores as one JSON document, which it rewrote as a whole.
 //! [`read_personal_memory`] reads the `personal-memory` document, schema version `1`:
 //!
 //! ```json
@@ -16,14 +16,14 @@
 //!
 //! * Property names match in any ASCII case and in any order. Each may be absent or `null`. A byte order mark is skipped.
 //! * Unknown properties are skipped and counted by name in [`SnapshotSummary::unknown_properties`].
-//! * What cannot be used is reported by name and costs nothing else: see [`Rejection`]. That goes for whatever is JSON: a number beyond
-//!   every range, a text with half of a surrogate pair, and for bytes that are no UTF-8. None of them is altered to fit.
-//! * A `cloud-state` file, a database, and UTF-16 text are told as what they are: see [`FileKind`].
-//! * Keys and texts keep the file's spelling: normalising them is the stores' rule. A key that differs from an earlier one
-//!   of its map in case or in outer white space only is rejected, since one of the two would be lost.
-//! * One tenant is in memory at a time, and it is bounded too: see [`ReaderLimits`].
+//! * The reader reports each value that it can't use by name and continues with the next one: see [`Rejection`]. Examples are a number
+//!   out of range, a text with half of a surrogate pair, and bytes that are not UTF-8. The reader never alters a value to make it fit.
+//! * The reader identifies a `cloud-state` file, a database and UTF-16 text as such: see [`FileKind`].
+//! * Keys and texts keep the file's spelling, because the stores normalise them. The reader rejects a key that differs from an earlier one
+//!   of its map only in case or in surrounding white space, since one of the two would be lost.
+//! * Memory holds one tenant at a time, and [`ReaderLimits`] bounds its size.
 //!
-//! Reading is synchronous: an async caller runs it on a blocking thread.
+//! Reading is synchronous. An async caller runs it on a blocking thread.
 //!
 //! ```
 //! use openjibo_store::legacy::{MemoryEntry, ReaderLimits, read_personal_memory};

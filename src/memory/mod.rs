@@ -1,4 +1,4 @@
-//! The backends in memory: for tests, for trying things out, and as the model the others are compared with.
+//! The in-memory backends, for tests and trials. The tests compare the other backends with them.
 
 mod blobs;
 mod records;
