@@ -2,7 +2,7 @@
 
 use super::families::{
     ACCOUNT, AFFINITY, BIRTHDAY, IMPORTANT_DATE, LIST_ITEM, LOOP, MEMBER, NAME, PERSON, PREFERENCE, ROBOT, Target,
-    lists, puts, writable,
+    found, lists, puts, writable,
 };
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ pub async fn a_damaged_record_is_corrupt(h: &dyn Harness) {
         ("another robot", |draft| draft.owner.device = Some("stranger".into())),
     ];
     let w = World::of(h).await;
-    for target in writable() {
+    for target in found() {
         target.create(&w, &w.a).await;
         let good = kept(&w, target).await;
         for (what, change) in edits {

@@ -149,6 +149,11 @@ id_type! {
     MemberId, "member_id"
 }
 
+id_type! {
+    /// An event of a household's calendar, or a holiday.
+    EventId, "event_id"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! The contract: traits, record types, revisions and errors. No I/O, and no type of any service's SDK.
 
+mod date;
 mod error;
 mod household;
 mod identity;
@@ -15,10 +16,11 @@ mod revision;
 mod scope;
 mod time;
 
+pub use date::CalendarDate;
 pub use error::{ErrorKind, Outcome, Result, StoreError, Successor};
 pub use household::*;
 pub use identity::*;
-pub use ids::{AccountId, DeviceId, LoopId, MAX_ID_BYTES, MAX_KEY_BYTES, MemberId, PersonId, RobotId};
+pub use ids::{AccountId, DeviceId, EventId, LoopId, MAX_ID_BYTES, MAX_KEY_BYTES, MemberId, PersonId, RobotId};
 pub use media::{ByteStream, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow, NewMedia};
 pub use memory::{Added, Affinity, Fact, ListItem, MAX_LIST_ITEMS, MemoryAggregate, MemoryItem, PersonalMemoryStore};
 pub use meter::{CallObserver, CallReport, RequestCount, Service};

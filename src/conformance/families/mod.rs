@@ -27,21 +27,10 @@ pub(super) use memory::{facts::*, lists::LIST_ITEM};
 pub(super) type Target = &'static dyn Sample;
 
 /// Every sample.
-pub(super) const SAMPLES: &[Target] = &[
-    ACCOUNT,
-    LOOP,
-    PERSON,
-    MEMBER,
-    ROBOT,
-    identity::device::LINK,
-    NAME,
-    BIRTHDAY,
-    PREFERENCE,
-    IMPORTANT_DATE,
-    AFFINITY,
-    LIST_ITEM,
-    MEDIA,
-];
+pub(super) fn samples() -> impl Iterator<Item = Target> {
+    let areas = [identity::SAMPLES, household::SAMPLES, memory::SAMPLES, media::SAMPLES];
+    areas.into_iter().flatten().copied()
+}
 
 /// How a family's records are written by the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +103,11 @@ pub(super) trait Sample: Debug + Sync {
         panic!("{self:?} has no list")
     }
 
+    /// Whether the record can be found by its own id.
+    fn is_found(&self) -> bool {
+        true
+    }
+
     /// One page of the list, by name.
     async fn page(&self, _w: &World, _stores: &Stores, _page: Page) -> Result<Names> {
         panic!("{self:?} has no list")
@@ -159,12 +153,12 @@ impl State {
 
 /// Those written whole, under each expectation.
 pub(super) fn puts() -> impl Iterator<Item = Target> {
-    SAMPLES.iter().copied().filter(|sample| sample.writing() == Writing::Whole)
+    samples().filter(|sample| sample.writing() == Writing::Whole)
 }
 
 /// Those changed in part.
 pub(super) fn patches() -> impl Iterator<Item = Target> {
-    SAMPLES.iter().copied().filter(|sample| sample.writing() == Writing::Patched)
+    samples().filter(|sample| sample.writing() == Writing::Patched)
 }
 
 /// Those with an `Expect` on some write.
@@ -174,12 +168,17 @@ pub(super) fn writable() -> impl Iterator<Item = Target> {
 
 /// Those that can be removed.
 pub(super) fn removals() -> impl Iterator<Item = Target> {
-    SAMPLES.iter().copied().filter(|sample| sample.is_removable())
+    samples().filter(|sample| sample.is_removable())
+}
+
+/// Those that are found by their own id.
+pub(super) fn found() -> impl Iterator<Item = Target> {
+    samples().filter(|sample| sample.is_found())
 }
 
 /// Those with a paged list.
 pub(super) fn lists() -> impl Iterator<Item = Target> {
-    SAMPLES.iter().copied().filter(|sample| sample.is_listed())
+    samples().filter(|sample| sample.is_listed())
 }
 
 /// Of these all where a call costs nothing; one for each shape of key, and each way to write, where each call goes to a service.
@@ -250,7 +249,7 @@ mod tests {
     fn every_family_has_a_sample() {
         // Written beside every keyed call: the properties of idempotency hold it.
         let mut held = vec!["once"];
-        for sample in SAMPLES {
+        for sample in samples() {
             held.push(sample.family().record_type);
             held.extend(sample.companions());
         }

@@ -3,7 +3,7 @@
 use super::family::{Family, Keys, OwnColumn};
 use crate::backend::keys::encode_segment;
 use crate::backend::{Area, Owner};
-use crate::contract::{DeviceId, LoopId, MemberId, PersonId, RobotId};
+use crate::contract::{DeviceId, EventId, LoopId, MemberId, PersonId, RobotId};
 
 /// Between the parts of a full record key: a control character, which no part contains.
 pub(crate) const SEPARATOR: &str = "\u{1f}";
@@ -47,7 +47,7 @@ macro_rules! record_ids {
     };
 }
 
-record_ids!(DeviceId, LoopId, MemberId, PersonId, RobotId);
+record_ids!(DeviceId, EventId, LoopId, MemberId, PersonId, RobotId);
 
 /// An id in its stored form: a normalised fact key, a media path, a payload's name.
 impl RecordId for str {

@@ -1,5 +1,7 @@
 //! Rules on arguments that families share.
 
+use std::time::Duration;
+
 use crate::backend::keys::normalize_key;
 use crate::contract::{ErrorKind, Expect, MAX_KEY_BYTES, Result, StoreError, Timestamp};
 
@@ -38,6 +40,15 @@ pub(crate) fn check_time(field: &'static str, at: Option<Timestamp>) -> Result<(
         Some(at) if !at.is_storable() => Err(StoreError::invalid(field, "it is outside the years 0 to 9999")),
         _ => Ok(()),
     }
+}
+
+/// How far a caller's clock may be ahead of the store's.
+const AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// A time that a caller brings, and whether it was taken as now: one robot's wrong clock would stand for years else.
+pub(crate) fn at_most_now(at: Timestamp, now: Timestamp) -> (Timestamp, bool) {
+    let ahead = u128::try_from(at.as_micros().saturating_sub(now.as_micros())).unwrap_or(0);
+    if ahead > AHEAD.as_micros() { (now, true) } else { (at, false) }
 }
 
 /// The error of a change to something that is not there.

@@ -84,6 +84,10 @@ impl Sample for Links {
         false
     }
 
+    fn is_found(&self) -> bool {
+        false
+    }
+
     async fn write(&self, _w: &World, _stores: &Stores, _n: usize, _expect: Expect) -> Result<State> {
         panic!("a link is made and taken away")
     }

@@ -1,2 +1,6 @@
+use super::Target;
+
 pub(in crate::conformance) mod account;
 pub(in crate::conformance) mod device;
+
+pub(super) const SAMPLES: &[Target] = &[account::ACCOUNT, device::ROBOT, device::LINK];

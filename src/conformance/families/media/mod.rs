@@ -9,6 +9,8 @@ use crate::stores::record::{Family, Record, RecordAddress, prefix};
 
 pub(in crate::conformance) const MEDIA: Target = &Photos;
 
+pub(super) const SAMPLES: &[Target] = &[MEDIA];
+
 const PATH: &str = "Photos/One.jpg";
 
 #[derive(Debug)]
