@@ -43,3 +43,16 @@ pub(crate) fn none_if_blank(text: Option<String>) -> Option<String> {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnknownFields(Map<String, Value>);
+
+/// Gives a type a debug form of these fields alone: the others are personal.
+macro_rules! bare_debug {
+    ($type:ident { $($field:ident),* }) => {
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))$(.field(stringify!($field), &self.$field))*.finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use bare_debug;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::error::Result;
 use crate::contract::ids::{AccountId, MemberId};
 use crate::contract::page::{Page, Paged};
+use crate::contract::patch::bare_debug;
 use crate::contract::patch::{Change, UnknownFields};
 use crate::contract::revision::{Expect, Stored};
 use crate::contract::scope::LoopScope;
@@ -135,20 +136,9 @@ pub struct MemberPatch {
 }
 
 // Members are people: their debug form shows the id and the status alone.
-impl std::fmt::Debug for LoopMember {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoopMember")
-            .field("member_id", &self.member_id)
-            .field("status", &self.status)
-            .finish_non_exhaustive()
-    }
-}
+bare_debug!(LoopMember { member_id, status });
 
-impl std::fmt::Debug for MemberPatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemberPatch").field("status", &self.status).finish_non_exhaustive()
-    }
-}
+bare_debug!(MemberPatch { status });
 
 /// The members of a household.
 ///

@@ -7,6 +7,7 @@ use crate::contract::error::Result;
 use crate::contract::ids::{PersonId, RobotId};
 use crate::contract::page::{Page, Paged};
 use crate::contract::patch::UnknownFields;
+use crate::contract::patch::bare_debug;
 use crate::contract::revision::{Expect, Stored};
 use crate::contract::scope::LoopScope;
 
@@ -50,12 +51,7 @@ impl Person {
     }
 }
 
-impl std::fmt::Debug for Person {
-    /// The id alone: names are personal.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Person").field("person_id", &self.person_id).finish_non_exhaustive()
-    }
-}
+bare_debug!(Person { person_id });
 
 /// The people of a household.
 #[async_trait]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::error::Result;
 use crate::contract::ids::AccountId;
 use crate::contract::patch::UnknownFields;
+use crate::contract::patch::bare_debug;
 use crate::contract::revision::{Expect, Stored};
 
 /// An owner tenant.
@@ -40,12 +41,7 @@ impl Account {
     }
 }
 
-impl std::fmt::Debug for Account {
-    /// The id alone: names and addresses are personal.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account").field("account_id", &self.account_id).finish_non_exhaustive()
-    }
-}
+bare_debug!(Account { account_id });
 
 /// A partial change of an account. Fields left at their default are kept.
 #[derive(Clone, PartialEq, Eq, Default, Serialize)]
@@ -61,11 +57,7 @@ pub struct AccountPatch {
     pub is_active: Option<bool>,
 }
 
-impl std::fmt::Debug for AccountPatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AccountPatch").field("is_active", &self.is_active).finish_non_exhaustive()
-    }
-}
+bare_debug!(AccountPatch { is_active });
 
 /// Accounts by id.
 #[async_trait]

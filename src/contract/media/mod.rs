@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::contract::error::{Result, StoreError};
 use crate::contract::page::{Page, Paged};
 use crate::contract::patch::UnknownFields;
+use crate::contract::patch::bare_debug;
 use crate::contract::revision::{Expect, Stored};
 use crate::contract::scope::LoopScope;
 
@@ -61,14 +62,7 @@ impl Media {
     }
 }
 
-impl fmt::Debug for Media {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Media")
-            .field("length", &self.length)
-            .field("is_deleted", &self.is_deleted)
-            .finish_non_exhaustive()
-    }
-}
+bare_debug!(Media { length, is_deleted });
 
 /// What an application says of a payload it puts.
 #[derive(Clone, PartialEq)]
@@ -221,11 +215,7 @@ impl Stream for MediaReader {
     }
 }
 
-impl fmt::Debug for MediaReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MediaReader").field("media", &self.media).finish_non_exhaustive()
-    }
-}
+bare_debug!(MediaReader { media });
 
 /// Which media a list shows: those put strictly after and strictly before, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
