@@ -26,6 +26,7 @@
 //! family of this name runs a few fixed seeds of it.
 
 pub mod batches;
+pub mod calendar;
 pub mod calls;
 mod capture;
 pub mod closing;

@@ -163,6 +163,12 @@ macro_rules! __conformance_properties {
                 racing_additions_make_one_member,
                 birthdays_are_within_range,
             }
+            calendar {
+                an_event_is_in_the_days_that_it_overlaps,
+                disabled_events_are_kept_and_listed_on_request,
+                events_are_listed_by_member,
+                an_event_says_what_it_must,
+            }
             media {
                 what_is_put_is_read_back,
                 an_empty_payload_is_a_payload,

@@ -37,7 +37,7 @@ pub(crate) const FAMILIES: &[Family] = &[
         Lookup::Hint("name"),
     ]),
     // Households: partition `l:<account>:<loop>`. One query reads members and people: no family sorts between the two.
-    row("calendar-event", Identity, In::Loop, Each("calendar", "<event>"), Own::None, HOUSEHOLD).planned(),
+    row("calendar-event", Identity, In::Loop, Each("calendar", "<event>"), Own::None, HOUSEHOLD),
     row("commute-profile", Identity, In::Loop, Each("commute", "<profile>"), Own::None, HOUSEHOLD).planned(),
     row("calendar-feed", Identity, In::Loop, Each("feed", "<member>"), Own::None, HOUSEHOLD).seals().planned(),
     row("home-assistant", Identity, In::Loop, Each("ha", "<instance>"), Own::None, HOUSEHOLD)

@@ -1,9 +1,11 @@
 //! A household: the loop, its members, its people.
 
+mod calendar;
 mod loops;
 mod member;
 mod person;
 
+pub use calendar::{CalendarEvent, CalendarEvents, CalendarFilter};
 pub use loops::{Loop, LoopPatch, LoopStore};
 pub use member::{LoopMember, LoopMemberStore, MemberPatch, MemberStatus};
 pub use person::{Person, PersonStore};

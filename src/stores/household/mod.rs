@@ -1,5 +1,6 @@
 //! Loops, and what belongs to a household: members, people.
 
+mod calendar;
 mod loops;
 mod member;
 mod person;

@@ -74,8 +74,9 @@ mod prelude {
     pub(super) use crate::stores::record::{Family, Record, RecordAddress};
 }
 
+pub(in crate::conformance) mod calendar;
 pub(in crate::conformance) mod loops;
 pub(in crate::conformance) mod member;
 pub(in crate::conformance) mod person;
 
-pub(super) const SAMPLES: &[Target] = &[loops::LOOP, member::MEMBER, person::PERSON];
+pub(super) const SAMPLES: &[Target] = &[calendar::EVENT, loops::LOOP, member::MEMBER, person::PERSON];
