@@ -59,6 +59,7 @@ pub mod origins;
 pub mod paging;
 pub mod payloads;
 pub mod ports;
+pub mod presence;
 mod properties;
 mod raw;
 pub mod reads;

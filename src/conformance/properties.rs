@@ -169,6 +169,13 @@ macro_rules! __conformance_properties {
                 events_are_listed_by_member,
                 an_event_says_what_it_must,
             }
+            presence {
+                times_only_move_forward,
+                racing_observations_keep_the_newest,
+                a_time_from_the_future_is_taken_as_now,
+                greeted_since_counts_every_replica,
+                presence_and_two_replicas_and_an_idempotency_key,
+            }
             media {
                 what_is_put_is_read_back,
                 an_empty_payload_is_a_payload,

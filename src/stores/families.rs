@@ -47,7 +47,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     row("loop-key", Identity, In::Loop, One("key"), Own::None, HOUSEHOLD).seals().planned(),
     row("member", Identity, In::Loop, Each("member", "<member>"), Own::None, HOUSEHOLD),
     row("person", Identity, In::Loop, Each("person", "<person>"), Own::Person, PERSON),
-    row("presence", Identity, In::Loop, Each("presence", "<person>"), Own::Person, PERSON).planned(),
+    row("presence", Identity, In::Loop, Each("presence", "<person>"), Own::Person, PERSON),
     row(
         "recognition",
         Identity,

@@ -8,7 +8,7 @@ const PAGE: &str = include_str!("../../docs/backends.md");
 const EXAMPLE: &str = include_str!("example_backend.rs");
 
 /// The families of the behaviour above the ports, which is the same for all backends. All others are rules of the ports.
-const ABOVE_THE_PORTS: [&str; 20] = [
+const ABOVE_THE_PORTS: [&str; 21] = [
     "calendar",
     "corrupt",
     "devices",
@@ -25,6 +25,7 @@ const ABOVE_THE_PORTS: [&str; 20] = [
     "members",
     "memory",
     "paging",
+    "presence",
     "revisions",
     "secrets",
     "torn",

@@ -4,8 +4,10 @@ mod calendar;
 mod loops;
 mod member;
 mod person;
+mod presence;
 
 pub use calendar::{CalendarEvent, CalendarEvents, CalendarFilter};
 pub use loops::{Loop, LoopPatch, LoopStore};
 pub use member::{LoopMember, LoopMemberStore, MemberPatch, MemberStatus};
 pub use person::{Person, PersonStore};
+pub use presence::{Greeted, GreetingPresence, Observed, Presence, Seen};

@@ -4,6 +4,7 @@ mod calendar;
 mod loops;
 mod member;
 mod person;
+mod presence;
 
 use super::record::Scope;
 use crate::backend::{Area, Owner, keys};

@@ -78,5 +78,7 @@ pub(in crate::conformance) mod calendar;
 pub(in crate::conformance) mod loops;
 pub(in crate::conformance) mod member;
 pub(in crate::conformance) mod person;
+pub(in crate::conformance) mod presence;
 
-pub(super) const SAMPLES: &[Target] = &[calendar::EVENT, loops::LOOP, member::MEMBER, person::PERSON];
+pub(super) const SAMPLES: &[Target] =
+    &[calendar::EVENT, loops::LOOP, member::MEMBER, person::PERSON, presence::PRESENCE];
