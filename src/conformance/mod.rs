@@ -60,6 +60,7 @@ pub mod paging;
 pub mod payloads;
 pub mod ports;
 pub mod presence;
+pub mod profiles;
 mod properties;
 mod raw;
 pub mod reads;

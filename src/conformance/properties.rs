@@ -176,6 +176,12 @@ macro_rules! __conformance_properties {
                 greeted_since_counts_every_replica,
                 presence_and_two_replicas_and_an_idempotency_key,
             }
+            profiles {
+                a_replacement_removes_what_it_supersedes,
+                a_refused_replacement_removes_nothing,
+                profile_replace_and_the_limit_of_a_commit,
+                a_newer_superseded_profile_is_kept,
+            }
             media {
                 what_is_put_is_read_back,
                 an_empty_payload_is_a_payload,

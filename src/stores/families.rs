@@ -70,7 +70,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     row("device-audit", Identity, In::Device, One("audit"), Own::None, ROBOT).planned(),
     row("device-credentials", Identity, In::Device, One("credentials"), Own::None, ROBOT).planned(),
     row("named", Identity, In::Device, Each("named", "<device>"), Own::None, HINT).planned(),
-    row("robot-profile", Identity, In::Device, Each("profile", "<robot>"), Own::None, ROBOT).planned(),
+    row("robot-profile", Identity, In::Device, Each("profile", "<robot>"), Own::None, ROBOT),
     row("token-index", Identity, In::Device, Each("token", "<kind>:<SHA-256>"), Own::None, HINT.timed()).planned(),
     // Users: partition `u:<user>`.
     row("user", Identity, In::User, One("user"), Own::None, ACCOUNT)

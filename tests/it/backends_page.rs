@@ -8,7 +8,7 @@ const PAGE: &str = include_str!("../../docs/backends.md");
 const EXAMPLE: &str = include_str!("example_backend.rs");
 
 /// The families of the behaviour above the ports, which is the same for all backends. All others are rules of the ports.
-const ABOVE_THE_PORTS: [&str; 21] = [
+const ABOVE_THE_PORTS: [&str; 22] = [
     "calendar",
     "corrupt",
     "devices",
@@ -26,6 +26,7 @@ const ABOVE_THE_PORTS: [&str; 21] = [
     "memory",
     "paging",
     "presence",
+    "profiles",
     "revisions",
     "secrets",
     "torn",

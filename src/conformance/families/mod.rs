@@ -20,6 +20,7 @@ use crate::stores::record::{Family, RecordAddress, prefix};
 pub(super) use household::{loops::LOOP, member::MEMBER, person::PERSON};
 pub(super) use identity::account::ACCOUNT;
 pub(super) use identity::device::ROBOT;
+pub(super) use identity::profile::profile;
 pub(super) use memory::{facts::*, lists::LIST_ITEM};
 
 /// A sample, by reference: as long as the program.

@@ -2,6 +2,7 @@
 
 mod account;
 mod device;
+mod profile;
 
 use super::record::Scope;
 use crate::backend::{Area, Owner, keys};

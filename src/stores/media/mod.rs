@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::backend::{
-    Area, BlobArea, BlobName, CallContext, KeyRange, RecordBackend, Turns, check_byte_range, hex, json_bytes, keys,
+    Area, BlobArea, BlobName, CallContext, KeyRange, RecordBackend, Turns, check_byte_range, hex, keys,
 };
 use crate::contract::{
     ByteStream, Expect, LoopScope, MAX_MEDIA_META_BYTES, Media, MediaBody, MediaReader, MediaStore, MediaWindow,
@@ -20,7 +20,7 @@ use crate::contract::{
 };
 use crate::stores::Stores;
 use crate::stores::families::family;
-use crate::stores::record::{self, Family, Record, Scope as _, check_key, prefix};
+use crate::stores::record::{self, Family, Record, Scope as _, check_json, check_key, prefix};
 
 use publish::TimeEntry;
 
@@ -34,29 +34,8 @@ impl Record for Media {
     }
 }
 
-/// Integers beyond this are not exact in a double, and would be rounded by a reader.
-const MAX_EXACT: i64 = 1 << 53;
-
-/// The deepest nesting of metadata: well below the 128 levels that readers and Cosmos DB stop at.
-const MAX_META_DEPTH: usize = 32;
 /// The longest type, content type or reference of a media record, in bytes.
 const MAX_TEXT_BYTES: usize = 1_024;
-
-fn check_meta(value: &Value, depth: usize) -> Result<()> {
-    if depth > MAX_META_DEPTH {
-        return Err(StoreError::limit("meta (levels of nesting)", MAX_META_DEPTH as u64, depth as u64));
-    }
-    let exact = match value {
-        Value::Number(number) => match number.as_i64() {
-            Some(integer) => (-MAX_EXACT..=MAX_EXACT).contains(&integer),
-            None => !number.is_u64(),
-        },
-        Value::Array(values) => return values.iter().try_for_each(|value| check_meta(value, depth + 1)),
-        Value::Object(values) => return values.values().try_for_each(|value| check_meta(value, depth + 1)),
-        _ => true,
-    };
-    if exact { Ok(()) } else { Err(StoreError::invalid("meta", "it holds an integer beyond ±2^53")) }
-}
 
 pub(crate) fn check(media: &NewMedia) -> Result<()> {
     check_key("path", &media.path)?;
@@ -70,13 +49,7 @@ pub(crate) fn check(media: &NewMedia) -> Result<()> {
             return Err(StoreError::invalid(field, "it holds a control character"));
         }
     }
-    let meta = Value::Object(media.meta.clone());
-    check_meta(&meta, 0)?;
-    let bytes = json_bytes(&meta);
-    if bytes > MAX_MEDIA_META_BYTES {
-        return Err(StoreError::limit("meta (bytes of JSON)", MAX_MEDIA_META_BYTES as u64, bytes as u64));
-    }
-    Ok(())
+    check_json("meta", &Value::Object(media.meta.clone()), MAX_MEDIA_META_BYTES)
 }
 
 /// The range of the time index that a window covers. Newest first, so the bounds change places.

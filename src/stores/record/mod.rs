@@ -30,5 +30,5 @@ pub(crate) use family::{Archive, Erase, Expiry, Family, Keys, Life, Lookup, OwnC
 pub(crate) use idempotency::{Done, IDEMPOTENCY, IdempotentCommit, PriorResult, Progress, fingerprint};
 pub(crate) use read::{found, get, page, raw_page};
 pub(crate) use rounds::Rounds;
-pub(crate) use rules::{at_most_now, check_key, check_not_absent, check_time, normalized_key, not_found};
+pub(crate) use rules::{at_most_now, check_json, check_key, check_not_absent, check_time, normalized_key, not_found};
 pub(crate) use write::{Merge, Modified, changed_before, delete, merge, modify, put};

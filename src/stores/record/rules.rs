@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::backend::json_bytes;
 use crate::backend::keys::normalize_key;
 use crate::contract::{ErrorKind, Expect, MAX_KEY_BYTES, Result, StoreError, Timestamp};
 
@@ -40,6 +43,38 @@ pub(crate) fn check_time(field: &'static str, at: Option<Timestamp>) -> Result<(
         Some(at) if !at.is_storable() => Err(StoreError::invalid(field, "it is outside the years 0 to 9999")),
         _ => Ok(()),
     }
+}
+
+/// Integers beyond this are not exact in a double, and would be rounded by a reader.
+const MAX_EXACT: i64 = 1 << 53;
+
+/// The deepest nesting of a caller's JSON: well below the 128 levels that readers and Cosmos DB stop at.
+const MAX_DEPTH: usize = 32;
+
+/// Checks JSON that a caller brings: its integers, its depth and its length.
+pub(crate) fn check_json(field: &'static str, value: &Value, most: usize) -> Result<()> {
+    check_values(field, value, 0)?;
+    let bytes = json_bytes(value);
+    if bytes > most {
+        return Err(StoreError::limit(format!("{field} (bytes of JSON)"), most as u64, bytes as u64));
+    }
+    Ok(())
+}
+
+fn check_values(field: &'static str, value: &Value, depth: usize) -> Result<()> {
+    if depth > MAX_DEPTH {
+        return Err(StoreError::limit(format!("{field} (levels of nesting)"), MAX_DEPTH as u64, depth as u64));
+    }
+    let exact = match value {
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => (-MAX_EXACT..=MAX_EXACT).contains(&integer),
+            None => !number.is_u64(),
+        },
+        Value::Array(values) => return values.iter().try_for_each(|value| check_values(field, value, depth + 1)),
+        Value::Object(values) => return values.values().try_for_each(|value| check_values(field, value, depth + 1)),
+        _ => true,
+    };
+    if exact { Ok(()) } else { Err(StoreError::invalid(field, "it contains an integer beyond ±2^53")) }
 }
 
 /// How far a caller's clock may be ahead of the store's.
