@@ -28,8 +28,7 @@ pub(crate) use tables::client::fuzzing as tables_fuzzing;
 pub use config::{AzureConfig, AzureConfigBuilder, ConfigError, ConfigProblem};
 #[cfg(feature = "emulator")]
 pub use provision::provision;
-
 #[cfg(feature = "emulator")]
-pub(crate) use cosmos::runtime as cosmos_runtime;
-#[cfg(feature = "emulator")]
-pub(crate) use names::PARTITION_KEY_PATH;
+pub(crate) use provision::{ENDPOINT, NotProvisioned};
+#[cfg(all(feature = "emulator", any(test, feature = "conformance")))]
+pub(crate) use provision::{cosmos_client, provision_cosmos};

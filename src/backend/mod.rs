@@ -16,6 +16,7 @@ mod commit;
 mod context;
 mod delivery;
 mod envelope;
+mod erasing;
 mod hashing;
 mod hex;
 mod jitter;
@@ -32,6 +33,7 @@ mod paging;
 mod partition;
 mod plan;
 mod told;
+mod tries;
 
 use std::fmt;
 use std::sync::Arc;
@@ -46,11 +48,12 @@ pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage, Histo
 pub use columns::{Column, Columns};
 #[cfg(feature = "azure")]
 pub(crate) use commit::check_same;
-pub use commit::{BuildBefore, Commit, Operation, Precondition, Written, check_closing, check_erasure};
+pub use commit::{BuildBefore, Commit, Operation, Precondition, Written, check_closing};
 pub use context::{CallContext, OpId, Over, PendingWrite};
 pub use delivery::{Delivered, Delivery, Evidence, Proof, Reply, deliver};
 pub(crate) use envelope::check_schema;
 pub use envelope::{Before, Draft, Envelope, Origin, Owner, Record, Stamp, next_number};
+pub use erasing::check_erasure;
 pub(crate) use hashing::Turns;
 pub use hashing::digested;
 #[cfg(test)]

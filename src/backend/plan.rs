@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use super::commit::{Commit, Operation, Written, check_erasure};
+use super::commit::{Commit, Operation, Written};
 use super::context::CallContext;
 use super::envelope::{Draft, Record, Stamp, next_number};
+use super::erasing::check_erasure;
 use super::keys::KeyRange;
 use super::limits::RecordLimits;
 use crate::contract::{MAX_TAG_BYTES, StoreError, Successor, Timestamp, Witness};

@@ -2,6 +2,7 @@
 
 mod account;
 mod device;
+mod digest;
 mod error;
 mod health;
 mod household;
@@ -23,6 +24,7 @@ pub use device::{
     Device, DeviceFilter, DevicePatch, DeviceRegistration, DeviceStore, MAX_DEVICES_PER_PAGE, Registered,
     RegistrationOutcome, RegistrationSource,
 };
+pub use digest::RevisionDigest;
 pub use error::{ErrorKind, Outcome, Result, StoreError, Successor};
 pub use health::{HealthReport, ServiceHealth, StoreHealth};
 pub use household::{Household, LoopStore};
@@ -36,7 +38,7 @@ pub use page::{Page, PageToken, Paged};
 pub use patch::{Change, UnknownFields};
 pub use person::{Person, PersonStore};
 pub(crate) use revision::MAX_TAG_BYTES;
-pub use revision::{Expect, OpTrail, Revision, RevisionDigest, Stored, Witness};
+pub use revision::{Expect, OpTrail, Revision, Stored, Witness};
 pub use scope::{AccountScope, DeviceScope, LoopScope, MemoryScope};
 pub use time::{Clock, IdSource, RandomIds, SystemClock, Timestamp};
 

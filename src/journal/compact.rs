@@ -14,11 +14,10 @@ use serde_json::Value;
 
 use super::disk::DiskFile;
 use super::error::failed;
+use super::floor::{Floor, Forgetting, floor_line};
 use super::index::{Index, Partition, Place, Rewritten, Segment};
 use super::leftovers::made_anew;
-use super::line::{
-    self, Area, ClosedLine, CommitLine, Crc, EndLine, Fixed, FloorLine, Header, LineOperation, Said, VERSION,
-};
+use super::line::{self, Area, CommitLine, Crc, EndLine, Header, LineOperation, Said, VERSION};
 use super::lock;
 use super::segment::{self, LOG, Lines, NEW, Tail, damaged};
 use super::writer::Writer;
@@ -26,30 +25,6 @@ use crate::contract::{StoreError, Timestamp};
 
 /// How much is written at once.
 const CHUNK: usize = 1024 * 1024;
-
-/// A partition's floor as a rewritten segment must state it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Floor {
-    pub(super) floor: u64,
-    pub(super) seq: u64,
-    pub(super) number: u64,
-}
-
-/// An erasure that compaction serves: of which partition, and up to which sequence its deletions need not be kept. Every older segment has
-/// been written anew since, so that none holds what they deleted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Forgetting {
-    pub(super) partition: u32,
-    pub(super) upto: u64,
-}
-
-impl Floor {
-    fn raise(&mut self, other: Self) {
-        self.floor = self.floor.max(other.floor);
-        self.seq = self.seq.max(other.seq);
-        self.number = self.number.max(other.number);
-    }
-}
 
 /// A segment being written.
 struct Output {
@@ -374,24 +349,6 @@ fn left_of<'a>(
     }
     commit.operations = left;
     Left { commit, dropped, over }
-}
-
-pub(super) fn floor_line(
-    area: Area,
-    name: &str,
-    floor: Floor,
-    erasing: bool,
-    closed: Option<ClosedLine>,
-) -> FloorLine<'static> {
-    FloorLine {
-        area,
-        partition: name.to_owned().into(),
-        floor: Fixed(floor.floor),
-        seq: Fixed(floor.seq),
-        number: Fixed(floor.number),
-        erasing,
-        closed,
-    }
 }
 
 fn header_of(segment: u64, file: &dyn DiskFile) -> Result<Header, StoreError> {

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::FencedTable;
 use super::client::{Entity, Error, IfMatch, Transaction};
-use super::committer::Known;
 use super::decide::{self, Answer};
 use super::head::{self, Head};
 use super::history::{self, Change};
+use super::known::Known;
 use super::lane::{LANE_TRY, Turn};
 use crate::azure::meter::Metered;
 use crate::backend::outcome::{self, AtPlace, Verdict, judge_place};

@@ -13,8 +13,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio::time::Instant;
 
-use super::committer::{Known, Queue};
 use super::head::Head;
+use super::in_flight::{Crowd, Inside};
+use super::known::Known;
+use super::queue::Queue;
 use crate::backend::CallContext;
 use crate::contract::{Outcome, StoreError};
 
@@ -67,13 +69,6 @@ impl fmt::Debug for Lane {
     }
 }
 
-/// How many calls are in any lane, waiting or at work.
-#[derive(Debug, Default)]
-struct Crowd {
-    inside: AtomicUsize,
-    left: Notify,
-}
-
 impl Lanes {
     /// Waits for the place of this partition's lane, for an erasure.
     ///
@@ -100,16 +95,7 @@ impl Lanes {
     /// # Errors
     /// `Timeout`, with an unknown outcome of the calls still at work.
     pub(super) async fn drain(&self, deadline: Duration) -> Result<(), StoreError> {
-        let empty = async {
-            loop {
-                let left = self.crowd.left.notified();
-                if self.crowd.inside.load(Ordering::SeqCst) == 0 {
-                    return;
-                }
-                left.await;
-            }
-        };
-        let ended = tokio::time::timeout(deadline, empty).await;
+        let ended = tokio::time::timeout(deadline, self.crowd.emptied()).await;
         ended.map_err(|_| StoreError::timeout().with_outcome(Outcome::Unknown).with_cause("commits are still at work"))
     }
 
@@ -130,8 +116,7 @@ impl Lanes {
 
     /// Counts a call as inside until it is answered.
     pub(super) fn inside(&self) -> Inside {
-        self.crowd.inside.fetch_add(1, Ordering::SeqCst);
-        Inside(Arc::clone(&self.crowd))
+        self.crowd.enter()
     }
 }
 
@@ -218,18 +203,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A call that `drain` waits for.
-#[derive(Debug)]
-pub(super) struct Inside(Arc<Crowd>);
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        if self.0.inside.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.left.notify_waiters();
-        }
-    }
-}
-
 /// The place of one partition's lane, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
@@ -303,16 +276,10 @@ impl Turn {
 }
 
 #[cfg(test)]
-impl Default for Inside {
-    fn default() -> Self {
-        Lanes::default().inside()
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::azure::tables::committer::{MAX_KNOWN_BYTES, MAX_WAITING};
+    use crate::azure::tables::known::MAX_KNOWN_BYTES;
+    use crate::azure::tables::queue::MAX_WAITING;
     use crate::contract::{Freshness, Witness, system_clock};
 
     fn call(seconds: u64) -> CallContext {

@@ -22,9 +22,13 @@ mod errors;
 mod fence;
 mod head;
 mod history;
+mod in_flight;
+mod known;
 mod lane;
 mod load;
+mod queue;
 mod rows;
+mod state;
 #[cfg(test)]
 mod tests;
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::build::{self, Part, State};
-use super::queue::Member;
-use super::reads::already_exists;
+use super::answers::already_exists;
+use super::build::{self, Part};
 use crate::azure::tables::FencedTable;
 use crate::azure::tables::fence::{Fenced, Moved, Party, Sent};
 use crate::azure::tables::head::Head;
 use crate::azure::tables::lane::{LANE_TRY, Turn};
+use crate::azure::tables::queue::Member;
+use crate::azure::tables::state::State;
 use crate::backend::{OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, after};
 use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, StoreError};
 

@@ -9,34 +9,27 @@
 //! | a group | at most 97 record operations and 3.5 MiB encoded; no key twice: a later call on a key waits for the next group |
 //! | numbers | one a call, consecutive; the head keeps the last |
 //! | a call whose record is not as expected | is answered and leaves; the others go again. After the second, all `Absent` and `Exact` are looked at first, so that a group takes three transactions at most while the fence holds |
-//! | `Any` | is read, and written under what was found or is [known](Known); it goes again until its deadline |
+//! | `Any` | is read, and written under what was found or is [known](super::known::Known); it goes again until its deadline |
 //! | a caller that is gone | takes its commit back if it was not sent. A transaction that nobody waits for any more gets another second |
 //! | deadlines | cost their own calls alone. Who is over is answered, the transaction goes on for the others; a try without an answer ends after [`LANE_TRY`](super::lane::LANE_TRY) and a second for each 512 KiB, whatever the deadlines; reads are bounded alike, and who can't be read meanwhile comes with the next transaction; who can't wait for a pause that the service asks for is told at once, also in the queue |
 
+mod answers;
 mod build;
 mod group;
-mod known;
-mod queue;
 mod reads;
-mod records;
 
 use std::sync::Arc;
 
 use futures::future::try_join_all;
 
-use self::build::State;
+use self::answers::{Seen, conflict_with};
 use self::group::Group;
-pub(super) use self::known::Known;
-#[cfg(test)]
-pub(super) use self::queue::MAX_WAITING;
-pub(super) use self::queue::Queue;
-use self::queue::{CommitAnswer, Member, Ticket};
-#[cfg(test)]
-pub(super) use self::records::MAX_KNOWN_BYTES;
 use super::lane::Lane;
+use super::queue::{CommitAnswer, Member, Ticket};
+use super::state::State;
 use super::{FencedTable, at_deadline, rows};
 use crate::backend::{CallContext, Commit, Operation, Precondition, RecordLimits, Written};
-use crate::contract::{ErrorKind, Outcome, RevisionDigest, StoreError};
+use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// Whether an operation expects a state that no record has.
 fn expects_nothing(operation: &Operation) -> bool {
@@ -186,30 +179,6 @@ impl FencedTable {
     ) -> Result<Option<(u64, String)>, StoreError> {
         Ok(self.read_seen(cx, partition, key).await?.state())
     }
-}
-
-/// What a look at a key finds.
-#[derive(Debug)]
-enum Seen {
-    Nothing,
-    /// A record of this number and ETag.
-    Live(u64, String),
-    /// A row with this ETag whose time is over.
-    Over(String),
-}
-
-impl Seen {
-    fn state(self) -> Option<(u64, String)> {
-        match self {
-            Self::Live(number, tag) => Some((number, tag)),
-            Self::Nothing | Self::Over(_) => None,
-        }
-    }
-}
-
-/// The conflict with a record in this state, of number and ETag.
-fn conflict_with(state: Option<(u64, String)>) -> StoreError {
-    StoreError::conflict(state.map(|(number, tag)| RevisionDigest::new(number, &tag)))
 }
 
 /// One task's work at a queue. Ended before the queue is empty, with its runtime or by a panic, it leaves no call behind

@@ -5,12 +5,12 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::build::State;
+use super::answers::{Seen, already_exists, conflict_with};
 use super::group::Group;
-use super::queue::Member;
-use super::{Seen, conflict_with};
 use crate::azure::tables::head::Head;
 use crate::azure::tables::lane::LANE_TRY;
+use crate::azure::tables::queue::Member;
+use crate::azure::tables::state::State;
 use crate::backend::{CallContext, Operation, Precondition, after, check_schema};
 use crate::contract::{ErrorKind, StoreError, Witness};
 
@@ -191,11 +191,6 @@ impl Group<'_> {
 /// Until when the members of a group wait for each other's reads.
 fn read_until(time: Duration) -> Instant {
     after(Instant::now(), time)
-}
-
-/// The error of an operation under `Absent` over a record.
-pub(super) fn already_exists(operation: usize) -> StoreError {
-    StoreError::new(ErrorKind::AlreadyExists).with_index(operation)
 }
 
 /// Whether the member may find nothing to delete beside what it writes.

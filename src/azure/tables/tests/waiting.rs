@@ -2,7 +2,7 @@
 
 use super::fake::{Fault, Reply};
 use super::*;
-use crate::azure::tables::committer::MAX_WAITING;
+use crate::azure::tables::queue::MAX_WAITING;
 use crate::backend::BuildBefore;
 use crate::contract::ErrorKind;
 use Precondition::{Absent, Any};

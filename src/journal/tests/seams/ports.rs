@@ -326,8 +326,8 @@ fn old_log(erasing: bool) -> SimDisk {
             operations: vec![LineOperation::Delete("m:3".into())],
         };
         crc = line::write(&mut bytes, crc, Said::Commit(commit)).unwrap();
-        let floor = crate::journal::compact::Floor { floor: 9, seq: 9, number: FUTURE as u64 + 9 };
-        let floor = crate::journal::compact::floor_line(Area::Memory, "gone", floor, true, None);
+        let floor = crate::journal::floor::Floor { floor: 9, seq: 9, number: FUTURE as u64 + 9 };
+        let floor = crate::journal::floor::floor_line(Area::Memory, "gone", floor, true, None);
         line::write::<()>(&mut bytes, crc, Said::Floor(floor)).unwrap();
     }
     tail.file.append(&bytes).unwrap();

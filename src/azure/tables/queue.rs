@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::build::State;
-use crate::azure::tables::lane::Inside;
+use super::in_flight::Inside;
+use super::state::State;
 use crate::backend::{CallContext, Commit, Precondition, RecordLimits, Written};
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// The most calls that wait for one partition; the next one is `Throttled`.
-pub(in crate::azure::tables) const MAX_WAITING: usize = 1_024;
+pub(super) const MAX_WAITING: usize = 1_024;
 /// The most record operations of one group: 100 of a transaction, less head, change row and birth row (REST: "Performing
 /// Entity Group Transactions").
 const GROUP_OPERATIONS: usize = RecordLimits::TABLES.operations_per_commit;
@@ -149,12 +149,12 @@ impl Member {
 
 /// The calls that wait for one partition.
 #[derive(Debug, Default)]
-pub(in crate::azure::tables) struct Queue {
+pub(super) struct Queue {
     members: VecDeque<Member>,
     /// Erasures that wait for their turn.
-    pub(in crate::azure::tables) erasures: usize,
+    pub(super) erasures: usize,
     /// Whether a task works at this queue, or waits for its turn to.
-    pub(in crate::azure::tables) at_work: bool,
+    pub(super) at_work: bool,
 }
 
 impl Queue {
@@ -162,7 +162,7 @@ impl Queue {
     ///
     /// # Errors
     /// `Throttled`, when too many do.
-    pub(in crate::azure::tables) fn check_room(&mut self) -> Result<(), StoreError> {
+    pub(super) fn check_room(&mut self) -> Result<(), StoreError> {
         if self.members.len() + self.erasures >= MAX_WAITING {
             self.members.retain(|member| !member.withdrawn());
         }
