@@ -5,25 +5,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// How many calls are in any lane, waiting or at work.
+/// How many calls are in the queues of a table, waiting or at work.
 #[derive(Debug, Default)]
-pub(super) struct Crowd {
-    inside: AtomicUsize,
+pub(super) struct InFlight {
+    calls: AtomicUsize,
     left: Notify,
 }
 
-impl Crowd {
-    /// Counts a call as inside until it is answered.
-    pub(super) fn enter(self: &Arc<Self>) -> Inside {
-        self.inside.fetch_add(1, Ordering::SeqCst);
-        Inside(Arc::clone(self))
+impl InFlight {
+    /// Counts a call as in flight until it is answered.
+    pub(super) fn enter(self: &Arc<Self>) -> InFlightGuard {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        InFlightGuard(Arc::clone(self))
     }
 
-    /// Waits until no call is inside.
+    /// Waits until no call is in flight.
     pub(super) async fn emptied(&self) {
         loop {
             let left = self.left.notified();
-            if self.inside.load(Ordering::SeqCst) == 0 {
+            if self.calls.load(Ordering::SeqCst) == 0 {
                 return;
             }
             left.await;
@@ -33,19 +33,19 @@ impl Crowd {
 
 /// A call that `drain` waits for.
 #[derive(Debug)]
-pub(super) struct Inside(Arc<Crowd>);
+pub(super) struct InFlightGuard(Arc<InFlight>);
 
-impl Drop for Inside {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        if self.0.inside.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if self.0.calls.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.left.notify_waiters();
         }
     }
 }
 
 #[cfg(test)]
-impl Default for Inside {
+impl Default for InFlightGuard {
     fn default() -> Self {
-        Arc::<Crowd>::default().enter()
+        Arc::<InFlight>::default().enter()
     }
 }

@@ -120,7 +120,7 @@ impl FencedTable {
         let now = cx.now();
         let hash = LargeRanges::hash(partition, range);
         // Known before any page is read: if it is still the head afterwards, the pages are of one instant.
-        let known = self.lanes.known_tag(cx, partition);
+        let known = self.queues.known_tag(cx, partition);
         let large = self.large.contains(hash);
         let mut before = if large { Some(self.head_tag(cx, partition).await?) } else { None };
         let query = range_query(partition, range, None);

@@ -24,8 +24,8 @@ mod head;
 mod history;
 mod in_flight;
 mod known;
-mod lane;
 mod load;
+mod partition_queue;
 mod queue;
 mod rows;
 mod state;
@@ -41,8 +41,8 @@ use async_trait::async_trait;
 
 use self::client::{Entity, Error, IfMatch, Query, QueryPage, TableClient, limit, quote};
 use self::head::{HEAD, Head};
-use self::lane::Lanes;
 use self::load::LargeRanges;
+use self::partition_queue::PartitionQueues;
 use crate::azure::meter::Metered;
 use crate::backend::keys::{check_partition, check_record_key};
 use crate::backend::{
@@ -64,11 +64,11 @@ const PROBE_TAG: &str = "W/\"datetime'1601-01-01T00%3A00%3A00.0000000Z'\"";
 #[derive(Clone)]
 pub(crate) struct FencedTable {
     table: TableClient,
-    lanes: Arc<Lanes>,
+    queues: Arc<PartitionQueues>,
     large: Arc<LargeRanges>,
 }
 
-// Lanes are named after households.
+// PartitionQueues are named after households.
 impl fmt::Debug for FencedTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FencedTable").field("table", &self.table.name()).finish_non_exhaustive()
@@ -78,7 +78,7 @@ impl fmt::Debug for FencedTable {
 impl FencedTable {
     /// The fenced partitions of this table, which must exist. Sends nothing.
     pub(crate) fn new(table: TableClient) -> Self {
-        Self { table, lanes: Arc::default(), large: Arc::default() }
+        Self { table, queues: Arc::default(), large: Arc::default() }
     }
 
     fn error(&self, error: &Error) -> StoreError {
@@ -278,6 +278,6 @@ impl RecordBackend for FencedTable {
     }
 
     async fn close(&self, deadline: Duration) -> Result<(), StoreError> {
-        self.lanes.drain(deadline).await
+        self.queues.drain(deadline).await
     }
 }

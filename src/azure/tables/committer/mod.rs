@@ -11,7 +11,7 @@
 //! | a call whose record is not as expected | is answered and leaves; the others go again. After the second, all `Absent` and `Exact` are looked at first, so that a group takes three transactions at most while the fence holds |
 //! | `Any` | is read, and written under what was found or is [known](super::known::Known); it goes again until its deadline |
 //! | a caller that is gone | takes its commit back if it was not sent. A transaction that nobody waits for any more gets another second |
-//! | deadlines | cost their own calls alone. Who is over is answered, the transaction goes on for the others; a try without an answer ends after [`LANE_TRY`](super::lane::LANE_TRY) and a second for each 512 KiB, whatever the deadlines; reads are bounded alike, and who can't be read meanwhile comes with the next transaction; who can't wait for a pause that the service asks for is told at once, also in the queue |
+//! | deadlines | cost their own calls alone. Who is over is answered, the transaction goes on for the others; a try without an answer ends after [`QUEUE_TRY`](super::partition_queue::QUEUE_TRY) and a second for each 512 KiB, whatever the deadlines; reads are bounded alike, and who can't be read meanwhile comes with the next transaction; who can't wait for a pause that the service asks for is told at once, also in the queue |
 
 mod answers;
 mod build;
@@ -24,8 +24,8 @@ use futures::future::try_join_all;
 
 use self::answers::{Seen, conflict_with};
 use self::group::Group;
-use super::lane::Lane;
-use super::queue::{CommitAnswer, Member, Ticket};
+use super::partition_queue::PartitionQueue;
+use super::queue::{CommitAnswer, CommitHandle, PendingCommit};
 use super::state::State;
 use super::{FencedTable, at_deadline, rows};
 use crate::backend::{CallContext, Commit, Operation, Precondition, RecordLimits, Written};
@@ -37,11 +37,11 @@ fn expects_nothing(operation: &Operation) -> bool {
 }
 
 /// Takes a commit back when its caller is gone.
-struct Withdrawal(Arc<Ticket>);
+struct CancelOnDrop(Arc<CommitHandle>);
 
-impl Drop for Withdrawal {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.withdraw();
+        self.0.cancel();
     }
 }
 
@@ -85,40 +85,40 @@ impl FencedTable {
         (commit, found): (Arc<Commit>, Vec<Option<State>>),
         bytes: usize,
     ) -> CommitAnswer {
-        let lane = self.lanes.lane(&commit.partition);
+        let partition_queue = self.queues.of(&commit.partition);
         let partition = commit.partition.clone();
-        let (member, ticket, answer) = Member::new(cx, (commit, found), bytes, self.lanes.inside());
+        let (member, handle, answer) = PendingCommit::new(cx, (commit, found), bytes, self.queues.in_flight());
         let idle = {
-            let mut queue = lane.queue();
+            let mut queue = partition_queue.queue();
             queue.check_room()?;
             queue.push(member)
         };
-        lane.tell();
+        partition_queue.tell();
         if idle {
-            tokio::spawn(self.clone().work(partition, lane));
+            tokio::spawn(self.clone().work(partition, partition_queue));
         }
-        let withdrawal = Withdrawal(Arc::clone(&ticket));
+        let cancel = CancelOnDrop(Arc::clone(&handle));
         let answer = cx.told(cx.deadline(), answer).await;
-        drop(withdrawal);
+        drop(cancel);
         let error = match answer {
             Ok(Ok(Ok(written))) => return Ok(written),
             Ok(Ok(Err(error))) => error,
             // The runtime that the task ran in is gone.
             Ok(Err(_)) => StoreError::unavailable().with_outcome(cx.outcome_if_abandoned()),
-            Err(_) if ticket.rebuilt() && cx.outcome_if_abandoned() == Outcome::NotApplied => StoreError::contended(),
+            Err(_) if handle.rebuilt() && cx.outcome_if_abandoned() == Outcome::NotApplied => StoreError::contended(),
             Err(_) => StoreError::timeout().with_cause("earlier commits took the call's time"),
         };
         Err(if error.outcome() == Outcome::NotApplied { at_deadline(cx, error) } else { error })
     }
 
     /// Works at a queue until it is empty.
-    async fn work(self, partition: String, lane: Arc<Lane>) {
-        let shift = Shift(&lane);
+    async fn work(self, partition: String, partition_queue: Arc<PartitionQueue>) {
+        let shift = Shift(&partition_queue);
         loop {
-            let turn = Arc::clone(&lane).turn().await;
+            let guard = Arc::clone(&partition_queue).lock().await;
             let mut members = Vec::new();
             {
-                let mut queue = turn.queue();
+                let mut queue = guard.queue();
                 queue.fill(&mut members);
                 if members.is_empty() {
                     // The queue is empty, and whoever comes next starts another task.
@@ -126,7 +126,7 @@ impl FencedTable {
                     break;
                 }
             }
-            Group::new(&self, &partition, &turn, members).run().await;
+            Group::new(&self, &partition, &guard, members).run().await;
         }
         std::mem::forget(shift);
     }
@@ -183,7 +183,7 @@ impl FencedTable {
 
 /// One task's work at a queue. Ended before the queue is empty, with its runtime or by a panic, it leaves no call behind
 /// that waits for nobody.
-struct Shift<'a>(&'a Lane);
+struct Shift<'a>(&'a PartitionQueue);
 
 impl Drop for Shift<'_> {
     fn drop(&mut self) {

@@ -131,9 +131,9 @@ async fn together(
     table: &FencedTable,
     calls: impl IntoIterator<Item = Vec<Operation>>,
 ) -> Vec<(Result<Vec<Written>, StoreError>, u32)> {
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let calls = futures::future::join_all(calls.into_iter().map(|operations| commit(table, operations)));
-    futures::join!(calls, async { drop(turn) }).0
+    futures::join!(calls, async { drop(guard) }).0
 }
 
 /// One record written, which must work.
