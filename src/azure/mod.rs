@@ -1,23 +1,19 @@
 //! Azure backends: Cosmos DB, Table Storage and Blob Storage.
 
 mod blobs;
-#[cfg(test)]
-mod capture;
 mod config;
 mod cosmos;
-#[cfg(all(test, feature = "emulator"))]
-mod damage;
 #[cfg(all(feature = "emulator", feature = "conformance"))]
 mod faults;
 mod meter;
 mod names;
 mod open;
-#[cfg(all(test, feature = "emulator"))]
-mod privacy;
 #[cfg(feature = "emulator")]
 mod provision;
 mod retry_after;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod token;
 
 #[cfg(any(test, fuzzing))]
