@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::disk::DiskFile;
 use super::error::failed;
 use super::floor::{Floor, Forgetting, floor_line};
-use super::index::{Index, Partition, Place, Rewritten, Segment};
+use super::index::{FileSpan, Index, Partition, Rewritten, Segment};
 use super::leftovers::made_anew;
 use super::line::{self, Area, CommitLine, Crc, EndLine, Header, LineOperation, Said, VERSION};
 use super::lock;
@@ -40,11 +40,11 @@ impl Output {
     fn add(&mut self, said: Said<'_, Value>) -> Result<(u64, u32), StoreError> {
         let begin = self.lines.len();
         self.crc = line::write(&mut self.lines, self.crc, said)?;
-        let place = (self.bytes + begin as u64, (self.lines.len() - begin - 1) as u32);
+        let span = (self.bytes + begin as u64, (self.lines.len() - begin - 1) as u32);
         if self.lines.len() >= CHUNK {
             self.write()?;
         }
-        Ok(place)
+        Ok(span)
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
@@ -210,7 +210,7 @@ struct Rewriting<'a> {
     out: Output,
     segment: Segment,
     /// Where the commits are in it.
-    lines: Vec<(Area, Box<str>, u64, Place)>,
+    lines: Vec<(Area, Box<str>, u64, FileSpan)>,
     over: Vec<(Area, Box<str>, Box<str>)>,
     floors: HashMap<(Area, Box<str>), Floor>,
     end: Option<EndLine>,
@@ -261,7 +261,7 @@ impl Rewriting<'_> {
         let traces = commit.operations.len() - puts.len();
         self.segment.wrote(partition.id, &puts, traces as u32, at);
         let (offset, length) = self.out.add(Said::Commit(commit))?;
-        self.lines.push((area, name, seq, Place { segment: *self.run.end(), offset, length }));
+        self.lines.push((area, name, seq, FileSpan { segment: *self.run.end(), offset, length }));
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::disk;
 use super::error::failed;
 use super::handles::SegmentFile;
-use super::index::{Partition, Place};
+use super::index::{FileSpan, Partition};
 use super::line::Area;
 use super::options::Durability;
 use super::queue::Alone;
@@ -71,9 +71,9 @@ impl JournalRecords {
         let from = ChangeCursor::sequence(since, &self.history(partition), cx.now(), bounds, commit_at)?;
         let lines = known.into_iter().flat_map(|known| known.lines.range(from.saturating_add(1)..)).take(limit.max(1));
         let told = lines.filter_map(|(seq, line)| {
-            let file = Arc::clone(&index.segments.get(&line.place.segment)?.file);
+            let file = Arc::clone(&index.segments.get(&line.span.segment)?.file);
             let commit = commit_at(*seq).unwrap_or_default();
-            Some(Told { seq: *seq, commit, number: line.number, place: line.place, file })
+            Some(Told { seq: *seq, commit, number: line.number, span: line.span, file })
         });
         Ok(((from, commit_at(from).unwrap_or_default()), told.collect()))
     }
@@ -94,7 +94,7 @@ struct Told {
     seq: u64,
     commit: String,
     number: u64,
-    place: Place,
+    span: FileSpan,
     file: Arc<SegmentFile>,
 }
 
@@ -250,8 +250,8 @@ impl RecordBackend for JournalRecords {
         let (layout, area, name) = (self.journal.shared.epoch, self.area.name(), partition.to_owned());
         let now = cx.now();
         let read = move || {
-            let commits = lines.into_iter().map(|Told { seq, commit, number, place, file }| {
-                Ok(ToldCommit { seq, commit, number, keys: changes_of(&file, place)? })
+            let commits = lines.into_iter().map(|Told { seq, commit, number, span, file }| {
+                Ok(ToldCommit { seq, commit, number, keys: changes_of(&file, span)? })
             });
             ChangePage::of(&History { layout, area, partition: &name }, now, from, commits, limit)
         };

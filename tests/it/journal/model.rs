@@ -28,7 +28,7 @@ const PARTITIONS: [&str; 5] = ["usr_5f1:home", "usr_5f1:homf", "a:usr_5f1", "z",
 const ALL: (&str, &str) = ("0", "zzzz");
 
 /// A record's place: area, partition, key.
-type Place = (usize, usize, String);
+type TestRecord = (usize, usize, String);
 /// A cursor of the model, and the journal's of the same call.
 type Cursors = (ChangeCursor, ChangeCursor);
 
@@ -57,9 +57,9 @@ struct World {
     journal: Option<Journal>,
     ports: [[Arc<dyn RecordBackend>; 2]; 4],
     /// Witnesses of each place, oldest first.
-    known: HashMap<Place, Known>,
+    known: HashMap<TestRecord, Known>,
     /// For each place, the journal's tag for each of the model's, and all of the journal's there were.
-    tags: HashMap<Place, (HashMap<String, String>, HashSet<String>)>,
+    tags: HashMap<TestRecord, (HashMap<String, String>, HashSet<String>)>,
     cursors: HashMap<(usize, usize), Vec<Cursors>>,
     counts: Counts,
 }
@@ -130,7 +130,7 @@ impl World {
     }
 
     /// These two tags are of one write: each stands for the other, at this place, for good.
-    fn same_tags(&mut self, place: &Place, model: &str, journal: &str) {
+    fn same_tags(&mut self, place: &TestRecord, model: &str, journal: &str) {
         let (known, seen) = self.tags.entry(place.clone()).or_default();
         match known.get(model) {
             Some(known) => assert_eq!(known, journal, "a record's tag changed without a write"),
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    fn same_witnesses(&mut self, place: &Place, model: Witness, journal: Witness) {
+    fn same_witnesses(&mut self, place: &TestRecord, model: Witness, journal: Witness) {
         self.same_tags(place, &model.tag, &journal.tag);
         assert_eq!(Witness { tag: String::new(), ..model.clone() }, Witness { tag: String::new(), ..journal.clone() });
         let known = self.known.entry(place.clone()).or_default();
