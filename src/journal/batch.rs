@@ -93,7 +93,7 @@ impl<'i> Batch<'i> {
         let standing = Standing { number, closed, stamped: None };
         let found = |key: &str, now| Ok(self.witness(area, &name, key, now));
         // A call may have waited over its time: what it has sent so far is this commit, which is not written.
-        let plan = Plan::of_checked(cx, commit, &standing, found, |_| tag(self.run, seq.saturating_add(1)))
+        let plan = Plan::of(cx, commit, &standing, found, |_| tag(self.run, seq.saturating_add(1)))
             .map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         if !plan.writes() {
             return Ok(Decided::Nothing(plan.written.len()));

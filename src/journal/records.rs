@@ -16,10 +16,9 @@ use super::options::Durability;
 use super::queue::Alone;
 use super::read::{Wanted, changes_of};
 use super::{Handle, TEMPORARY, blocking, random};
-use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, Cost, Draft, History, KeyPage, KeyRange, Operation, PartitionPage,
-    Record, RecordBackend, RecordLimits, RecordSink, ScanPage, ToldCommit, Written, check_erasure,
+    Record, RecordBackend, RecordLimits, RecordSink, ScanPage, ToldCommit, Written,
 };
 use crate::contract::{Service, StoreError, Successor, Timestamp};
 
@@ -119,8 +118,6 @@ impl RecordBackend for JournalRecords {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        check_partition(partition)?;
-        check_record_key(key)?;
         Self::count(cx, "get", Cost::one());
         match self.want((partition, cx.now()), |_, wanted| wanted(key)).flatten() {
             None => Ok(None),
@@ -136,8 +133,6 @@ impl RecordBackend for JournalRecords {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         Self::count(cx, "query", Cost::one());
         let limit = self.limits.page_of(limit);
         let now = cx.now();
@@ -161,8 +156,6 @@ impl RecordBackend for JournalRecords {
         after: Option<&str>,
         limit: usize,
     ) -> Result<KeyPage, StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         Self::count(cx, "query", Cost::one());
         let limit = self.limits.page_of(limit);
         let now = cx.now();
@@ -178,8 +171,6 @@ impl RecordBackend for JournalRecords {
         range: &KeyRange,
         sink: &mut dyn RecordSink,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         Self::count(cx, "query", Cost::one());
         let now = cx.now();
         let all: Option<VecDeque<Wanted>> = self.want((partition, now), |partition, wanted| {
@@ -195,8 +186,6 @@ impl RecordBackend for JournalRecords {
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
-        commit.check()?;
-        self.limits.check(&commit)?;
         commit.check_build_time(cx, None)?;
         let done = self.journal.shared.queue.commit(cx, self.area, commit).await;
         let (bytes_sent, shared) = done.as_ref().map_or((0, false), |done| (done.bytes, done.shared));
@@ -213,7 +202,6 @@ impl RecordBackend for JournalRecords {
         ranges: &[KeyRange],
         mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
-        check_erasure(&self.limits, partition, ranges, mark)?;
         Self::count(cx, "erase", Cost::one());
         let (cx, area, partition, ranges) = (cx.clone(), self.area, partition.to_owned(), ranges.to_vec());
         let mark = mark.cloned().map(Box::new);
@@ -226,8 +214,6 @@ impl RecordBackend for JournalRecords {
         partition: &str,
         to: Option<&Successor>,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
-        self.limits.check_closes()?;
         Self::count(cx, "close", Cost::one());
         let (cx, area, partition, to) = (cx.clone(), self.area, partition.to_owned(), to.cloned());
         self.journal.shared.queue.alone(|answer| Alone::Close { cx, area, partition, to, answer }).await
@@ -240,7 +226,6 @@ impl RecordBackend for JournalRecords {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
-        check_partition(partition)?;
         Self::count(cx, "changes", Cost::one());
         // What is told must outlive a power cut: a cursor must not be ahead of what the journal finds when it is opened.
         if self.journal.shared.options.durability != Durability::EachCommit {

@@ -4,7 +4,6 @@ use super::fence::{Fenced, Moved, Sent, Waiters};
 use super::head::{self, BORN, Head};
 use super::history::{Call, Change};
 use super::{FencedTable, at_deadline};
-use crate::backend::keys::check_partition;
 use crate::backend::{CallContext, OpId, Pace, check_closing, next_number};
 use crate::contract::{Outcome, StoreError, Successor};
 
@@ -17,7 +16,6 @@ impl FencedTable {
         partition: &str,
         to: Option<&Successor>,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
         let mut guard = self.queues.enter(cx, partition).await?;
         // Closed to a successor is not the last word: another process may have changed it since this is known.
         if guard.head(cx).is_some_and(|head| matches!(head.closed, Some(Some(_)))) {

@@ -10,9 +10,7 @@ use super::history::{self, Call, Change};
 use super::partition_queue::{PartitionGuard, QUEUE_TRY};
 use super::{FencedTable, rows};
 use crate::azure::meter::Metered;
-use crate::backend::{
-    CallContext, Draft, KeyRange, OpId, Pace, RecordLimits, Stamp, check_erasure, next_number, try_until,
-};
+use crate::backend::{CallContext, Draft, KeyRange, OpId, Pace, RecordLimits, Stamp, next_number, try_until};
 use crate::contract::{MAX_DEADLINE, Outcome, Service, StoreError, Timestamp};
 
 /// How long a change row stays evidence of its commit: twice the longest deadline of a call.
@@ -39,7 +37,6 @@ impl FencedTable {
         ranges: &[KeyRange],
         mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
-        check_erasure(&RecordLimits::TABLES, partition, ranges, mark)?;
         cx.check_clock()?;
         let mut guard = self.queues.enter(cx, partition).await?;
         let erased = async {

@@ -44,7 +44,6 @@ use self::head::{HEAD, Head};
 use self::load::LargeRanges;
 use self::partition_queue::PartitionQueues;
 use crate::azure::meter::Metered;
-use crate::backend::keys::{check_partition, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, Draft, KeyPage, KeyRange, PartitionPage, Record, RecordBackend,
     RecordLimits, RecordSink, ScanPage, Written, retried,
@@ -168,8 +167,6 @@ impl RecordBackend for FencedTable {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        check_partition(partition)?;
-        check_record_key(key)?;
         let found = self.read_record(cx, partition, key).await?;
         Ok(found.filter(|record| record.envelope.is_live(cx.now())))
     }

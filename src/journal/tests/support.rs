@@ -142,7 +142,7 @@ impl Run {
     }
 
     pub(super) fn backend(&self, area: Area) -> Arc<dyn RecordBackend> {
-        let backends = self.journal.backends();
+        let backends = self.journal.backends().checked();
         match area {
             Area::Identity => backends.identity,
             Area::Memory => backends.memory,

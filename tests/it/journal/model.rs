@@ -15,7 +15,7 @@ use std::time::Duration;
 use openjibo_store::backend::{Backends, CallContext, ChangeCursor, KeyRange, Record, RecordBackend};
 use openjibo_store::journal::{Durability, Journal};
 use openjibo_store::memory::backends;
-use openjibo_store::{ErrorKind, Freshness, IdSource as _, RandomIds, Result, StoreError, Witness};
+use openjibo_store::{ErrorKind, Freshness, IdSource as _, RandomIds, Result, StoreError, Stores, Witness};
 use tempfile::TempDir;
 
 use super::draws::{Calls, Dice, HandClock, Known};
@@ -64,7 +64,10 @@ struct World {
     counts: Counts,
 }
 
+/// The ports behind the checks of the stores.
 fn areas(backends: &Backends) -> [Arc<dyn RecordBackend>; 4] {
+    let stores = Stores::over(backends.clone()).unwrap();
+    let backends = stores.backends();
     [&backends.identity, &backends.memory, &backends.media, &backends.backups].map(Arc::clone)
 }
 

@@ -28,7 +28,7 @@ use super::partition_queue::PartitionQueue;
 use super::queue::{CommitAnswer, CommitHandle, PendingCommit};
 use super::state::State;
 use super::{FencedTable, at_deadline, rows};
-use crate::backend::{CallContext, Commit, Operation, Precondition, RecordLimits, Written};
+use crate::backend::{CallContext, Commit, Operation, Precondition, Written};
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// Whether an operation expects a state that no record has.
@@ -52,8 +52,6 @@ impl FencedTable {
     /// once; one more for the answer of a conflict; after another writer moved the fence, or a row was in the way whose time is
     /// over, the same again.
     pub(super) async fn commit_records(&self, cx: &CallContext, commit: Commit) -> CommitAnswer {
-        commit.check()?;
-        RecordLimits::TABLES.check(&commit)?;
         if let Some(index) = commit.operations.iter().position(expects_nothing) {
             return Err(self.conflict(cx, &commit, index).await);
         }
