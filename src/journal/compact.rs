@@ -82,12 +82,14 @@ impl Writer {
                 return Err(error);
             }
         };
+        // The new file is durable before it gets the name, which until then is that of a whole segment.
         if let Err(error) = disk.rename(&new, &segment::path(last)) {
             // It may have taken place all the same: then the name's file is another than the one that is written to.
             let doing = "put a compacted segment in place";
             return Err(if disk.remove(&new).is_ok() { failed(doing, &error) } else { self.broken(doing, &error) });
         }
         let named = disk.sync_dir(LOG);
+        // Also where that failed: the name is the new file's, and the writer must not go on in one that has none.
         if last == self.tail.segment {
             let (identity, bytes) = (rewritten.segment.file.identity, rewritten.segment.bytes);
             let epoch = self.tail.epoch;
@@ -104,6 +106,7 @@ impl Writer {
             return Err(self.broken("sync the log's folder", &error));
         }
         self.shared.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        // Not before the folder is durable: after a power cut the name may be the old file's again, which follows on these.
         if !merged.is_empty() {
             merged.into_iter().for_each(|segment| self.leftovers.add(segment::path(segment)));
             self.clear();

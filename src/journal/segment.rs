@@ -40,6 +40,7 @@ pub(super) fn create(disk: &dyn Disk, name: &str, header: Header) -> io::Result<
     let file = disk.create(name)?;
     lock::segment(&*file)?;
     file.append(&bytes)?;
+    // Before its name is durable: a segment that has a name has its first line.
     file.sync()?;
     let identity = file.identity()?;
     Ok(Tail { segment, file, identity, bytes: bytes.len() as u64, crc, epoch, version })

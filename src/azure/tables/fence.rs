@@ -268,14 +268,17 @@ impl FencedTable {
                 }
                 Ok(Sent::Applied(records))
             }
+            // The new head's ETag was lost with the answer: what was known is not put back.
             Ok(Delivered::Applied(())) => Ok(Sent::AnswerLost),
             Ok(Delivered::Refused(Refusal::Record(row))) => {
                 guard.know(known);
                 Ok(Sent::RecordFailed(row))
             }
+            // Another writer moved the head: what was known under the old one is not put back.
             Ok(Delivered::Refused(Refusal::Fence(row))) => moved(row),
             Ok(Delivered::NotApplied(())) => moved(0),
             Err(error) => {
+                // Of an open outcome nobody knows which head is there.
                 if error.outcome() == Outcome::NotApplied {
                     guard.know(known);
                 }

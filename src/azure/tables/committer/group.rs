@@ -225,6 +225,7 @@ impl<'a> Group<'a> {
                     continue;
                 }
             };
+            // Marked first, then asked: a caller who leaves in between takes its commit for sent.
             let sent = member.cx.write_sent();
             if member.cancelled() {
                 sent.settle(false);

@@ -91,6 +91,7 @@ impl FencedTable {
             queue.check_room()?;
             queue.push(member)
         };
+        // A group that pauses takes the newcomer along, or tells it how long the service asks to wait.
         partition_queue.tell();
         if idle {
             tokio::spawn(self.clone().work(partition, partition_queue));
@@ -126,6 +127,7 @@ impl FencedTable {
             }
             Group::new(&self, &partition, &guard, members).run().await;
         }
+        // Its drop would give up calls that came since the queue was found empty, and another task works for them.
         std::mem::forget(shift);
     }
 
