@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= never
 ALL := --locked --all-features
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs proofs examples check-infra capacity emulators clean test-containers lint-containers journal-figures test-entra fuzz
+.PHONY: help demo demo-memory demo-local test soak mutants check fmt clippy docs checks examples check-infra capacity emulators clean test-containers lint-containers journal-figures test-entra fuzz
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -69,12 +69,14 @@ mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger, a
 		--cargo-test-arg=--lib -- -- backend::
 	-$(MUTANTS)/ledger -f src/stores/media_publish.rs -f src/stores/once.rs --features conformance \
 		-- --lib --test it -- stores:: conformance::memory::media conformance::memory::torn conformance::memory::idempotency
-	-$(MUTANTS)/partition -f 'src/azure/tables/committer/*.rs' -f src/azure/tables/fence.rs -f src/azure/tables/decide.rs -f src/azure/tables/head.rs \
-		--features azure --cargo-test-arg=--lib -- -- azure::tables::tests:: azure::tables::committer azure::tables::decide azure::tables::lane azure::tables::head
+	-$(MUTANTS)/partition -f 'src/azure/tables/committer/*.rs' -f src/azure/tables/known.rs -f 'src/azure/tables/known/*.rs' \
+		-f src/azure/tables/queue.rs -f src/azure/tables/state.rs -f src/azure/tables/fence.rs -f src/azure/tables/decide.rs -f src/azure/tables/head.rs \
+		--features azure --cargo-test-arg=--lib -- -- azure::tables::tests:: azure::tables::committer azure::tables::decide azure::tables::partition_queue \
+		azure::tables::head azure::tables::known azure::tables::queue
 	python3 tests/support/mutants.py target/mutants
 	OPENJIBO_SLOPPY=all cargo test --locked --features conformance --test it sloppy:: -- --nocapture
 
-check: fmt clippy examples docs proofs ## format, lints of six feature sets, examples, documentation, proofs; needs no emulator
+check: fmt clippy examples docs checks ## format, lints of six feature sets, examples, documentation, the checks of tests/support/checks; needs no emulator
 
 fmt:
 	cargo fmt --all --check
@@ -98,13 +100,12 @@ examples:
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc $(ALL) --no-deps --lib --example cloud_host
 
-proofs:
-	python3 tests/support/proofs/dependencies.py
-	python3 tests/support/proofs/public_api.py
-	python3 tests/support/proofs/consistency.py
-	python3 tests/support/proofs/variables.py
-	python3 tests/support/proofs/sizes.py
-	python3 tests/support/proofs/times.py
+checks:
+	python3 tests/support/checks/dependencies.py
+	python3 tests/support/checks/public_api.py
+	python3 tests/support/checks/consistency.py
+	python3 tests/support/checks/variables.py
+	python3 tests/support/checks/times.py
 	python3 docs/capacity.py --check
 
 check-infra: ## parse, evaluate and check the Bicep files, checkov included; installs its pinned packages under target/ once

@@ -1,25 +1,19 @@
 //! Azure backends: Cosmos DB, Table Storage and Blob Storage.
 
 mod blobs;
-#[cfg(test)]
-mod capture;
 mod config;
 mod cosmos;
-#[cfg(all(test, feature = "emulator"))]
-mod damage;
-#[cfg(all(test, feature = "emulator"))]
-mod earlier;
 #[cfg(all(feature = "emulator", feature = "conformance"))]
 mod faults;
 mod meter;
 mod names;
 mod open;
-#[cfg(all(test, feature = "emulator"))]
-mod privacy;
 #[cfg(feature = "emulator")]
 mod provision;
 mod retry_after;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod token;
 
 #[cfg(any(test, fuzzing))]
@@ -30,8 +24,7 @@ pub(crate) use tables::client::fuzzing as tables_fuzzing;
 pub use config::{AzureConfig, AzureConfigBuilder, ConfigError, ConfigProblem};
 #[cfg(feature = "emulator")]
 pub use provision::provision;
-
 #[cfg(feature = "emulator")]
-pub(crate) use cosmos::runtime as cosmos_runtime;
-#[cfg(feature = "emulator")]
-pub(crate) use names::PARTITION_KEY_PATH;
+pub(crate) use provision::{ENDPOINT, NotProvisioned};
+#[cfg(all(feature = "emulator", any(test, feature = "conformance")))]
+pub(crate) use provision::{cosmos_client, provision_cosmos};

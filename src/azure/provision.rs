@@ -1,17 +1,19 @@
 //! Creates what the code expects, on emulators only. On Azure this is the work of the Bicep files.
 
+mod cosmos;
+
 use std::sync::Arc;
 
 use azure_core::error::ErrorKind;
 use azure_core::http::{ClientOptions, Context};
 use azure_storage_blob::{BlobContainerClient, BlobContainerClientOptions};
 
+pub(crate) use self::cosmos::{ENDPOINT, NotProvisioned, cosmos_client, provision_cosmos};
 use super::config::{AzureConfig, CosmosAuth, SharedKeyPolicy, StorageAuth};
 use super::names;
 use super::open::tables_client;
 use super::tables::client::code;
 use crate::contract::{Result, StoreError};
-use crate::emulator;
 
 /// Creates the database and the container with `/pk` and time to live, the tables and the blob containers.
 ///
@@ -29,10 +31,10 @@ pub async fn provision(config: &AzureConfig) -> Result<()> {
     if matches!(config.storage_auth(), StorageAuth::Entra) {
         return Err(refused());
     }
-    let failed = |error: emulator::EmulatorError| StoreError::unavailable().with_cause(error.to_string());
-    let client = emulator::cosmos_client(config.cosmos_endpoint().as_str(), config.cosmos_regions(), key.secret());
+    let failed = |error: NotProvisioned| StoreError::unavailable().with_cause(error.to_string());
+    let client = cosmos_client(config.cosmos_endpoint().as_str(), config.cosmos_regions(), key.secret());
     let client = client.await.map_err(failed)?;
-    emulator::provision_cosmos(&client, config.cosmos_database(), config.cosmos_container()).await.map_err(failed)?;
+    provision_cosmos(&client, config.cosmos_database(), config.cosmos_container()).await.map_err(failed)?;
     for name in names::TABLES {
         table(config, name).await?;
     }

@@ -3,6 +3,7 @@
 mod kept;
 #[cfg(test)]
 pub(super) mod numbered;
+mod scopes;
 mod signed;
 mod signing;
 

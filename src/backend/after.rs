@@ -21,7 +21,7 @@ pub(crate) fn part(time: Duration, parts: u32) -> Duration {
 }
 
 /// Shows that the lint sees such arithmetic: where `clippy.toml` lets it through, clippy calls these expectations unfulfilled.
-/// `tests/support/proofs/times.py` shows that it is denied.
+/// `tests/support/checks/times.py` shows that it is denied.
 #[cfg(not(test))]
 mod held {
     use super::{Duration, Instant};

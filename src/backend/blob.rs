@@ -1,5 +1,6 @@
 //! The port for payloads.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 
@@ -154,8 +155,10 @@ pub struct BlobPage {
 }
 
 /// Payloads under write-once names.
+///
+/// An empty range is refused before a backend hears of it.
 #[async_trait]
-pub trait BlobBackend: Send + Sync + fmt::Debug {
+pub trait BlobBackend: Any + Send + Sync + fmt::Debug {
     /// The service behind, for meters.
     fn service(&self) -> Service;
 

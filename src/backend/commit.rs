@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::context::{CallContext, OpId};
 use super::envelope::{Before, Draft, Origin, Record, check_schema, next_number};
-use super::keys::{KeyRange, check_partition, check_range, check_record_key};
-use super::limits::RecordLimits;
+use super::keys::{check_partition, check_record_key};
 use super::moment::Moment;
 use crate::contract::{ErrorKind, OpTrail, RevisionDigest, StoreError, Successor, Timestamp, Witness};
 
@@ -286,31 +285,6 @@ impl Commit {
             _ => Ok(()),
         }
     }
-}
-
-/// Checks what an erasure is asked, before anything is sent.
-///
-/// # Errors
-/// `Invalid{partition}` and `Invalid{range}` for names outside the key codec; `Invalid{mark}` for a mark inside the ranges or with an
-/// origin, and for one that no put could write, those of a put.
-pub fn check_erasure(
-    limits: &RecordLimits,
-    partition: &str,
-    ranges: &[KeyRange],
-    mark: Option<&Draft>,
-) -> Result<(), StoreError> {
-    check_partition(partition)?;
-    ranges.iter().try_for_each(check_range)?;
-    let Some(mark) = mark else { return Ok(()) };
-    if mark.origin.is_some() {
-        return Err(StoreError::invalid("mark", "it is written here first"));
-    }
-    if ranges.iter().any(|range| range.contains(&mark.key)) {
-        return Err(StoreError::invalid("mark", "it lies in what is to be erased"));
-    }
-    let put = Operation::Put { draft: mark.clone(), expect: Precondition::Any };
-    let alone = Commit::new(partition, OpId::derive(&[0; 16], 0), vec![put]);
-    alone.check().and_then(|()| limits.check(&alone)).map_err(StoreError::without_index)
 }
 
 /// What closing a partition that is closed like this comes to: whether there is something to write.

@@ -13,7 +13,7 @@ use super::after::{NEVER, part};
 use super::hex;
 use super::meter::CallMeter;
 use super::moment::{Moment, ahead};
-use super::pace::{SHORTEST_TRY, time_of_try};
+use super::tries::{SHORTEST_TRY, time_of_try};
 use crate::contract::{Clock, Freshness, Outcome, StoreError, Timestamp};
 
 /// Identifies one commit: resends and rebuilds of it keep it.

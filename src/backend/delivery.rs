@@ -139,8 +139,10 @@ pub async fn deliver<D: Delivery>(
                 settle(pending, false);
                 return Err(error.with_outcome(Outcome::NotApplied));
             }
+            // An earlier send may have been applied, and this answer says nothing of it.
             Reply::NotExecuted(error) => (Answer::Open, None, error),
             Reply::Open(error) => {
+                // It counts as executed: a refusal of the next send may be the echo of this one.
                 executions.add(Some(1));
                 (Answer::Open, None, error)
             }
@@ -155,6 +157,7 @@ pub async fn deliver<D: Delivery>(
                 (Answer::Refused { attempts: executions.0 }, proven.then_some(refusal), echo)
             }
         };
+        // Read latest, whatever the call asks for: a replica that lags does not show a write that was applied.
         match retried(&cx.latest(), || delivery.evidence(last)).await {
             Ok(Evidence::Applied(found)) => {
                 settle(pending, true);
@@ -178,6 +181,7 @@ pub async fn deliver<D: Delivery>(
             }
         }
         let pause = pace.pause_after(&cause);
+        // The last of the time is kept for reading what became of it: a send that could not be read back would end Unknown.
         if pause >= cx.time_left().saturating_sub(kept) {
             return Err(unknown(cause));
         }

@@ -11,11 +11,13 @@
 mod after;
 mod blob;
 mod changes;
+mod checked;
 mod columns;
 mod commit;
 mod context;
 mod delivery;
 mod envelope;
+mod erasing;
 mod hashing;
 mod hex;
 mod jitter;
@@ -30,7 +32,9 @@ mod paging;
 mod partition;
 mod plan;
 mod told;
+mod tries;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,14 +45,17 @@ use async_trait::async_trait;
 pub(crate) use after::after;
 pub use blob::{BlobArea, BlobBackend, BlobDigest, BlobHead, BlobName, BlobPage, BlobReader, check_byte_range};
 pub use changes::{CHANGE_RETENTION, ChangeCursor, ChangeEntry, ChangePage, History};
+#[cfg(any(feature = "conformance", all(test, any(feature = "azure", feature = "journal"))))]
+pub(crate) use checked::Checked;
 pub use columns::{Column, Columns};
 #[cfg(feature = "azure")]
 pub(crate) use commit::check_same;
-pub use commit::{BuildBefore, Commit, Operation, Precondition, Written, check_closing, check_erasure};
+pub use commit::{BuildBefore, Commit, Operation, Precondition, Written, check_closing};
 pub use context::{CallContext, OpId, Over, PendingWrite};
 pub use delivery::{Delivered, Delivery, Evidence, Proof, Reply, deliver};
 pub(crate) use envelope::check_schema;
 pub use envelope::{Before, Draft, Envelope, Origin, Owner, Record, Stamp, next_number};
+pub use erasing::check_erasure;
 pub(crate) use hashing::Turns;
 pub use hashing::digested;
 #[cfg(test)]
@@ -111,6 +118,10 @@ const PROBE: &str = "probe";
 
 /// Records in partitions, ordered by key inside each.
 ///
+/// A backend is asked for checked arguments only. [`Stores::over`](crate::Stores::over) refuses names outside the key codec, commits that are
+/// no commits and what is over the backend's own [`limits`](Self::limits) before the backend hears of it. The errors below that say so are
+/// these checks'.
+///
 /// No method upserts: every write happens under absence or under one tag, so that sending the same request again
 /// applies it at most once. Deleted records are invisible to `get`, `scan` and `load`, and a record whose
 /// [time is over](Envelope::is_live) is absent to every call. One freedom: a write under `Exact` or `Present` of a record whose time is
@@ -129,7 +140,7 @@ const PROBE: &str = "probe";
 /// A call that is over writes nothing: `Timeout`, NotApplied. Reads, the probe and refused writes are no writes of their call
 /// ([`CallContext::write_sent`]). Of several wrong arguments, and of several operations that fail, any may be the one named.
 #[async_trait]
-pub trait RecordBackend: Send + Sync + fmt::Debug {
+pub trait RecordBackend: Any + Send + Sync + fmt::Debug {
     /// The service behind, for meters.
     fn service(&self) -> Service;
 

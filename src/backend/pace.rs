@@ -9,14 +9,13 @@ use super::after::part;
 use super::context::CallContext;
 use super::jitter::jitter;
 use super::moment::ahead;
+use super::tries::time_of_try;
 use crate::contract::{ErrorKind, IdSource as _, RandomIds, StoreError};
 
 /// The longest pause before the second try; it doubles with each further one.
 const FIRST: Duration = Duration::from_millis(20);
 /// The longest pause of all that a service did not ask for.
 const LONGEST: Duration = Duration::from_secs(5);
-/// The shortest time a try gets, if that much is left.
-pub(super) const SHORTEST_TRY: Duration = Duration::from_secs(1);
 
 /// When the tries of one call follow each other.
 ///
@@ -89,11 +88,6 @@ fn asked(error: &StoreError) -> Option<Duration> {
 /// request without an answer leaves time for another.
 pub fn try_until(until: Instant) -> Instant {
     ahead(time_of_try(until.saturating_duration_since(Instant::now())))
-}
-
-/// How long one try may take, of a call that has this much time left.
-pub(super) fn time_of_try(left: Duration) -> Duration {
-    left.min(part(left, 2).max(SHORTEST_TRY))
 }
 
 /// Makes a request that changes nothing until it succeeds, fails for good, or the call's deadline leaves no time.

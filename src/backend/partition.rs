@@ -9,7 +9,6 @@ use super::commit::{Commit, Written, check_closing};
 use super::context::CallContext;
 use super::envelope::{Draft, Record, Stamp};
 use super::keys::KeyRange;
-use super::limits::RecordLimits;
 use super::plan::{ErasurePlan, Plan, Standing};
 use super::told::Told;
 use crate::contract::{StoreError, Successor, Timestamp};
@@ -138,14 +137,13 @@ impl Partition {
     pub fn plan(
         &self,
         cx: &CallContext,
-        limits: &RecordLimits,
         commit: Commit,
         tag: impl FnMut(&Stamp) -> String,
     ) -> Result<Plan, StoreError> {
         let closed = self.closed.as_ref().map(|closed| closed.to.as_ref());
         let standing = Standing { number: self.number, closed, stamped: None };
         let found = |key: &str, now| Ok(self.live(key, now).map(Record::witness));
-        Plan::of(cx, limits, commit, &standing, found, tag)
+        Plan::of(cx, commit, &standing, found, tag)
     }
 
     /// Applies a commit that was planned over it, and lets go of records whose time is over.
@@ -160,19 +158,18 @@ impl Partition {
         self.let_go(at);
     }
 
-    /// [`ErasurePlan::of`] these ranges of it, which has the partition's name.
+    /// [`ErasurePlan::of`] these ranges of it.
     ///
     /// # Errors
     /// As there.
     pub fn plan_erasure(
         &self,
         cx: &CallContext,
-        limits: &RecordLimits,
-        erasure: (&str, &[KeyRange], Option<&Draft>),
+        (ranges, mark): (&[KeyRange], Option<&Draft>),
         tag: impl FnOnce(&Stamp) -> String,
     ) -> Result<ErasurePlan, StoreError> {
         let held = self.rows.iter().map(|(key, record)| (&**key, record.envelope.expiry));
-        ErasurePlan::of(cx, limits, erasure, self.number, held, tag)
+        ErasurePlan::of(cx, (ranges, mark), self.number, held, tag)
     }
 
     /// Applies an erasure that was planned over it. `commit` is to it what it is to a [commit](Made).
@@ -244,7 +241,7 @@ mod tests {
             Commit::new("p", cx.next_op(), vec![Operation::Put { draft, expect: Precondition::Any }])
         };
         let commit = |partition: &mut Partition, commit: Commit| {
-            let plan = partition.plan(&cx, &RecordLimits::TABLES, commit, |stamp| stamp.op.to_string()).unwrap();
+            let plan = partition.plan(&cx, commit, |stamp| stamp.op.to_string()).unwrap();
             partition.apply(plan.into_made("c".into()).0);
         };
         let mut partition = Partition::new();
@@ -265,7 +262,7 @@ mod tests {
 
         assert!(read.close(None).unwrap() && !read.close(None).unwrap());
         let mut again: Partition = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
-        let refused = again.plan(&cx, &RecordLimits::TABLES, put("c", None), |_| String::new()).unwrap_err();
+        let refused = again.plan(&cx, put("c", None), |_| String::new()).unwrap_err();
         assert_eq!((refused.kind().name(), again.close(None).unwrap()), ("closed", false));
         assert!(!format!("{again:?}").contains("stays"));
     }

@@ -5,11 +5,10 @@
 
 use std::fmt;
 
-use super::commit::{Commit, Operation, Written, check_erasure};
+use super::commit::{Commit, Operation, Written};
 use super::context::CallContext;
 use super::envelope::{Draft, Record, Stamp, next_number};
 use super::keys::KeyRange;
-use super::limits::RecordLimits;
 use crate::contract::{MAX_TAG_BYTES, StoreError, Successor, Timestamp, Witness};
 
 /// What a partition is right before a commit. The default is one that has never been written.
@@ -45,7 +44,8 @@ impl fmt::Debug for Plan {
 }
 
 impl Plan {
-    /// Checks a commit, decides it over what is there, and stamps its records.
+    /// Decides a commit over what is there, and stamps its records. The commit is one that the ports hand a backend: checked by itself and
+    /// against the backend's limits.
     ///
     /// `found` is asked for each key, with the commit's instant, for what a write must know of the record that
     /// [lives](super::Envelope::is_live) then. `tag` is asked for each record to put: what it answers has never been a tag of that record.
@@ -54,23 +54,6 @@ impl Plan {
     /// # Errors
     /// Those of a [commit](super::RecordBackend::commit) that are known before anything is written; those of `found`.
     pub fn of(
-        cx: &CallContext,
-        limits: &RecordLimits,
-        commit: Commit,
-        standing: &Standing<'_>,
-        found: impl FnMut(&str, Timestamp) -> Result<Option<Witness>, StoreError>,
-        tag: impl FnMut(&Stamp) -> String,
-    ) -> Result<Self, StoreError> {
-        commit.check()?;
-        limits.check(&commit)?;
-        Self::of_checked(cx, commit, standing, found, tag)
-    }
-
-    /// The same of a commit that was checked by itself and against the limits before: a queue refuses before it waits.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn of_checked(
         cx: &CallContext,
         commit: Commit,
         standing: &Standing<'_>,
@@ -153,20 +136,18 @@ impl fmt::Debug for ErasurePlan {
 }
 
 impl ErasurePlan {
-    /// Checks an erasure, and decides it over the records that the backend holds in the partition, each with its expiry; others than those in
+    /// Decides an erasure over the records that the backend holds in the partition, each with its expiry; others than those in
     /// the ranges may be among them. `number` is the partition's.
     ///
     /// # Errors
     /// Those of an [erasure](super::RecordBackend::erase) that are known before anything is written.
     pub fn of<'r>(
         cx: &CallContext,
-        limits: &RecordLimits,
-        (partition, ranges, mark): (&str, &[KeyRange], Option<&Draft>),
+        (ranges, mark): (&[KeyRange], Option<&Draft>),
         number: u64,
         held: impl IntoIterator<Item = (&'r str, Option<Timestamp>)>,
         tag: impl FnOnce(&Stamp) -> String,
     ) -> Result<Self, StoreError> {
-        check_erasure(limits, partition, ranges, mark)?;
         cx.check_clock()?;
         let now = cx.now();
         let number = next_number(number, now);
@@ -233,7 +214,7 @@ mod tests {
         let commit = Commit::new("p", OpId::derive(&[0; 16], 0), operations);
         let standing = Standing { number: u64::MAX / 4, ..Standing::default() };
         let found = |key: &str, _| Ok((key == "there").then(|| witness(7)));
-        Plan::of(&call(), &RecordLimits::TABLES, commit, &standing, found, |_| tag.to_owned())
+        Plan::of(&call(), commit, &standing, found, |_| tag.to_owned())
     }
 
     #[test]
@@ -265,7 +246,7 @@ mod tests {
     fn what_the_look_up_fails_with_is_the_error() {
         let commit = Commit::new("p", OpId::derive(&[0; 16], 0), vec![put("a")]);
         let found = |_: &str, _| Err(StoreError::unavailable());
-        let plan = Plan::of(&call(), &RecordLimits::TABLES, commit, &Standing::default(), found, |_| String::new());
+        let plan = Plan::of(&call(), commit, &Standing::default(), found, |_| String::new());
         assert!(plan.unwrap_err().is_transient());
     }
 }

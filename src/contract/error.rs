@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::revision::RevisionDigest;
+use super::digest::RevisionDigest;
 
 /// The result of every store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -1,6 +1,7 @@
 //! The contract: traits, record types, revisions and errors. No I/O, and no type of any service's SDK.
 
 mod date;
+mod digest;
 mod error;
 mod household;
 mod identity;
@@ -17,6 +18,7 @@ mod scope;
 mod time;
 
 pub use date::CalendarDate;
+pub use digest::RevisionDigest;
 pub use error::{ErrorKind, Outcome, Result, StoreError, Successor};
 pub use household::*;
 pub use identity::*;
@@ -29,7 +31,7 @@ pub use page::{Page, PageToken, Paged};
 pub use patch::{Change, UnknownFields};
 pub use platform::*;
 pub(crate) use revision::MAX_TAG_BYTES;
-pub use revision::{Expect, OpTrail, Revision, RevisionDigest, Stored, Witness};
+pub use revision::{Expect, OpTrail, Revision, Stored, Witness};
 pub use scope::{AccountScope, DeviceScope, LoopScope, MemoryScope};
 pub use time::{Clock, IdSource, RandomIds, SystemClock, Timestamp};
 

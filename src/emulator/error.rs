@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::azure::{ENDPOINT, NotProvisioned};
+
 /// Why emulators could not be started, reached or set up.
 ///
 /// The texts may hold output of `npm` and Azurite and loopback addresses. The only keys here are the emulators' published ones.
@@ -63,6 +65,15 @@ pub enum EmulatorError {
 impl EmulatorError {
     pub(crate) fn io(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, source }
+    }
+}
+
+impl From<NotProvisioned> for EmulatorError {
+    fn from(error: NotProvisioned) -> Self {
+        match error {
+            NotProvisioned::Endpoint(reason) => Self::Variable { name: ENDPOINT, reason },
+            NotProvisioned::Refused { action, detail } => Self::Provision { action, detail },
+        }
     }
 }
 

@@ -18,8 +18,10 @@ mod cosmos;
 mod error;
 #[cfg(feature = "conformance")]
 mod faulty;
+#[cfg(feature = "conformance")]
+mod faulty_region;
 mod install;
-mod provision;
+mod region;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -32,7 +34,6 @@ pub use error::EmulatorError;
 #[cfg(feature = "conformance")]
 pub use faulty::CosmosEmulator;
 pub use install::AZURITE_DIR;
-pub(crate) use provision::{cosmos_client, provision_cosmos};
 pub use set::{EMULATORS, EmulatorSet, ReadRegion};
 
 use azurite::Azurite;

@@ -13,12 +13,15 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 
 use super::cosmos::{AccountSpec, CosmosHost};
-use super::provision::provision_cosmos;
 use super::*;
 
 async fn cosmos_client(env: &BTreeMap<String, String>) -> Result<CosmosClient, EmulatorError> {
     let regions: Vec<String> = env["AZURE_COSMOS_REGION"].split(',').map(str::to_owned).collect();
-    provision::cosmos_client(&env["AZURE_COSMOS_ENDPOINT"], &regions, &env["AZURE_COSMOS_KEY"]).await
+    Ok(crate::azure::cosmos_client(&env["AZURE_COSMOS_ENDPOINT"], &regions, &env["AZURE_COSMOS_KEY"]).await?)
+}
+
+async fn provision_cosmos(client: &CosmosClient, database: &str, container: &str) -> Result<(), EmulatorError> {
+    Ok(crate::azure::provision_cosmos(client, database, container).await?)
 }
 
 async fn provision_all(env: &BTreeMap<String, String>) -> Result<(), EmulatorError> {

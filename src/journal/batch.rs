@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::error::following;
-use super::index::{Effect, Facts, Index, Place, tag};
+use super::index::{Effect, Facts, FileSpan, Index, tag};
 use super::line::{self, Area, ClosedLine, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
 use super::segment::Tail;
 use crate::backend::{CallContext, Commit, Plan, Record, Standing, Written};
@@ -93,7 +93,7 @@ impl<'i> Batch<'i> {
         let standing = Standing { number, closed, stamped: None };
         let found = |key: &str, now| Ok(self.witness(area, &name, key, now));
         // A call may have waited over its time: what it has sent so far is this commit, which is not written.
-        let plan = Plan::of_checked(cx, commit, &standing, found, |_| tag(self.run, seq.saturating_add(1)))
+        let plan = Plan::of(cx, commit, &standing, found, |_| tag(self.run, seq.saturating_add(1)))
             .map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         if !plan.writes() {
             return Ok(Decided::Nothing(plan.written.len()));
@@ -124,8 +124,8 @@ impl<'i> Batch<'i> {
         self.crc = line::write(&mut self.lines, self.crc, Said::Commit(line))?;
         let bytes = self.lines.len() as u64 - offset;
         let length = u32::try_from(bytes - 1).map_err(|_| StoreError::limit("line (bytes)", u32::MAX.into(), bytes))?;
-        let place_of = Place { segment: self.segment, offset: self.begin + offset, length };
-        let facts = Facts { area, seq, run: self.run, number: stamp.number, at: stamp.now, place: place_of };
+        let span = FileSpan { segment: self.segment, offset: self.begin + offset, length };
+        let facts = Facts { area, seq, run: self.run, number: stamp.number, at: stamp.now, span };
         let changed = self.changed.entry(place).or_insert_with(|| Changed { seq, number: 0, rows: HashMap::new() });
         (changed.seq, changed.number) = (seq, stamp.number);
         for record in &records {

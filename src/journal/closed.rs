@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::compact::{Floor, floor_line};
+use super::floor::{Floor, floor_line};
 use super::line::{self, Area, ClosedLine, Said};
 use super::writer::Writer;
 use crate::backend::check_closing;

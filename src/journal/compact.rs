@@ -14,11 +14,10 @@ use serde_json::Value;
 
 use super::disk::DiskFile;
 use super::error::failed;
-use super::index::{Index, Partition, Place, Rewritten, Segment};
+use super::floor::{Floor, Forgetting, floor_line};
+use super::index::{FileSpan, Index, Partition, Rewritten, Segment};
 use super::leftovers::made_anew;
-use super::line::{
-    self, Area, ClosedLine, CommitLine, Crc, EndLine, Fixed, FloorLine, Header, LineOperation, Said, VERSION,
-};
+use super::line::{self, Area, CommitLine, Crc, EndLine, Header, LineOperation, Said, VERSION};
 use super::lock;
 use super::segment::{self, LOG, Lines, NEW, Tail, damaged};
 use super::writer::Writer;
@@ -26,30 +25,6 @@ use crate::contract::{StoreError, Timestamp};
 
 /// How much is written at once.
 const CHUNK: usize = 1024 * 1024;
-
-/// A partition's floor as a rewritten segment must state it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Floor {
-    pub(super) floor: u64,
-    pub(super) seq: u64,
-    pub(super) number: u64,
-}
-
-/// An erasure that compaction serves: of which partition, and up to which sequence its deletions need not be kept. Every older segment has
-/// been written anew since, so that none holds what they deleted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Forgetting {
-    pub(super) partition: u32,
-    pub(super) upto: u64,
-}
-
-impl Floor {
-    fn raise(&mut self, other: Self) {
-        self.floor = self.floor.max(other.floor);
-        self.seq = self.seq.max(other.seq);
-        self.number = self.number.max(other.number);
-    }
-}
 
 /// A segment being written.
 struct Output {
@@ -65,11 +40,11 @@ impl Output {
     fn add(&mut self, said: Said<'_, Value>) -> Result<(u64, u32), StoreError> {
         let begin = self.lines.len();
         self.crc = line::write(&mut self.lines, self.crc, said)?;
-        let place = (self.bytes + begin as u64, (self.lines.len() - begin - 1) as u32);
+        let span = (self.bytes + begin as u64, (self.lines.len() - begin - 1) as u32);
         if self.lines.len() >= CHUNK {
             self.write()?;
         }
-        Ok(place)
+        Ok(span)
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
@@ -107,12 +82,14 @@ impl Writer {
                 return Err(error);
             }
         };
+        // The new file is durable before it gets the name, which until then is that of a whole segment.
         if let Err(error) = disk.rename(&new, &segment::path(last)) {
             // It may have taken place all the same: then the name's file is another than the one that is written to.
             let doing = "put a compacted segment in place";
             return Err(if disk.remove(&new).is_ok() { failed(doing, &error) } else { self.broken(doing, &error) });
         }
         let named = disk.sync_dir(LOG);
+        // Also where that failed: the name is the new file's, and the writer must not go on in one that has none.
         if last == self.tail.segment {
             let (identity, bytes) = (rewritten.segment.file.identity, rewritten.segment.bytes);
             let epoch = self.tail.epoch;
@@ -129,6 +106,7 @@ impl Writer {
             return Err(self.broken("sync the log's folder", &error));
         }
         self.shared.counters.compactions.fetch_add(1, Ordering::Relaxed);
+        // Not before the folder is durable: after a power cut the name may be the old file's again, which follows on these.
         if !merged.is_empty() {
             merged.into_iter().for_each(|segment| self.leftovers.add(segment::path(segment)));
             self.clear();
@@ -235,7 +213,7 @@ struct Rewriting<'a> {
     out: Output,
     segment: Segment,
     /// Where the commits are in it.
-    lines: Vec<(Area, Box<str>, u64, Place)>,
+    lines: Vec<(Area, Box<str>, u64, FileSpan)>,
     over: Vec<(Area, Box<str>, Box<str>)>,
     floors: HashMap<(Area, Box<str>), Floor>,
     end: Option<EndLine>,
@@ -286,7 +264,7 @@ impl Rewriting<'_> {
         let traces = commit.operations.len() - puts.len();
         self.segment.wrote(partition.id, &puts, traces as u32, at);
         let (offset, length) = self.out.add(Said::Commit(commit))?;
-        self.lines.push((area, name, seq, Place { segment: *self.run.end(), offset, length }));
+        self.lines.push((area, name, seq, FileSpan { segment: *self.run.end(), offset, length }));
         Ok(())
     }
 
@@ -374,24 +352,6 @@ fn left_of<'a>(
     }
     commit.operations = left;
     Left { commit, dropped, over }
-}
-
-pub(super) fn floor_line(
-    area: Area,
-    name: &str,
-    floor: Floor,
-    erasing: bool,
-    closed: Option<ClosedLine>,
-) -> FloorLine<'static> {
-    FloorLine {
-        area,
-        partition: name.to_owned().into(),
-        floor: Fixed(floor.floor),
-        seq: Fixed(floor.seq),
-        number: Fixed(floor.number),
-        erasing,
-        closed,
-    }
 }
 
 fn header_of(segment: u64, file: &dyn DiskFile) -> Result<Header, StoreError> {

@@ -4,14 +4,14 @@
 //! One at a time is under way. Those that could not be ended, as on a full disk, are tried again after a while, and by the next opening.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Instant;
 
 use serde_json::Value;
 
-use super::compact::{Floor, Forgetting, floor_line};
+use super::erasing::{Caller, Erasing, Pass};
 use super::error::following;
-use super::index::{Effect, Facts, Place};
+use super::floor::{Floor, Forgetting, floor_line};
+use super::index::{Effect, Facts, FileSpan};
 use super::line::{self, Area, CommitLine, Fixed, Hex, LineOperation, PutLine, Said};
 use super::queue::Answer;
 use super::writer::Writer;
@@ -20,39 +20,6 @@ use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// The most that are under way or wait; the next one is `Throttled`.
 const MAX_ERASING: usize = 1_024;
-
-/// An erasure whose deletions are durable and whose keys may be in the log still.
-pub(super) struct Erasing {
-    area: Area,
-    name: String,
-    /// Who waits for it, and what to say. Nobody for one that an earlier call or process began.
-    caller: Option<Caller>,
-    work: Option<Pass>,
-}
-
-/// Who waits for an erasure.
-struct Caller {
-    answer: Answer<u64>,
-    /// How many records were live.
-    live: u64,
-    /// Whether it has a mark, which was written.
-    marked: bool,
-}
-
-// Names hold ids.
-impl fmt::Debug for Erasing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Erasing").field("area", &self.area).finish_non_exhaustive()
-    }
-}
-
-/// Going through the segments, from the oldest.
-struct Pass {
-    forgetting: Forgetting,
-    /// The last segment when it began: later ones hold nothing that is to be forgotten.
-    last: u64,
-    done: BTreeSet<u64>,
-}
 
 impl Writer {
     /// Forgets ranges of a partition: deletes their records and begins to write segments anew. The caller is answered at its end.
@@ -124,8 +91,8 @@ impl Writer {
         };
         let effects = Effect::of(&line);
         let crc = line::write(&mut out, self.tail.crc, Said::Commit(line))?;
-        let place = Place { segment: self.tail.segment, offset: self.tail.bytes, length: out.len() as u32 - 1 };
-        let facts = Facts { area, seq, run: self.run, number, at: self.now, place };
+        let span = FileSpan { segment: self.tail.segment, offset: self.tail.bytes, length: out.len() as u32 - 1 };
+        let facts = Facts { area, seq, run: self.run, number, at: self.now, span };
         let begun = floor_line(area, name, Floor { floor: seq, seq, number }, true, closed);
         let crc = line::write::<()>(&mut out, crc, Said::Floor(begun.clone()))?;
         self.append(&out, crc, false)?;

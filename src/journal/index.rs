@@ -16,7 +16,7 @@ const RETENTION_MICROS: i64 = CHANGE_RETENTION.as_micros() as i64;
 
 /// Where a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct FileSpan {
     pub(super) segment: u64,
     pub(super) offset: u64,
     /// Without the line feed.
@@ -36,7 +36,7 @@ pub(super) struct Row {
 /// A commit's line that holds live records, or changes that are still told, or is the floor.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
-    pub(super) place: Place,
+    pub(super) span: FileSpan,
     pub(super) run: u64,
     pub(super) number: u64,
     /// The earliest time of it and the commits after it: what one of them proves too old, is. A clock that was ahead for once keeps nothing.
@@ -138,7 +138,7 @@ pub(super) struct Facts {
     pub(super) run: u64,
     pub(super) number: u64,
     pub(super) at: Timestamp,
-    pub(super) place: Place,
+    pub(super) span: FileSpan,
 }
 
 /// What one operation means for the index.
@@ -252,7 +252,7 @@ impl Partition {
     fn bury(&mut self, row: Row) -> Option<u64> {
         let line = self.lines.get_mut(&row.seq)?;
         line.live = line.live.saturating_sub(1);
-        let (segment, live) = (line.place.segment, line.live);
+        let (segment, live) = (line.span.segment, line.live);
         if live == 0 && row.seq < self.floor {
             self.lines.remove(&row.seq);
         }
@@ -314,7 +314,7 @@ impl Index {
     /// Takes a commit's line in. False when it does not follow the partition's last one.
     #[must_use]
     pub(super) fn commit(&mut self, name: &str, facts: Facts, effects: Vec<Effect>) -> bool {
-        let segment = facts.place.segment;
+        let segment = facts.span.segment;
         self.partition_mut(facts.area, name);
         let Some(partition) = self.areas[facts.area as usize].get_mut(name) else { return false };
         if facts.seq <= partition.seq {
@@ -357,10 +357,10 @@ impl Index {
                 }
             }
         }
-        let Facts { place, run, number, at, .. } = facts;
+        let Facts { span, run, number, at, .. } = facts;
         let ahead = partition.lines.values_mut().rev().take_while(|line| line.told_at > at);
         ahead.for_each(|line| line.told_at = at);
-        partition.lines.insert(facts.seq, Line { place, run, number, told_at: at, live });
+        partition.lines.insert(facts.seq, Line { span, run, number, told_at: at, live });
         partition.seq = facts.seq;
         partition.number = number;
         partition.trim(at);
@@ -404,10 +404,10 @@ impl Index {
                 partition.bury(row);
             }
         }
-        for (area, name, seq, place) in rewritten.lines {
+        for (area, name, seq, span) in rewritten.lines {
             let partition = self.partition_mut(area, &name);
             if let Some(line) = partition.lines.get_mut(&seq) {
-                line.place = place;
+                line.span = span;
             }
         }
         for (area, name, marked) in rewritten.floors {
@@ -422,7 +422,7 @@ impl Index {
 pub(super) struct Rewritten {
     pub(super) segment: Segment,
     /// Where the commits are now.
-    pub(super) lines: Vec<(Area, Box<str>, u64, Place)>,
+    pub(super) lines: Vec<(Area, Box<str>, u64, FileSpan)>,
     /// Floors that it states.
     pub(super) floors: Vec<(Area, Box<str>, u64)>,
     /// Records whose time is over, which it does not hold.

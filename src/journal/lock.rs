@@ -11,7 +11,7 @@ use super::LOCK;
 use super::disk::{Disk, DiskFile, is_at};
 use super::error::failed;
 use super::privacy;
-use super::segment::{LOG, number_of, path};
+use super::segment_name::{LOG, number_of, path};
 use crate::contract::{ErrorKind, StoreError, Timestamp};
 
 /// Held as long as this lives.

@@ -11,10 +11,12 @@ mod closed;
 mod closing;
 mod compact;
 mod disk;
+mod erasing;
 mod erasure;
 mod error;
 #[cfg(feature = "conformance")]
 mod faults;
+mod floor;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod handles;
@@ -33,6 +35,7 @@ mod repair;
 mod replay;
 mod report;
 mod segment;
+mod segment_name;
 mod writer;
 
 use std::path::{Path, PathBuf};

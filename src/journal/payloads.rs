@@ -34,7 +34,7 @@ use crate::backend::{
 use crate::contract::{MediaBody, Outcome, Service, StoreError, Timestamp};
 #[cfg(feature = "conformance")]
 pub(super) use names::payload_of;
-use names::{AREAS, Place, area_folder};
+use names::{AREAS, PayloadPath, area_folder};
 
 /// Folders remembered as durable, at most.
 const KNOWN_FOLDERS: usize = 4_096;
@@ -156,7 +156,7 @@ impl Files {
     }
 
     /// The file, if there is one.
-    fn find(&self, place: &Place) -> io::Result<Option<Arc<dyn DiskFile>>> {
+    fn find(&self, place: &PayloadPath) -> io::Result<Option<Arc<dyn DiskFile>>> {
         self.check_in_place(&place.area)?;
         match self.disk.open(&place.file) {
             Ok(file) => Ok(Some(file)),
@@ -165,13 +165,13 @@ impl Files {
         }
     }
 
-    fn head(&self, place: &Place) -> io::Result<Option<BlobHead>> {
+    fn head(&self, place: &PayloadPath) -> io::Result<Option<BlobHead>> {
         let head = |file: Arc<dyn DiskFile>| Ok(BlobHead { length: file.len()?, created: timestamp(file.modified()?) });
         self.find(place)?.map(head).transpose()
     }
 
     /// Makes the folders of a household, durably.
-    fn make_folders(&self, place: &Place) -> io::Result<()> {
+    fn make_folders(&self, place: &PayloadPath) -> io::Result<()> {
         if self.durable().contains(&place.household) {
             return Ok(());
         }
@@ -187,7 +187,7 @@ impl Files {
         Ok(())
     }
 
-    fn delete(&self, place: &Place, write: PendingWrite) -> Result<(), StoreError> {
+    fn delete(&self, place: &PayloadPath, write: PendingWrite) -> Result<(), StoreError> {
         if let Err(error) = self.check_in_place(&place.area) {
             write.settle(false);
             return Err(failed("remove a payload", &error));
@@ -269,7 +269,7 @@ impl BlobBackend for JournalBlobs {
     }
 
     async fn put(&self, cx: &CallContext, name: &BlobName, body: MediaBody) -> Result<BlobDigest, StoreError> {
-        let place = Place::of(name)?;
+        let place = PayloadPath::of(name)?;
         count(cx, "put", Cost::one());
         cx.within_deadline(upload::put(cx, &self.0, place, body)).await
     }
@@ -280,13 +280,13 @@ impl BlobBackend for JournalBlobs {
         name: &BlobName,
         range: Option<Range<u64>>,
     ) -> Result<Option<BlobReader>, StoreError> {
-        let place = Place::of(name)?;
+        let place = PayloadPath::of(name)?;
         count(cx, "get", Cost::one());
         cx.within_deadline(download::open(cx, &self.0, place, range)).await
     }
 
     async fn head(&self, cx: &CallContext, name: &BlobName) -> Result<Option<BlobHead>, StoreError> {
-        let place = Place::of(name)?;
+        let place = PayloadPath::of(name)?;
         count(cx, "head", Cost::one());
         let files = Arc::clone(&self.0);
         let head = move || files.head(&place).map_err(|error| failed("read a payload", &error));
@@ -294,7 +294,7 @@ impl BlobBackend for JournalBlobs {
     }
 
     async fn delete(&self, cx: &CallContext, name: &BlobName) -> Result<(), StoreError> {
-        let place = Place::of(name)?;
+        let place = PayloadPath::of(name)?;
         count(cx, "delete", Cost::one());
         // Before it is marked: what was never begun is not open.
         cx.check_time()?;

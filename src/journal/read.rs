@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::disk::read_exact;
 use super::error::failed;
 use super::handles::SegmentFile;
-use super::index::{Index, Partition, Place, Row, tag};
+use super::index::{FileSpan, Index, Partition, Row, tag};
 use super::line::{self, LineOperation, Said};
 use super::segment::path;
 use crate::backend::{Record, json_bytes};
@@ -44,7 +44,7 @@ impl fmt::Debug for Records {
 /// A record to be read.
 pub(super) struct Wanted {
     state: State,
-    place: Place,
+    span: FileSpan,
     /// Compaction may put another file in its place meanwhile, which holds this one open.
     file: Arc<SegmentFile>,
     run: u64,
@@ -56,10 +56,10 @@ impl Wanted {
     /// What to read for a row. A row's line and segment are always there.
     pub(super) fn of(index: &Index, partition: &Partition, key: &str, row: &Row) -> Option<Self> {
         let line = partition.lines.get(&row.seq)?;
-        let file = Arc::clone(&index.segments.get(&line.place.segment)?.file);
+        let file = Arc::clone(&index.segments.get(&line.span.segment)?.file);
         Some(Self {
             state: (partition.id, row.seq, key.into()),
-            place: line.place,
+            span: line.span,
             file,
             run: line.run,
             erasures: index.erasures,
@@ -106,9 +106,9 @@ impl Records {
                 if let Some(record) = self.known(wanted) {
                     return Ok(record);
                 }
-                let place = (wanted.place.segment, wanted.place.offset);
-                if line.0 != Some(place) {
-                    line = (Some(place), read_line(wanted)?);
+                let span = (wanted.span.segment, wanted.span.offset);
+                if line.0 != Some(span) {
+                    line = (Some(span), read_line(wanted)?);
                 }
                 let record = line.1.remove(&*wanted.state.2).ok_or_else(|| damaged(wanted, "a record is not in it"))?;
                 // An erasure that begins now waits for the index, and lets go of what is in memory after that.
@@ -123,18 +123,18 @@ impl Records {
 }
 
 fn damaged(wanted: &Wanted, why: &str) -> StoreError {
-    let Place { segment, offset, .. } = wanted.place;
+    let FileSpan { segment, offset, .. } = wanted.span;
     StoreError::corrupt("journal", format!("{}, byte {offset}: {why}", path(segment)))
 }
 
-fn bytes_of(file: &SegmentFile, place: Place) -> Result<Vec<u8>, StoreError> {
-    let read = file.open().and_then(|file| read_exact(&*file, place.offset, place.length as usize));
+fn bytes_of(file: &SegmentFile, span: FileSpan) -> Result<Vec<u8>, StoreError> {
+    let read = file.open().and_then(|file| read_exact(&*file, span.offset, span.length as usize));
     read.map_err(|error| failed("read a line", &error))
 }
 
 /// The records of one line, by key.
 fn read_line(wanted: &Wanted) -> Result<HashMap<Box<str>, Record>, StoreError> {
-    let bytes = bytes_of(&wanted.file, wanted.place)?;
+    let bytes = bytes_of(&wanted.file, wanted.span)?;
     let (said, _) = line::read::<Value>(&bytes, None).map_err(|why| damaged(wanted, why))?;
     let Said::Commit(commit) = said else { return Err(damaged(wanted, "it is no commit")) };
     if (commit.seq.0, commit.run.0) != (wanted.state.1, wanted.run) {
@@ -156,10 +156,10 @@ fn read_line(wanted: &Wanted) -> Result<HashMap<Box<str>, Record>, StoreError> {
 ///
 /// # Errors
 /// `Corrupt` with file and place.
-pub(super) fn changes_of(file: &SegmentFile, place: Place) -> Result<Vec<(String, bool)>, StoreError> {
-    let bytes = bytes_of(file, place)?;
+pub(super) fn changes_of(file: &SegmentFile, span: FileSpan) -> Result<Vec<(String, bool)>, StoreError> {
+    let bytes = bytes_of(file, span)?;
     let damaged =
-        |why: &str| StoreError::corrupt("journal", format!("{}, byte {}: {why}", path(place.segment), place.offset));
+        |why: &str| StoreError::corrupt("journal", format!("{}, byte {}: {why}", path(span.segment), span.offset));
     let (said, _) = line::read::<serde::de::IgnoredAny>(&bytes, None).map_err(damaged)?;
     let Said::Commit(commit) = said else { return Err(damaged("it is no commit")) };
     let mut told: Vec<(String, bool)> = Vec::with_capacity(commit.operations.len());

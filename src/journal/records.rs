@@ -10,16 +10,15 @@ use async_trait::async_trait;
 use super::disk;
 use super::error::failed;
 use super::handles::SegmentFile;
-use super::index::{Partition, Place};
+use super::index::{FileSpan, Partition};
 use super::line::Area;
 use super::options::Durability;
 use super::queue::Alone;
 use super::read::{Wanted, changes_of};
 use super::{Handle, TEMPORARY, blocking, random};
-use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, Cost, Draft, History, KeyPage, KeyRange, Operation, PartitionPage,
-    Record, RecordBackend, RecordLimits, RecordSink, ScanPage, ToldCommit, Written, check_erasure,
+    Record, RecordBackend, RecordLimits, RecordSink, ScanPage, ToldCommit, Written,
 };
 use crate::contract::{Service, StoreError, Successor, Timestamp};
 
@@ -71,9 +70,9 @@ impl JournalRecords {
         let from = ChangeCursor::sequence(since, &self.history(partition), cx.now(), bounds, commit_at)?;
         let lines = known.into_iter().flat_map(|known| known.lines.range(from.saturating_add(1)..)).take(limit.max(1));
         let told = lines.filter_map(|(seq, line)| {
-            let file = Arc::clone(&index.segments.get(&line.place.segment)?.file);
+            let file = Arc::clone(&index.segments.get(&line.span.segment)?.file);
             let commit = commit_at(*seq).unwrap_or_default();
-            Some(Told { seq: *seq, commit, number: line.number, place: line.place, file })
+            Some(Told { seq: *seq, commit, number: line.number, span: line.span, file })
         });
         Ok(((from, commit_at(from).unwrap_or_default()), told.collect()))
     }
@@ -94,7 +93,7 @@ struct Told {
     seq: u64,
     commit: String,
     number: u64,
-    place: Place,
+    span: FileSpan,
     file: Arc<SegmentFile>,
 }
 
@@ -119,8 +118,6 @@ impl RecordBackend for JournalRecords {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        check_partition(partition)?;
-        check_record_key(key)?;
         Self::count(cx, "get", Cost::one());
         match self.want((partition, cx.now()), |_, wanted| wanted(key)).flatten() {
             None => Ok(None),
@@ -136,8 +133,6 @@ impl RecordBackend for JournalRecords {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         Self::count(cx, "query", Cost::one());
         let limit = self.limits.page_of(limit);
         let now = cx.now();
@@ -161,8 +156,6 @@ impl RecordBackend for JournalRecords {
         after: Option<&str>,
         limit: usize,
     ) -> Result<KeyPage, StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         Self::count(cx, "query", Cost::one());
         let limit = self.limits.page_of(limit);
         let now = cx.now();
@@ -178,8 +171,6 @@ impl RecordBackend for JournalRecords {
         range: &KeyRange,
         sink: &mut dyn RecordSink,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         Self::count(cx, "query", Cost::one());
         let now = cx.now();
         let all: Option<VecDeque<Wanted>> = self.want((partition, now), |partition, wanted| {
@@ -195,8 +186,6 @@ impl RecordBackend for JournalRecords {
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
-        commit.check()?;
-        self.limits.check(&commit)?;
         commit.check_build_time(cx, None)?;
         let done = self.journal.shared.queue.commit(cx, self.area, commit).await;
         let (bytes_sent, shared) = done.as_ref().map_or((0, false), |done| (done.bytes, done.shared));
@@ -213,7 +202,6 @@ impl RecordBackend for JournalRecords {
         ranges: &[KeyRange],
         mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
-        check_erasure(&self.limits, partition, ranges, mark)?;
         Self::count(cx, "erase", Cost::one());
         let (cx, area, partition, ranges) = (cx.clone(), self.area, partition.to_owned(), ranges.to_vec());
         let mark = mark.cloned().map(Box::new);
@@ -226,8 +214,6 @@ impl RecordBackend for JournalRecords {
         partition: &str,
         to: Option<&Successor>,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
-        self.limits.check_closes()?;
         Self::count(cx, "close", Cost::one());
         let (cx, area, partition, to) = (cx.clone(), self.area, partition.to_owned(), to.cloned());
         self.journal.shared.queue.alone(|answer| Alone::Close { cx, area, partition, to, answer }).await
@@ -240,7 +226,6 @@ impl RecordBackend for JournalRecords {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
-        check_partition(partition)?;
         Self::count(cx, "changes", Cost::one());
         // What is told must outlive a power cut: a cursor must not be ahead of what the journal finds when it is opened.
         if self.journal.shared.options.durability != Durability::EachCommit {
@@ -250,8 +235,8 @@ impl RecordBackend for JournalRecords {
         let (layout, area, name) = (self.journal.shared.epoch, self.area.name(), partition.to_owned());
         let now = cx.now();
         let read = move || {
-            let commits = lines.into_iter().map(|Told { seq, commit, number, place, file }| {
-                Ok(ToldCommit { seq, commit, number, keys: changes_of(&file, place)? })
+            let commits = lines.into_iter().map(|Told { seq, commit, number, span, file }| {
+                Ok(ToldCommit { seq, commit, number, keys: changes_of(&file, span)? })
             });
             ChangePage::of(&History { layout, area, partition: &name }, now, from, commits, limit)
         };

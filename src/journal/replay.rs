@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use super::disk::{Disk, DiskFile};
 use super::error::failed;
 use super::handles::{Handles, SegmentFile};
-use super::index::{Effect, Facts, Index, Place, Segment};
+use super::index::{Effect, Facts, FileSpan, Index, Segment};
 use super::line::{self, Crc, EndLine, Header, Said, VERSION};
 use super::lock::{self, Locked};
 use super::report::{OpeningReport, TornWrite};
@@ -297,7 +297,7 @@ fn replay(
                     run: commit.run.0,
                     number: commit.number.0,
                     at: commit.at,
-                    place: Place { segment: number, offset: raw.offset, length },
+                    span: FileSpan { segment: number, offset: raw.offset, length },
                 };
                 if !index.commit(&commit.partition, facts, Effect::of(&commit)) {
                     return Err(wrong("its sequence does not follow its partition's last"));

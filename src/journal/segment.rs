@@ -6,33 +6,12 @@ use std::sync::Arc;
 use super::disk::{Disk, DiskFile, Identity};
 use super::line::{self, Crc, FORMAT, Fixed, Header, Said, VERSION};
 use super::lock;
+pub(super) use super::segment_name::{LOG, NEW, file_name, number_of, path};
 use crate::contract::StoreError;
 
-/// The folder of the log.
-pub(super) const LOG: &str = "log";
-const SUFFIX: &str = ".jsonl";
-/// Of a segment that is being written anew.
-pub(super) const NEW: &str = ".new";
 /// How much is read at once: less at first, since often only the header is asked for.
 const CHUNK: usize = 256 * 1024;
 const FIRST_CHUNK: usize = 4 * 1024;
-
-/// The file of a segment, in the log's folder.
-pub(super) fn file_name(segment: u64) -> String {
-    format!("{segment:020}{SUFFIX}")
-}
-
-/// The file of a segment.
-pub(super) fn path(segment: u64) -> String {
-    format!("{LOG}/{}", file_name(segment))
-}
-
-/// The segment whose file has this name.
-pub(super) fn number_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(SUFFIX)?;
-    let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().ok()).flatten().filter(|number| *number > 0)
-}
 
 /// What a segment's first line says.
 pub(super) fn header(segment: u64, from: u64, epoch: u32, previous: Crc) -> Header {
@@ -61,6 +40,7 @@ pub(super) fn create(disk: &dyn Disk, name: &str, header: Header) -> io::Result<
     let file = disk.create(name)?;
     lock::segment(&*file)?;
     file.append(&bytes)?;
+    // Before its name is durable: a segment that has a name has its first line.
     file.sync()?;
     let identity = file.identity()?;
     Ok(Tail { segment, file, identity, bytes: bytes.len() as u64, crc, epoch, version })

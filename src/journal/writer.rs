@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use super::batch::{Batch, Decided, Planned};
 use super::disk::{Disk, is_at, read_exact};
-use super::erasure::Erasing;
+use super::erasing::Erasing;
 use super::error::{displaced, failed, following, must_reopen};
 use super::handles::Handles;
 use super::index::{Index, Segment};

@@ -25,7 +25,7 @@ pub(super) enum Refusal {
 
 /// Where the byte read last stands, in a document that is JSON so far.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum ByteContext {
     BetweenTexts,
     InText,
     /// In a text, behind a backslash.
@@ -43,7 +43,7 @@ pub(super) struct Progress {
     column: Cell<u64>,
     mark: Cell<u64>,
     last: Cell<u8>,
-    place: Cell<Place>,
+    place: Cell<ByteContext>,
     limit: u64,
     refusal: Cell<Option<Refusal>>,
 }
@@ -56,7 +56,7 @@ impl Progress {
             column: Cell::new(0),
             mark: Cell::new(0),
             last: Cell::new(0),
-            place: Cell::new(Place::BetweenTexts),
+            place: Cell::new(ByteContext::BetweenTexts),
             limit,
             refusal: Cell::new(None),
         }
@@ -102,10 +102,10 @@ impl Progress {
         }
         self.place.set(match (self.place.get(), byte) {
             // The parser lets them pass in texts that it gives as bytes.
-            (Place::InText | Place::Escaped, ..0x20) => return self.refuse(Refusal::ControlCharacter),
-            (Place::BetweenTexts, b'"') | (Place::Escaped, _) => Place::InText,
-            (Place::InText, b'"') => Place::BetweenTexts,
-            (Place::InText, b'\\') => Place::Escaped,
+            (ByteContext::InText | ByteContext::Escaped, ..0x20) => return self.refuse(Refusal::ControlCharacter),
+            (ByteContext::BetweenTexts, b'"') | (ByteContext::Escaped, _) => ByteContext::InText,
+            (ByteContext::InText, b'"') => ByteContext::BetweenTexts,
+            (ByteContext::InText, b'\\') => ByteContext::Escaped,
             (place, _) => place,
         });
         Ok(())

@@ -7,7 +7,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, Cost, Draft, History, KeyPage, KeyRange, Operation, Partition,
     PartitionPage, Record, RecordBackend, RecordLimits, RecordSink, ScanPage, Written, hand_out,
@@ -90,8 +89,6 @@ impl RecordBackend for MemoryRecords {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        check_partition(partition)?;
-        check_record_key(key)?;
         Self::count(cx, "get");
         Ok(self.state().partition(partition).live(key, cx.now()).cloned())
     }
@@ -104,8 +101,6 @@ impl RecordBackend for MemoryRecords {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         Self::count(cx, "query");
         let state = self.state();
         let rows = state.partition(partition).behind(range, after, cx.now());
@@ -120,8 +115,6 @@ impl RecordBackend for MemoryRecords {
         after: Option<&str>,
         limit: usize,
     ) -> Result<KeyPage, StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         Self::count(cx, "query");
         let state = self.state();
         let rows = state.partition(partition).behind(range, after, cx.now());
@@ -135,8 +128,6 @@ impl RecordBackend for MemoryRecords {
         range: &KeyRange,
         sink: &mut dyn RecordSink,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         Self::count(cx, "query");
         let all: Vec<Record> = self.state().partition(partition).behind(range, None, cx.now()).cloned().collect();
         hand_out(all, &self.limits, sink).await
@@ -148,7 +139,7 @@ impl RecordBackend for MemoryRecords {
         let State { partitions, tags } = &mut *state;
         let name = commit.partition.clone();
         let known = partitions.get(&name).unwrap_or(&NOTHING);
-        let plan = known.plan(cx, &self.limits, commit, |_| tags.fresh())?;
+        let plan = known.plan(cx, commit, |_| tags.fresh())?;
         if !plan.writes() {
             return Ok(plan.written);
         }
@@ -169,7 +160,7 @@ impl RecordBackend for MemoryRecords {
         let mut state = self.state();
         let State { partitions, tags } = &mut *state;
         let known = partitions.get(partition).unwrap_or(&NOTHING);
-        let plan = known.plan_erasure(cx, &self.limits, (partition, ranges, mark), |_| tags.fresh())?;
+        let plan = known.plan_erasure(cx, (ranges, mark), |_| tags.fresh())?;
         let (erased, writes) = (plan.erased, plan.writes());
         if writes || !known.is_new() {
             partitions.entry(partition.to_owned()).or_default().erase(plan, tags.incarnation.clone());
@@ -184,8 +175,6 @@ impl RecordBackend for MemoryRecords {
         partition: &str,
         to: Option<&Successor>,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
-        self.limits.check_closes()?;
         Self::count(cx, "close");
         let mut state = self.state();
         cx.check_time()?;
@@ -202,7 +191,6 @@ impl RecordBackend for MemoryRecords {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
-        check_partition(partition)?;
         Self::count(cx, "changes");
         let state = self.state();
         let history = History { layout: LAYOUT, area: self.area, partition };

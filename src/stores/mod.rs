@@ -70,7 +70,7 @@ impl Stores {
     }
 
     fn of(backends: Backends) -> Self {
-        let shared = Shared { backends, clock: system_clock(), ids: random_ids(), observer: None };
+        let shared = Shared { backends: backends.checked(), clock: system_clock(), ids: random_ids(), observer: None };
         Self { shared: Arc::new(shared), options: CallOptions::default(), updating: false }
     }
 

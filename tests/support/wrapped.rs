@@ -12,7 +12,7 @@ use openjibo_store::{Result, Service, Successor};
 
 /// What a wrapper does instead of passing a call on.
 #[async_trait]
-pub(crate) trait Around: Send + Sync + Debug {
+pub(crate) trait Around: Send + Sync + Debug + 'static {
     /// The backend inside.
     fn inner(&self) -> &dyn RecordBackend;
 

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use openjibo_store::backend::keys::{check_partition, check_range, check_record_key};
 use openjibo_store::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, Cost, Draft, History, KeyRange, Made, Operation, Partition,
     PartitionPage, Record, RecordBackend, RecordLimits, RecordSink, ScanPage, Stamp, Written, hand_out,
@@ -213,9 +212,6 @@ impl RecordBackend for FileRecords {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>> {
-        // Names outside the codec are refused before anything is looked up.
-        check_partition(partition)?;
-        check_record_key(key)?;
         let book = self.book(cx, "get");
         Ok(book.find(self.area, partition).live(key, cx.now()).cloned())
     }
@@ -228,16 +224,12 @@ impl RecordBackend for FileRecords {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage> {
-        check_partition(partition)?;
-        check_range(range)?;
         let book = self.book(cx, "scan");
         let found = book.find(self.area, partition).behind(range, after, cx.now());
         Ok(ScanPage::of(found.cloned(), LIMITS.page_of(limit)))
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange, sink: &mut dyn RecordSink) -> Result<()> {
-        check_partition(partition)?;
-        check_range(range)?;
         // One instant: the sink is slow, and the lock is not held for it.
         let found: Vec<Record> =
             self.book(cx, "load").find(self.area, partition).behind(range, None, cx.now()).cloned().collect();
@@ -248,8 +240,8 @@ impl RecordBackend for FileRecords {
         let mut book = self.book(cx, "commit");
         let (name, op) = (commit.partition.clone(), commit.op);
         let known = book.find(self.area, &name);
-        // Checks, closing, preconditions, numbers, times, op ids, answers: all of it is the plan's.
-        let plan = known.plan(cx, &LIMITS, commit, |stamp| tag(stamp, known))?;
+        // Closing, preconditions, numbers, times, op ids, answers: all of it is the plan's.
+        let plan = known.plan(cx, commit, |stamp| tag(stamp, known))?;
         if !plan.writes() {
             return Ok(plan.written);
         }
@@ -261,7 +253,7 @@ impl RecordBackend for FileRecords {
     async fn erase(&self, cx: &CallContext, name: &str, ranges: &[KeyRange], mark: Option<&Draft>) -> Result<u64> {
         let mut book = self.book(cx, "erase");
         let known = book.find(self.area, name);
-        let plan = known.plan_erasure(cx, &LIMITS, (name, ranges, mark), |stamp| tag(stamp, known))?;
+        let plan = known.plan_erasure(cx, (ranges, mark), |stamp| tag(stamp, known))?;
         let (erased, writes) = (plan.erased, plan.writes());
         if known.is_new() && !writes {
             return Ok(0);
@@ -283,7 +275,6 @@ impl RecordBackend for FileRecords {
     }
 
     async fn close_partition(&self, cx: &CallContext, name: &str, to: Option<&Successor>) -> Result<()> {
-        check_partition(name)?;
         let mut book = self.book(cx, "close");
         cx.check_time()?;
         let mut next = book.find(self.area, name).clone();
@@ -301,7 +292,6 @@ impl RecordBackend for FileRecords {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage> {
-        check_partition(partition)?;
         let book = self.book(cx, "changes");
         let history = History { layout: 1, area: self.area, partition };
         book.find(self.area, partition).told().page(&history, cx.now(), since, limit)

@@ -123,6 +123,7 @@ fn rebase(
         let basis = Basis::read(operation, found.get(operation.key()), (now, refused && index == cause));
         basis.map(Some).map_err(|error| error.with_index(index))
     };
+    // A batch names the first operation that failed: the records of the others may have moved too, and are judged anew.
     read(cause)?;
     (0..commit.operations.len()).map(read).collect()
 }

@@ -30,10 +30,9 @@ pub(crate) use connect::CosmosCredential;
 #[cfg(feature = "emulator")]
 pub(crate) use pinned::runtime;
 
-use crate::backend::keys::{check_partition, check_range, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, Draft, KeyRange, PartitionPage, Record, RecordBackend, RecordLimits,
-    RecordSink, ScanPage, Written, check_erasure, retried,
+    RecordSink, ScanPage, Written, retried,
 };
 use crate::contract::{Service, StoreError};
 
@@ -68,8 +67,6 @@ impl RecordBackend for CosmosBackend {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        check_partition(partition)?;
-        check_record_key(key)?;
         let found = retried(cx, || self.point(cx, partition, key)).await?;
         Ok(found.filter(|record| record.envelope.is_live(cx.now())))
     }
@@ -82,8 +79,6 @@ impl RecordBackend for CosmosBackend {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         retried(cx, || self.scan_range(cx, partition, range, after, limit)).await
     }
 
@@ -94,14 +89,10 @@ impl RecordBackend for CosmosBackend {
         range: &KeyRange,
         sink: &mut dyn RecordSink,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         self.load_in_pages(cx, (partition, range), self.limits().page, sink).await
     }
 
     async fn commit(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>, StoreError> {
-        commit.check()?;
-        self.limits().check(&commit)?;
         commit.check_build_time(cx, None)?;
         self.apply(cx, &commit).await
     }
@@ -113,7 +104,6 @@ impl RecordBackend for CosmosBackend {
         ranges: &[KeyRange],
         mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
-        check_erasure(&self.limits(), partition, ranges, mark)?;
         self.erase_ranges(cx, partition, ranges, mark).await
     }
 
@@ -124,7 +114,6 @@ impl RecordBackend for CosmosBackend {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
-        check_partition(partition)?;
         self.changes_since(cx, partition, since, limit).await
     }
 

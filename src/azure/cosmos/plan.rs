@@ -81,6 +81,7 @@ impl Basis {
                 Ok(match (operation, found) {
                     (Operation::Delete { .. }, _) => Self::Nothing,
                     (Operation::Put { .. }, None) => Self::Vacant,
+                    // The tombstone's document is there: a create would be refused, and with it the whole batch.
                     (Operation::Put { .. }, Some(tombstone)) => Self::State {
                         witness: tombstone.witness(),
                         before: Some(Before::tombstone(tombstone.envelope.ops)),

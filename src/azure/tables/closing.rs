@@ -1,10 +1,9 @@
 //! Closing a partition: a mark in its head. Whoever builds on an earlier head is moved, reads this one, and ends.
 
-use super::fence::{Fenced, Moved, Party, Sent};
+use super::fence::{Fenced, Moved, Sent, Waiters};
 use super::head::{self, BORN, Head};
 use super::history::{Call, Change};
 use super::{FencedTable, at_deadline};
-use crate::backend::keys::check_partition;
 use crate::backend::{CallContext, OpId, Pace, check_closing, next_number};
 use crate::contract::{Outcome, StoreError, Successor};
 
@@ -17,17 +16,16 @@ impl FencedTable {
         partition: &str,
         to: Option<&Successor>,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
-        let mut turn = self.lanes.enter(cx, partition).await?;
+        let mut guard = self.queues.enter(cx, partition).await?;
         // Closed to a successor is not the last word: another process may have changed it since this is known.
-        if turn.head(cx).is_some_and(|head| matches!(head.closed, Some(Some(_)))) {
-            turn.take_known();
+        if guard.head(cx).is_some_and(|head| matches!(head.closed, Some(Some(_)))) {
+            guard.take_known();
         }
         let mut moved: Option<Moved> = None;
         let mut pace = Pace::new();
         loop {
-            let party = Party::of(cx);
-            let before = self.head_of(&party, partition, &turn).await.map_err(|error| at_deadline(cx, error))?;
+            let waiters = Waiters::of(cx);
+            let before = self.head_of(&waiters, partition, &guard).await.map_err(|error| at_deadline(cx, error))?;
             if before.is_none() && self.read_row(cx, partition, BORN, &["Layout"]).await?.is_some() {
                 return Err(head::born_without_head());
             }
@@ -45,7 +43,7 @@ impl FencedTable {
             let calls = vec![Call { op: op.to_string(), rows: Vec::new() }];
             let change = Change { commit: op.to_string(), number, calls };
             let fenced = Fenced::new(partition, before, after, &change)?;
-            let error = match self.send(&party, partition, &turn, &fenced, vec![cx.write_sent()]).await {
+            let error = match self.send(&waiters, partition, &guard, &fenced, vec![cx.write_sent()]).await {
                 Ok(Sent::Applied(_) | Sent::AnswerLost) => return Ok(()),
                 Ok(Sent::Moved(by)) => {
                     moved = Some(by);
@@ -58,9 +56,9 @@ impl FencedTable {
                 Err(error) if error.outcome() == Outcome::NotApplied => error,
                 Err(error) => return Err(error),
             };
-            turn.leave();
+            guard.leave();
             pace.wait(cx, error).await?;
-            turn.again(cx).await?;
+            guard.again(cx).await?;
         }
     }
 }

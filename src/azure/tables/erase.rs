@@ -4,15 +4,13 @@ use tokio::time::Instant;
 
 use super::client::{Entity, IfMatch, Query, Transaction, limit};
 use super::decide;
-use super::fence::{Fenced, Moved, Party, Sent};
+use super::fence::{Fenced, Moved, Sent, Waiters};
 use super::head::{self, BORN, HEAD, Head};
 use super::history::{self, Call, Change};
-use super::lane::{LANE_TRY, Turn};
+use super::partition_queue::{PartitionGuard, QUEUE_TRY};
 use super::{FencedTable, rows};
 use crate::azure::meter::Metered;
-use crate::backend::{
-    CallContext, Draft, KeyRange, OpId, Pace, RecordLimits, Stamp, check_erasure, next_number, try_until,
-};
+use crate::backend::{CallContext, Draft, KeyRange, OpId, Pace, RecordLimits, Stamp, next_number, try_until};
 use crate::contract::{MAX_DEADLINE, Outcome, Service, StoreError, Timestamp};
 
 /// How long a change row stays evidence of its commit: twice the longest deadline of a call.
@@ -39,13 +37,12 @@ impl FencedTable {
         ranges: &[KeyRange],
         mark: Option<&Draft>,
     ) -> Result<u64, StoreError> {
-        check_erasure(&RecordLimits::TABLES, partition, ranges, mark)?;
         cx.check_clock()?;
-        let mut turn = self.lanes.enter(cx, partition).await?;
+        let mut guard = self.queues.enter(cx, partition).await?;
         let erased = async {
-            let (erased, floor) = self.erase_under(cx, partition, (ranges, mark), &mut turn).await?;
+            let (erased, floor) = self.erase_under(cx, partition, (ranges, mark), &mut guard).await?;
             // Rows below the floor are no writer's business.
-            turn.leave();
+            guard.leave();
             if let Some(floor) = floor {
                 self.forget_keys(cx, partition, floor).await?;
             }
@@ -59,33 +56,33 @@ impl FencedTable {
 
     /// Erases until a scan was empty under an unmoved head: how many records, and the floor; none where there is no head.
     ///
-    /// It has the lane for [`LANE_TRY`] and the step it is at, then others may go first: a household does not wait for as
-    /// long as its erasure may take. And it leaves the lane before each pause.
+    /// It has the queue for [`QUEUE_TRY`] and the step it is at, then others may go first: a household does not wait for as
+    /// long as its erasure may take. And it leaves the queue before each pause.
     async fn erase_under(
         &self,
         cx: &CallContext,
         partition: &str,
         (ranges, mark): (&[KeyRange], Option<&Draft>),
-        turn: &mut Turn,
+        guard: &mut PartitionGuard,
     ) -> Result<(u64, Option<u64>), StoreError> {
         let most = RecordLimits::TABLES.operations_per_commit - usize::from(mark.is_some());
         let mut erased = 0;
         let mut moved: Option<Moved> = None;
-        let (mut pace, mut calm, mut moved_before) = (Pace::new(), Pace::new(), false);
+        let (mut pace, mut contention_backoff, mut moved_before) = (Pace::new(), Pace::new(), false);
         for round in 0_u64.. {
             if round > 0 && cx.is_over() {
                 break;
             }
             if moved.is_some() && std::mem::replace(&mut moved_before, true) {
-                turn.leave();
-                calm.wait(cx, StoreError::contended()).await?;
+                guard.leave();
+                contention_backoff.wait(cx, StoreError::contended()).await?;
             }
-            turn.again(cx).await?;
+            guard.again(cx).await?;
             let Found { head, rows, mark: standing } =
-                match self.look_for(&self.step(cx), partition, (ranges, mark), turn).await {
+                match self.look_for(&self.step(cx), partition, (ranges, mark), guard).await {
                     Ok(found) => found,
                     Err(error) => {
-                        turn.leave();
+                        guard.leave();
                         pace.wait(cx, error).await?;
                         continue;
                     }
@@ -111,7 +108,7 @@ impl FencedTable {
                 }
                 let Some(before) = head.take() else { break };
                 let floor = before.as_ref().map_or(0, |head| head.seq).saturating_add(1);
-                match self.erase_chunk(cx, partition, turn, (before, mark.as_ref()), chunk).await {
+                match self.erase_chunk(cx, partition, guard, (before, mark.as_ref()), chunk).await {
                     Ok(Sent::Applied(tags)) => {
                         erased += chunk.len() as u64;
                         if let Some((_, standing)) = &mut mark {
@@ -136,7 +133,7 @@ impl FencedTable {
                     Ok(Sent::RecordFailed(_)) => break,
                     // Refused before it was executed.
                     Err(error) if error.outcome() == Outcome::NotApplied => {
-                        turn.leave();
+                        guard.leave();
                         pace.wait(cx, error).await?;
                         break;
                     }
@@ -145,17 +142,17 @@ impl FencedTable {
                 if rows.is_empty() {
                     return Ok((erased, Some(floor)));
                 }
-                turn.again(cx).await?;
-                head = turn.head(cx).map(Some);
+                guard.again(cx).await?;
+                head = guard.head(cx).map(Some);
             }
         }
         Err(StoreError::contended())
     }
 
-    /// The call for as long as one step of it may hold the lane.
+    /// The call for as long as one step of it may hold the queue.
     fn step(&self, cx: &CallContext) -> CallContext {
         let now = Instant::now();
-        cx.until(cx.deadline().min(now.checked_add(LANE_TRY).unwrap_or(now)))
+        cx.until(cx.deadline().min(now.checked_add(QUEUE_TRY).unwrap_or(now)))
     }
 
     /// The head, and then what there is to erase, and the mark that is there. Nothing where there is no head.
@@ -164,9 +161,9 @@ impl FencedTable {
         step: &CallContext,
         partition: &str,
         (ranges, mark): (&[KeyRange], Option<&Draft>),
-        turn: &Turn,
+        guard: &PartitionGuard,
     ) -> Result<Found, StoreError> {
-        let head = self.head_of(&Party::of(step), partition, turn).await?;
+        let head = self.head_of(&Waiters::of(step), partition, guard).await?;
         if head.is_none() {
             return Ok(Found { head, rows: Vec::new(), mark: None });
         }
@@ -199,7 +196,7 @@ impl FencedTable {
         &self,
         cx: &CallContext,
         partition: &str,
-        turn: &Turn,
+        guard: &PartitionGuard,
         (before, mark): (Option<Head>, Option<&(&Draft, Option<String>)>),
         chunk: &[Entity],
     ) -> Result<Sent, StoreError> {
@@ -225,8 +222,8 @@ impl FencedTable {
                 Some((row, Some(standing))) => transaction.replace(row, IfMatch::ETag(standing)),
             }
         });
-        turn.known().forget_records();
-        self.send(&Party::of(cx), partition, turn, &fenced, vec![cx.write_sent()]).await
+        guard.known().forget_records();
+        self.send(&Waiters::of(cx), partition, guard, &fenced, vec![cx.write_sent()]).await
     }
 
     /// Takes the keys out of the change rows below the floor: rows that are evidence no more are deleted, younger ones keep

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::FencedTable;
 use super::client::{Entity, Error, IfMatch, Transaction};
-use super::committer::Known;
 use super::decide::{self, Answer};
 use super::head::{self, Head};
 use super::history::{self, Change};
-use super::lane::{LANE_TRY, Turn};
+use super::known::Known;
+use super::partition_queue::{PartitionGuard, QUEUE_TRY};
 use crate::azure::meter::Metered;
 use crate::backend::outcome::{self, AtPlace, Verdict, judge_place};
 use crate::backend::{CallContext, Cost, Delivered, Delivery, Evidence, PendingWrite, Proof, Reply, deliver};
@@ -90,16 +90,16 @@ impl Fenced {
 
 /// The calls that wait for the same requests: the first that still waits pays for one, the others have it shared.
 #[derive(Debug)]
-pub(super) struct Party {
+pub(super) struct Waiters {
     /// Until when the requests may take, and how long a try of one.
     cx: CallContext,
     calls: Vec<CallContext>,
 }
 
-impl Party {
-    /// A call alone in its lane.
+impl Waiters {
+    /// A call alone in its queue.
     pub(super) fn of(call: &CallContext) -> Self {
-        Self { cx: call.in_tries_of(LANE_TRY), calls: vec![call.clone()] }
+        Self { cx: call.in_tries_of(QUEUE_TRY), calls: vec![call.clone()] }
     }
 
     /// Calls that share what takes until then at the most, in tries of this long. At least one.
@@ -114,16 +114,16 @@ impl Party {
     }
 
     /// Who pays for the next request.
-    fn payer(&self) -> Payer<'_> {
+    fn first(&self) -> FirstWaiter<'_> {
         let at = self.calls.iter().position(|call| !call.is_over()).unwrap_or(0);
-        Payer { cx: self.calls.get(at).unwrap_or(&self.cx), at }
+        FirstWaiter { cx: self.calls.get(at).unwrap_or(&self.cx), at }
     }
 
     /// Tells the others of a request that this one made.
-    fn share(&self, payer: Payer<'_>, kind: &'static str, requests: u32) {
+    fn share(&self, first: FirstWaiter<'_>, kind: &'static str, requests: u32) {
         if requests > 0 {
             let shared = Cost { shared: requests, ..Cost::default() };
-            let others = self.calls.iter().enumerate().filter(|(at, _)| *at != payer.at);
+            let others = self.calls.iter().enumerate().filter(|(at, _)| *at != first.at);
             others.for_each(|(_, other)| other.meter().add(Service::Tables, kind, shared));
         }
     }
@@ -142,17 +142,17 @@ impl Party {
         (partition, key): (&str, &str),
         columns: &[&str],
     ) -> Result<Option<Entity>, StoreError> {
-        let payer = self.payer();
-        let read = table.read_row_once(payer.cx, partition, key, columns);
+        let first = self.first();
+        let read = table.read_row_once(first.cx, partition, key, columns);
         let row = self.cx.awaited(self.try_until(self.cx.deadline()), read).await;
-        self.share(payer, "get", 1);
+        self.share(first, "get", 1);
         row.unwrap_or_else(|_| Err(StoreError::timeout()))
     }
 }
 
-/// A call of a party, and its place there.
+/// The call that pays for the next request, and its place among the waiters.
 #[derive(Clone, Copy)]
-struct Payer<'a> {
+struct FirstWaiter<'a> {
     cx: &'a CallContext,
     at: usize,
 }
@@ -169,7 +169,7 @@ enum Refusal {
 /// One transaction under way.
 struct Sending<'a> {
     table: &'a FencedTable,
-    party: &'a Party,
+    waiters: &'a Waiters,
     partition: &'a str,
     fenced: &'a Fenced,
     pending: Mutex<Vec<PendingWrite>>,
@@ -186,12 +186,12 @@ impl Delivery for Sending<'_> {
     }
 
     async fn send(&self, until: Instant) -> Reply<Vec<Option<String>>, Refusal> {
-        let payer = self.party.payer();
-        let metered = Metered::new(payer.cx, Service::Tables, "commit");
+        let first = self.waiters.first();
+        let metered = Metered::new(first.cx, Service::Tables, "commit");
         let context = metered.context();
         let execute = self.table.table.execute(&context, &self.fenced.transaction);
-        let answer = self.party.cx.awaited(self.party.try_until(until), execute).await;
-        self.party.share(payer, "commit", metered.sends().min(1));
+        let answer = self.waiters.cx.awaited(self.waiters.try_until(until), execute).await;
+        self.waiters.share(first, "commit", metered.sends().min(1));
         let error = match answer {
             Ok(Ok(tags)) => return Reply::Accepted(tags),
             Ok(Err(error)) => error,
@@ -212,7 +212,7 @@ impl Delivery for Sending<'_> {
     /// has moved, as it may have just then, and the row with it.
     async fn evidence(&self, _last: outcome::Answer) -> Result<Evidence<()>, StoreError> {
         let read =
-            |key: String, column| async move { self.party.read(self.table, (self.partition, &key), &[column]).await };
+            |key: String, column| async move { self.waiters.read(self.table, (self.partition, &key), &[column]).await };
         let at_place = || async {
             let row = read(history::row_key(self.fenced.after.seq), "Commit").await?;
             Ok::<_, StoreError>(row.map(|row| match row.string("Commit") {
@@ -240,44 +240,47 @@ impl Delivery for Sending<'_> {
 }
 
 impl FencedTable {
-    /// Delivers a transaction: the same request until an answer, or the latest deadline. The lane knows the head
+    /// Delivers a transaction: the same request until an answer, or the latest deadline. The queue knows the head
     /// afterwards, and the records as before, unless it is not sure.
     ///
-    /// `pending` marks it as sent in every call of the party.
+    /// `pending` marks it as sent in every call that waits.
     ///
     /// # Errors
     /// `NotApplied` when it was refused before execution or never sent: the same transaction may be sent again. Else
     /// `Timeout` or `Unavailable`, Unknown. The index is that of the record operation.
     pub(super) async fn send(
         &self,
-        party: &Party,
+        waiters: &Waiters,
         partition: &str,
-        turn: &Turn,
+        guard: &PartitionGuard,
         fenced: &Fenced,
         pending: Vec<PendingWrite>,
     ) -> Result<Sent, StoreError> {
-        let mut known = turn.take_known();
-        let sending = Sending { table: self, party, partition, fenced, pending: Mutex::new(pending) };
+        let mut known = guard.take_known();
+        let sending = Sending { table: self, waiters, partition, fenced, pending: Mutex::new(pending) };
         let moved = |row| Ok(Sent::Moved(Moved { row, tag: fenced.tag().map(str::to_owned) }));
-        match deliver(&party.cx, &sending).await {
+        match deliver(&waiters.cx, &sending).await {
             Ok(Delivered::Accepted(mut tags)) => {
                 let records = tags.split_off(fenced.fence.min(tags.len()));
                 if let Some(tag) = tags.into_iter().next().flatten() {
-                    known.advance(&party.cx, Head { tag, ..fenced.after.clone() });
-                    turn.know(known);
+                    known.advance(&waiters.cx, Head { tag, ..fenced.after.clone() });
+                    guard.know(known);
                 }
                 Ok(Sent::Applied(records))
             }
+            // The new head's ETag was lost with the answer: what was known is not put back.
             Ok(Delivered::Applied(())) => Ok(Sent::AnswerLost),
             Ok(Delivered::Refused(Refusal::Record(row))) => {
-                turn.know(known);
+                guard.know(known);
                 Ok(Sent::RecordFailed(row))
             }
+            // Another writer moved the head: what was known under the old one is not put back.
             Ok(Delivered::Refused(Refusal::Fence(row))) => moved(row),
             Ok(Delivered::NotApplied(())) => moved(0),
             Err(error) => {
+                // Of an open outcome nobody knows which head is there.
                 if error.outcome() == Outcome::NotApplied {
-                    turn.know(known);
+                    guard.know(known);
                 }
                 Err(error)
             }
@@ -290,17 +293,17 @@ impl FencedTable {
     /// Those of a read, until the latest deadline; `Corrupt` for a head that can't be read.
     pub(super) async fn head_of(
         &self,
-        party: &Party,
+        waiters: &Waiters,
         partition: &str,
-        turn: &Turn,
+        guard: &PartitionGuard,
     ) -> Result<Option<Head>, StoreError> {
-        if let Some(head) = turn.head(&party.cx) {
+        if let Some(head) = guard.head(&waiters.cx) {
             return Ok(Some(head));
         }
-        let row = crate::backend::retried(&party.cx, || party.read(self, (partition, head::HEAD), &[]));
+        let row = crate::backend::retried(&waiters.cx, || waiters.read(self, (partition, head::HEAD), &[]));
         let head = row.await?.as_ref().map(Head::decode).transpose()?;
         if let Some(head) = &head {
-            turn.know(Known::read(&party.cx, head.clone()));
+            guard.know(Known::read(&waiters.cx, head.clone()));
         }
         Ok(head)
     }

@@ -8,7 +8,6 @@ use super::FencedTable;
 use super::client::{Entity, Query};
 use super::columns::{Columns, number, with_chunks};
 use super::head::Head;
-use crate::backend::keys::check_partition;
 use crate::backend::{CallContext, ChangeCursor, ChangeEntry, ChangePage, History};
 use crate::contract::{ErrorKind, StoreError};
 
@@ -125,7 +124,6 @@ impl FencedTable {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage, StoreError> {
-        check_partition(partition)?;
         let now = cx.now();
         let history = History { layout: CURSORS, area: self.table.name(), partition };
         let page = |changes, seq: u64, commit: &str| {

@@ -9,7 +9,6 @@ use super::FencedTable;
 use super::client::{Entity, Query, QueryPage, quote};
 use super::head::HEAD;
 use super::rows;
-use crate::backend::keys::{check_partition, check_range};
 use crate::backend::{CallContext, KeyPage, KeyRange, Pace, Record, RecordSink, ScanPage};
 use crate::contract::{StoreError, Timestamp};
 
@@ -74,8 +73,6 @@ impl FencedTable {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage, StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         let now = cx.now();
         let query = range_query(partition, range, after).with_top(super::rows_of_page(limit));
         let page = self.first_page(cx, query).await?;
@@ -93,8 +90,6 @@ impl FencedTable {
         after: Option<&str>,
         limit: usize,
     ) -> Result<KeyPage, StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         let query = range_query(partition, range, after).with_select(&["RowKey", "Expiry"]);
         let page = self.first_page(cx, query.with_top(super::rows_of_page(limit))).await?;
         let next = page.entities.last().filter(|_| page.continuation.is_some()).map(|row| row.row_key.clone());
@@ -115,12 +110,10 @@ impl FencedTable {
         range: &KeyRange,
         sink: &mut dyn RecordSink,
     ) -> Result<(), StoreError> {
-        check_partition(partition)?;
-        check_range(range)?;
         let now = cx.now();
         let hash = LargeRanges::hash(partition, range);
         // Known before any page is read: if it is still the head afterwards, the pages are of one instant.
-        let known = self.lanes.known_tag(cx, partition);
+        let known = self.queues.known_tag(cx, partition);
         let large = self.large.contains(hash);
         let mut before = if large { Some(self.head_tag(cx, partition).await?) } else { None };
         let query = range_query(partition, range, None);

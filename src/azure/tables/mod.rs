@@ -22,9 +22,13 @@ mod errors;
 mod fence;
 mod head;
 mod history;
-mod lane;
+mod in_flight;
+mod known;
 mod load;
+mod partition_queue;
+mod queue;
 mod rows;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -37,10 +41,9 @@ use async_trait::async_trait;
 
 use self::client::{Entity, Error, IfMatch, Query, QueryPage, TableClient, limit, quote};
 use self::head::{HEAD, Head};
-use self::lane::Lanes;
 use self::load::LargeRanges;
+use self::partition_queue::PartitionQueues;
 use crate::azure::meter::Metered;
-use crate::backend::keys::{check_partition, check_record_key};
 use crate::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, Draft, KeyPage, KeyRange, PartitionPage, Record, RecordBackend,
     RecordLimits, RecordSink, ScanPage, Written, retried,
@@ -60,11 +63,11 @@ const PROBE_TAG: &str = "W/\"datetime'1601-01-01T00%3A00%3A00.0000000Z'\"";
 #[derive(Clone)]
 pub(crate) struct FencedTable {
     table: TableClient,
-    lanes: Arc<Lanes>,
+    queues: Arc<PartitionQueues>,
     large: Arc<LargeRanges>,
 }
 
-// Lanes are named after households.
+// PartitionQueues are named after households.
 impl fmt::Debug for FencedTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FencedTable").field("table", &self.table.name()).finish_non_exhaustive()
@@ -74,7 +77,7 @@ impl fmt::Debug for FencedTable {
 impl FencedTable {
     /// The fenced partitions of this table, which must exist. Sends nothing.
     pub(crate) fn new(table: TableClient) -> Self {
-        Self { table, lanes: Arc::default(), large: Arc::default() }
+        Self { table, queues: Arc::default(), large: Arc::default() }
     }
 
     fn error(&self, error: &Error) -> StoreError {
@@ -164,8 +167,6 @@ impl RecordBackend for FencedTable {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        check_partition(partition)?;
-        check_record_key(key)?;
         let found = self.read_record(cx, partition, key).await?;
         Ok(found.filter(|record| record.envelope.is_live(cx.now())))
     }
@@ -274,6 +275,6 @@ impl RecordBackend for FencedTable {
     }
 
     async fn close(&self, deadline: Duration) -> Result<(), StoreError> {
-        self.lanes.drain(deadline).await
+        self.queues.drain(deadline).await
     }
 }

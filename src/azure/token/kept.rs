@@ -6,9 +6,8 @@
 //!
 //! A token that a service refuses is dropped, and the next one asked for, but not twice in [`PAUSE`]: see [`super::signed`].
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
@@ -17,6 +16,7 @@ use azure_core::time::{Duration as Span, OffsetDateTime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::scopes::{Asking, Kept, PAUSE, Refusal, Scopes, Signature, lock};
 use super::signed::note;
 use crate::backend::after;
 
@@ -28,10 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(10);
 /// How long calls that have none wait for one: then the task that asks is taken for lost.
 const LOST: Duration = LONGEST.saturating_mul(2);
-/// How long nobody asks again: while there is a valid token and the next one could not be had, and after one was dropped because a service
-/// refused it. The one that came in its place is used whatever the service says, so that an identity endpoint is not asked for each call.
-const PAUSE: Duration = Duration::from_secs(30);
-
 /// A credential that keeps what another one answers.
 pub(in crate::azure) struct KeptTokens {
     credential: Mutex<Arc<dyn TokenCredential>>,
@@ -41,78 +37,6 @@ pub(in crate::azure) struct KeptTokens {
 
 /// Makes the credential anew, if that can be done.
 type Anew = Box<dyn Fn() -> Option<Arc<dyn TokenCredential>> + Send + Sync>;
-
-/// By the names of their resources.
-type Scopes = Arc<Mutex<HashMap<Vec<String>, Scope>>>;
-
-/// A token, and which one of its scope it is.
-#[derive(Clone)]
-struct Kept {
-    token: AccessToken,
-    serial: u64,
-}
-
-/// What is known of a scope.
-#[derive(Default)]
-struct Scope {
-    kept: Option<Kept>,
-    asking: Option<Asking>,
-    /// When the last answer was no token.
-    refused: Option<Instant>,
-    /// When a token was last dropped because a service refused it.
-    dropped: Option<Instant>,
-    /// The credential may keep the token that was dropped.
-    stale: bool,
-    /// Tokens so far.
-    serial: u64,
-}
-
-/// The kept token that a request was signed with.
-pub(super) struct Signature {
-    scopes: Scopes,
-    names: Vec<String>,
-    serial: u64,
-}
-
-impl Signature {
-    /// Drops the token, which a service has refused. False when it stays, because another was dropped just before: it is no better
-    /// than that one, and neither would the next be.
-    pub(super) fn refused(&self) -> bool {
-        let mut scopes = lock(&self.scopes);
-        let scope = scopes.entry(self.names.clone()).or_default();
-        // Where another call was faster, its token is used.
-        if scope.kept.as_ref().is_some_and(|kept| kept.serial == self.serial) {
-            if scope.dropped.is_some_and(|at| at.elapsed() < PAUSE) {
-                return false;
-            }
-            (scope.kept, scope.dropped, scope.stale) = (None, Some(Instant::now()), true);
-        }
-        true
-    }
-}
-
-/// A question under way, in a task of its own: it goes on when the calls that wait for it are given up.
-#[derive(Clone)]
-struct Asking {
-    since: Instant,
-    answer: watch::Receiver<Option<Result<Kept, Refusal>>>,
-}
-
-/// Why there is no token, for everyone who waited.
-#[derive(Debug, Clone)]
-struct Refusal(Arc<Error>);
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the credential answered no token")
-    }
-}
-
-impl std::error::Error for Refusal {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
-    }
-}
 
 /// What to do about a token.
 enum Next {
@@ -216,11 +140,6 @@ impl KeptTokens {
         });
         Asking { since: Instant::now(), answer }
     }
-}
-
-/// No code that holds it can panic half way.
-fn lock(scopes: &Mutex<HashMap<Vec<String>, Scope>>) -> MutexGuard<'_, HashMap<Vec<String>, Scope>> {
-    scopes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait::async_trait]

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use super::kept::Signature;
+use super::scopes::Signature;
 
 tokio::task_local! {
     static LAST: RefCell<Option<Signature>>;

@@ -19,7 +19,7 @@ const AREAS: [BlobArea; 3] = [BlobArea::Media, BlobArea::Backups, BlobArea::Cont
 
 pub(super) struct Run<'a> {
     replicas: [&'a dyn BlobBackend; 2],
-    model: MemoryBlobs,
+    model: crate::backend::Checked<MemoryBlobs>,
     dice: Dice,
     homes: [LoopScope; 2],
     /// Names in use, and whether they were deleted: such a one is not used again.
@@ -47,7 +47,13 @@ fn body(bytes: &[u8], coming: Coming) -> MediaBody {
 impl<'a> Run<'a> {
     pub(super) fn new(replicas: [&'a dyn BlobBackend; 2], w: &World, seed: u64) -> Self {
         let homes = [w.home.clone(), w.another_home("other")];
-        Self { replicas, model: MemoryBlobs::default(), dice: Dice(seed), homes, names: Vec::new() }
+        Self {
+            replicas,
+            model: crate::backend::Checked::new(MemoryBlobs::default()),
+            dice: Dice(seed),
+            homes,
+            names: Vec::new(),
+        }
     }
 
     fn theirs(&mut self) -> &'a dyn BlobBackend {

@@ -39,10 +39,12 @@ impl Known {
     }
 }
 
+type CheckedModel = crate::backend::Checked<MemoryRecords>;
+
 pub(super) struct Run<'a> {
     /// Of both replicas, each area.
     pub(super) places: [&'a [Place<'a>; 3]; 2],
-    models: [MemoryRecords; 3],
+    models: [CheckedModel; 3],
     capabilities: Capabilities,
     pub(super) dice: Dice,
     pub(super) clock: Arc<HandClock>,
@@ -64,7 +66,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(places: [&'a [Place<'a>; 3]; 2], capabilities: Capabilities, seed: u64) -> Self {
         let model = |area: usize| {
             let place: &Place<'a> = &places[0][area];
-            MemoryRecords::of_area(place.name, place.backend.limits())
+            crate::backend::Checked::new(MemoryRecords::of_area(place.name, place.backend.limits()))
         };
         Self {
             places,

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::disk::{DiskFile, read_exact};
 use super::super::error::failed;
-use super::names::Place;
+use super::names::PayloadPath;
 use super::{Files, blocking, count};
 use crate::backend::{BlobDigest, BlobReader, CallContext, Cost, check_byte_range};
 use crate::contract::{ByteStream, Outcome, StoreError};
@@ -21,10 +21,9 @@ pub(super) const CHUNK: u64 = 256 * 1024;
 pub(super) async fn open(
     cx: &CallContext,
     files: &Arc<Files>,
-    place: Place,
+    place: PayloadPath,
     range: Option<Range<u64>>,
 ) -> Result<Option<BlobReader>, StoreError> {
-    check_byte_range(range.as_ref().unwrap_or(&(0..1)), u64::MAX)?;
     let files = Arc::clone(files);
     let found = move || {
         let Some(file) = files.find(&place)? else { return Ok(None) };

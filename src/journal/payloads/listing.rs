@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::names::{Place, area_folder, folder, segment_of};
+use super::names::{PayloadPath, area_folder, folder, segment_of};
 use super::{Files, is_missing};
 use crate::backend::{BlobArea, BlobName, BlobPage};
 
@@ -57,7 +57,7 @@ pub(super) fn page(
     let next = found.last().filter(|_| more).map(|name| name.path().to_owned());
     let mut blobs = Vec::with_capacity(found.len());
     for name in found {
-        let Ok(place) = Place::of(&name) else { continue };
+        let Ok(place) = PayloadPath::of(&name) else { continue };
         // One that was deleted since is none.
         if let Some(head) = files.head(&place)? {
             blobs.push((name, head));

@@ -51,7 +51,7 @@ pub(in super::super) fn payload_of(file: &str) -> Option<String> {
 
 /// Where a payload is.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct PayloadPath {
     /// The folder of the area.
     pub(super) area: String,
     /// The folder of the account.
@@ -62,7 +62,7 @@ pub(super) struct Place {
     pub(super) file: String,
 }
 
-impl Place {
+impl PayloadPath {
     /// # Errors
     /// `Invalid{blob}` when a segment of the name is longer than a file system's names, which none of the key codec's is.
     pub(super) fn of(name: &BlobName) -> Result<Self, StoreError> {
@@ -111,7 +111,7 @@ mod tests {
     fn a_file_says_whose_payload_it_is() {
         for path in ["A/b", "_2e_2e/-_", "con/NUL"] {
             let name = BlobName::listed(BlobArea::Backups, &format!("{path}/{:032x}", 9)).unwrap();
-            assert_eq!(payload_of(&Place::of(&name).unwrap().file).as_deref(), Some(name.path()));
+            assert_eq!(payload_of(&PayloadPath::of(&name).unwrap().file).as_deref(), Some(name.path()));
         }
         for other in ["tmp/payload-1", "payloads/media", "payloads/media/id-a/id-b", "payloadsx/media/id-a/id-b/c"] {
             assert_eq!(payload_of(other), None, "{other}");

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::names::Place;
+use super::names::PayloadPath;
 use super::*;
 use crate::contract::{AccountId, ErrorKind, Freshness, LoopId, LoopScope, Result, SystemClock};
 use crate::journal::disk::Directory;
@@ -47,7 +47,7 @@ impl Home {
     }
 
     fn file(&self, name: &BlobName) -> PathBuf {
-        self.root().join(Place::of(name).unwrap().file)
+        self.root().join(PayloadPath::of(name).unwrap().file)
     }
 
     fn temporary(&self) -> Vec<String> {

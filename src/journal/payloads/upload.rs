@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::super::disk::DiskFile;
 use super::super::error::failed;
-use super::names::Place;
+use super::names::PayloadPath;
 use super::{Files, blocking, count, download, unknown};
 use crate::backend::{BlobDigest, CallContext, Cost};
 use crate::contract::{ByteStream, ErrorKind, MediaBody, Outcome, StoreError};
@@ -24,7 +24,7 @@ pub(super) const LARGEST: usize = 1024 * 1024;
 pub(super) async fn put(
     cx: &CallContext,
     files: &Arc<Files>,
-    place: Place,
+    place: PayloadPath,
     body: MediaBody,
 ) -> Result<BlobDigest, StoreError> {
     let mut chunks = Chunks::new(body);
@@ -180,7 +180,7 @@ impl Upload {
     }
 
     /// The bytes are durable, and so is the folder that their name will be in.
-    fn complete(self, place: Place) -> Result<(Self, Place), StoreError> {
+    fn complete(self, place: PayloadPath) -> Result<(Self, PayloadPath), StoreError> {
         let done = self.file.sync();
         let upload = self.after("sync a payload", done)?;
         let files = &upload.temporary.files;
@@ -193,7 +193,7 @@ impl Upload {
     /// # Errors
     /// `AlreadyExists` when the name is taken by other bytes. Unknown when the sync of the folder failed: the payload is readable,
     /// and may be gone after a power cut. Else NotApplied.
-    fn publish(self, place: &Place) -> Result<BlobDigest, StoreError> {
+    fn publish(self, place: &PayloadPath) -> Result<BlobDigest, StoreError> {
         let Self { file, temporary, hash, length } = self;
         drop(file);
         let files = Arc::clone(&temporary.files);
@@ -227,7 +227,7 @@ enum Taken {
 }
 
 /// Renames the temporary file if the name is free, else removes it.
-fn take_name(files: &Files, temporary: Temporary, place: &Place) -> Taken {
+fn take_name(files: &Files, temporary: Temporary, place: &PayloadPath) -> Taken {
     let naming = files.naming();
     let taken = match files.find(place) {
         Ok(Some(there)) => Taken::Before(there),

@@ -4,15 +4,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::sim::{EIO, Failure, Kind, SimDisk};
-use super::support::{Call, OVER, PLACES, Place, Run, State, history, options, runtime};
+use super::support::{Call, OVER, PLACES, Run, State, TestPartition, history, options, runtime};
 use crate::backend::KeyRange;
 use crate::contract::{Outcome, Result};
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOME: Place = PLACES[1];
+const HOME: TestPartition = PLACES[1];
 const SECRET: &str = "forget me";
 
-fn put(place: Place, key: &str, value: &str) -> Call {
+fn put(place: TestPartition, key: &str, value: &str) -> Call {
     Call::Commit(place, vec![(key.to_owned(), Some(value.to_owned()))])
 }
 
@@ -125,7 +125,7 @@ fn erasure_under_way_and_commits_and_erasures_of_the_same_partition() {
 
 /// Small segments that hold what is to be forgotten: as soon as the log goes on, they are merged.
 fn small(run: &mut Run) {
-    const OTHER: Place = PLACES[2];
+    const OTHER: TestPartition = PLACES[2];
     for n in 0..60 {
         run.call(SECOND, &put(HOME, &format!("n:{n}"), &format!("{SECRET} {n}"))).unwrap();
         run.call(SECOND, &put(OTHER, &format!("b:{n}"), &format!("{n:0>4200}"))).unwrap();

@@ -11,13 +11,13 @@ use std::time::Duration;
 use futures::FutureExt as _;
 
 use super::sim::{Cuts, EIO, ENOSPC, Failure, Image, Kind, SimDisk};
-use super::support::{Call, OVER, PLACES, Place, Run, State, alike, history, options, runtime};
+use super::support::{Call, OVER, PLACES, Run, State, TestPartition, alike, history, options, runtime};
 use crate::contract::{ErrorKind, Outcome, StoreError};
 use crate::journal::line::Area;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Where it is seen whether the store still takes writes.
-const AFTER: Place = (Area::Backups, "zz:after");
+const AFTER: TestPartition = (Area::Backups, "zz:after");
 
 /// Values by area, partition and key.
 type Values = BTreeMap<(Area, String, String), String>;
@@ -53,7 +53,7 @@ fn applied(mut values: Values, call: &Call) -> Values {
     values
 }
 
-fn put(place: Place, key: &str, value: &str) -> Call {
+fn put(place: TestPartition, key: &str, value: &str) -> Call {
     Call::Commit(place, vec![(key.to_owned(), Some(value.to_owned()))])
 }
 

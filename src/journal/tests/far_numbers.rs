@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::sim::SimDisk;
-use super::support::{Call, PLACES, Place, Run, options, runtime};
+use super::support::{Call, PLACES, Run, TestPartition, options, runtime};
 use crate::contract::{Outcome, StoreError, Timestamp};
 use crate::journal::disk::Disk as _;
 use crate::journal::line::{self, CommitLine, Crc, Fixed, Hex, LineOperation, Said};
@@ -13,7 +13,7 @@ use crate::journal::segment::{self, Lines};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn put(place: Place, value: &str) -> Call {
+fn put(place: TestPartition, value: &str) -> Call {
     Call::Commit(place, vec![("k:a".to_owned(), Some(value.to_owned()))])
 }
 

@@ -18,13 +18,13 @@ use crate::journal::{Durability, JournalOptions, replay};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What an index knows of one partition: sequence, number, floor, records, lines.
-type Known = (Area, String, [u64; 3], Vec<(String, Witness)>, Vec<(u64, index::Place)>);
+type Known = (Area, String, [u64; 3], Vec<(String, Witness)>, Vec<(u64, index::FileSpan)>);
 
 fn known(index: &Index) -> Vec<Known> {
     let partition = |(area, name, found): (Area, &str, &index::Partition)| {
         let records =
             found.rows.keys().filter_map(|key| Some((key.to_string(), found.witness(key, Timestamp::MIN)?))).collect();
-        let lines = found.lines.iter().map(|(seq, line)| (*seq, line.place)).collect();
+        let lines = found.lines.iter().map(|(seq, line)| (*seq, line.span)).collect();
         (area, name.to_owned(), [found.seq, found.number, found.floor], records, lines)
     };
     index.partitions().map(partition).collect()

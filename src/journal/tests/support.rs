@@ -34,19 +34,19 @@ const START: Duration = Duration::from_secs(4_102_444_800);
 pub(super) const OVER: &str = "over";
 
 /// Area and name of a partition.
-pub(super) type Place = (Area, &'static str);
+pub(super) type TestPartition = (Area, &'static str);
 
 /// Where commits go.
-pub(super) const PLACES: [Place; 4] =
+pub(super) const PLACES: [TestPartition; 4] =
     [(Area::Identity, "a:one"), (Area::Memory, "one:home"), (Area::Media, "one:home"), (Area::Backups, "two:home")];
 
 /// One call of a history.
 #[derive(Clone)]
 pub(super) enum Call {
     /// Keys with what is put there, or nothing for a deletion.
-    Commit(Place, Vec<(String, Option<String>)>),
+    Commit(TestPartition, Vec<(String, Option<String>)>),
     /// Forgets the keys below this prefix.
-    Erase(Place, &'static str),
+    Erase(TestPartition, &'static str),
     Compact,
     /// Makes everything durable.
     Sync,
@@ -142,7 +142,7 @@ impl Run {
     }
 
     pub(super) fn backend(&self, area: Area) -> Arc<dyn RecordBackend> {
-        let backends = self.journal.backends();
+        let backends = self.journal.backends().checked();
         match area {
             Area::Identity => backends.identity,
             Area::Memory => backends.memory,
@@ -182,7 +182,7 @@ impl Run {
     pub(super) fn commit(
         &self,
         cx: &CallContext,
-        (area, partition): Place,
+        (area, partition): TestPartition,
         steps: &[(String, Option<String>)],
     ) -> impl Future<Output = Result<Vec<Written>>> + use<> {
         let commit = Commit::new(partition, cx.next_op(), steps.iter().map(operation).collect());

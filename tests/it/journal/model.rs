@@ -15,7 +15,7 @@ use std::time::Duration;
 use openjibo_store::backend::{Backends, CallContext, ChangeCursor, KeyRange, Record, RecordBackend};
 use openjibo_store::journal::{Durability, Journal};
 use openjibo_store::memory::backends;
-use openjibo_store::{ErrorKind, Freshness, IdSource as _, RandomIds, Result, StoreError, Witness};
+use openjibo_store::{ErrorKind, Freshness, IdSource as _, RandomIds, Result, StoreError, Stores, Witness};
 use tempfile::TempDir;
 
 use super::draws::{Calls, Dice, HandClock, Known};
@@ -28,7 +28,7 @@ const PARTITIONS: [&str; 5] = ["usr_5f1:home", "usr_5f1:homf", "a:usr_5f1", "z",
 const ALL: (&str, &str) = ("0", "zzzz");
 
 /// A record's place: area, partition, key.
-type Place = (usize, usize, String);
+type TestRecord = (usize, usize, String);
 /// A cursor of the model, and the journal's of the same call.
 type Cursors = (ChangeCursor, ChangeCursor);
 
@@ -57,14 +57,17 @@ struct World {
     journal: Option<Journal>,
     ports: [[Arc<dyn RecordBackend>; 2]; 4],
     /// Witnesses of each place, oldest first.
-    known: HashMap<Place, Known>,
+    known: HashMap<TestRecord, Known>,
     /// For each place, the journal's tag for each of the model's, and all of the journal's there were.
-    tags: HashMap<Place, (HashMap<String, String>, HashSet<String>)>,
+    tags: HashMap<TestRecord, (HashMap<String, String>, HashSet<String>)>,
     cursors: HashMap<(usize, usize), Vec<Cursors>>,
     counts: Counts,
 }
 
+/// The ports behind the checks of the stores.
 fn areas(backends: &Backends) -> [Arc<dyn RecordBackend>; 4] {
+    let stores = Stores::over(backends.clone()).unwrap();
+    let backends = stores.backends();
     [&backends.identity, &backends.memory, &backends.media, &backends.backups].map(Arc::clone)
 }
 
@@ -130,7 +133,7 @@ impl World {
     }
 
     /// These two tags are of one write: each stands for the other, at this place, for good.
-    fn same_tags(&mut self, place: &Place, model: &str, journal: &str) {
+    fn same_tags(&mut self, place: &TestRecord, model: &str, journal: &str) {
         let (known, seen) = self.tags.entry(place.clone()).or_default();
         match known.get(model) {
             Some(known) => assert_eq!(known, journal, "a record's tag changed without a write"),
@@ -141,7 +144,7 @@ impl World {
         }
     }
 
-    fn same_witnesses(&mut self, place: &Place, model: Witness, journal: Witness) {
+    fn same_witnesses(&mut self, place: &TestRecord, model: Witness, journal: Witness) {
         self.same_tags(place, &model.tag, &journal.tag);
         assert_eq!(Witness { tag: String::new(), ..model.clone() }, Witness { tag: String::new(), ..journal.clone() });
         let known = self.known.entry(place.clone()).or_default();

@@ -1,9 +1,6 @@
 //! Closing, and the mark of an erasure.
 
-use openjibo_store::backend::keys::check_partition;
-use openjibo_store::backend::{
-    Before, CallContext, Draft, KeyRange, Record, RecordLimits, Stamp, check_closing, check_erasure,
-};
+use openjibo_store::backend::{Before, CallContext, Draft, Record, Stamp, check_closing};
 use openjibo_store::{ErrorKind, Result, StoreError, Successor};
 
 use super::records::Records;
@@ -31,11 +28,6 @@ impl Records {
     }
 
     pub(super) async fn closed(&self, cx: &CallContext, name: &str, to: Option<&Successor>) -> Result<()> {
-        check_partition(name)?;
-        match (self.limits.check_closes(), self.is(F::CloseSaysNothing)) {
-            (Err(_), true) => return Ok(()),
-            (checked, _) => checked?,
-        }
         self.begin(cx, "close", name).await;
         cx.check_time()?;
         let mut state = self.state();
@@ -61,21 +53,6 @@ impl Records {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn check_mark(&self, name: &str, ranges: &[KeyRange], mark: Option<&Draft>) -> Result<()> {
-        let unlimited = RecordLimits { bytes_per_commit: usize::MAX, ..self.limits };
-        let limits = if self.is(F::MarkUnlimited) { unlimited } else { self.limits };
-        let Err(error) = check_erasure(&limits, name, ranges, mark) else { return Ok(()) };
-        let inside = ranges.iter().any(|range| mark.is_some_and(|mark| range.contains(&mark.key)));
-        let ignored = match error.kind() {
-            ErrorKind::Invalid { field, .. } if field == "mark" && inside => self.is(F::MarkInsideTaken),
-            ErrorKind::Invalid { field, .. } if field == "mark" => self.is(F::MarkFromElsewhereTaken),
-            ErrorKind::Invalid { field, .. } if field == "key" => self.is(F::MarkUnnamedTaken),
-            ErrorKind::LimitExceeded { .. } => self.is(F::MarkUnlimited),
-            _ => false,
-        };
-        if ignored { Ok(()) } else { Err(error) }
     }
 
     pub(super) fn mark(&self, cx: &CallContext, state: &mut State, (name, mark): (&str, &Draft), erased: u64) {

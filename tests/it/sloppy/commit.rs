@@ -1,15 +1,11 @@
 //! Commits: what they check, what they write, what they answer.
 
-use openjibo_store::backend::{CallContext, Commit, Operation, Precondition, Record, Stamp, Written};
+use openjibo_store::backend::{CallContext, Commit, Operation, Precondition, Record, RecordLimits, Stamp, Written};
 use openjibo_store::{ErrorKind, Outcome, Result, RevisionDigest, StoreError, Timestamp, Witness};
 
 use super::records::Records;
 use super::state::{Change, Partition, Row, State};
 use super::table::F;
-
-fn has_present(commit: &Commit) -> bool {
-    commit.operations.iter().any(|operation| *operation.expect() == Precondition::Present)
-}
 
 /// What a commit is about to do.
 #[derive(Default)]
@@ -21,31 +17,9 @@ struct Plan {
 }
 
 impl Records {
-    /// The rules that hold whatever is there.
+    /// What holds whatever is there, but for what the ports have checked.
     fn check(&self, cx: &CallContext, commit: &Commit) -> Result<()> {
-        self.check_partition(&commit.partition, F::PartitionUncheckedByCommit)?;
-        if let Err(error) = commit.check() {
-            let (field, at) = match error.kind() {
-                ErrorKind::Invalid { field, .. } | ErrorKind::LimitExceeded { field, .. } => (&**field, true),
-                _ => ("", false),
-            };
-            let ignored = match self.fault {
-                Some(F::PartitionUncheckedByCommit) => field == "partition",
-                Some(F::KeyUncheckedByCommit) => field == "key",
-                Some(F::KeyTwiceTaken) => field == "operations" && error.failed_operation().is_some(),
-                Some(F::PresentAloneTaken) => field == "operations" && error.failed_operation().is_none(),
-                Some(F::DeleteOfAbsentTaken) => field == "expect",
-                Some(F::ImpossibleWitnessTaken) => field == "revision",
-                Some(F::OriginUnchecked) => field == "origin" && !has_present(commit),
-                Some(F::OriginUnderPresentTaken) => field == "origin" && has_present(commit),
-                Some(F::OriginOverNewerUnderExact) => matches!(error.kind(), ErrorKind::Conflict { .. }),
-                Some(F::SchemaUncheckedUnderExact) => !at,
-                _ => false,
-            };
-            if !ignored {
-                return Err(error);
-            }
-        }
+        self.check_name(&commit.partition)?;
         self.check_limits(commit)?;
         match commit.check_build_time(cx, None) {
             Err(error) => {
@@ -65,23 +39,9 @@ impl Records {
         if self.is(F::OperationsLimitedEarly) && operations == self.limits.operations_per_commit {
             return Err(StoreError::limit("operations of a commit", operations as u64 - 1, operations as u64));
         }
-        let mut limits = self.limits;
-        if self.is(F::BytesLimitedEarly) {
-            limits.bytes_per_commit -= 1;
-        }
-        let Err(error) = limits.check(commit) else { return Ok(()) };
-        let ErrorKind::LimitExceeded { field, limit, actual } = error.kind().clone() else { return Err(error) };
-        let of = ["operations", "value ", "values"].into_iter().find(|of| field.starts_with(of));
-        let index = error.failed_operation();
-        let indexed = |error: StoreError| index.into_iter().fold(error, StoreError::with_index);
-        match (self.fault, of) {
-            (Some(F::OperationsUnlimited | F::OperationsSplit), Some("operations"))
-            | (Some(F::ValuesUnlimited), Some("value "))
-            | (Some(F::BytesUnlimited), Some("values")) => Ok(()),
-            (Some(F::ValueWithoutIndex), Some("value ")) => Err(StoreError::limit(field, limit, actual)),
-            (Some(F::LimitWithoutNumbers), _) => Err(indexed(StoreError::limit(field, limit, limit))),
-            (Some(F::LimitIsInvalid), _) => Err(indexed(StoreError::invalid(field, "it is too large"))),
-            _ => Err(error),
+        match self.is(F::BytesLimitedEarly) {
+            true => RecordLimits { bytes_per_commit: self.limits.bytes_per_commit - 1, ..self.limits }.check(commit),
+            false => Ok(()),
         }
     }
 
@@ -114,12 +74,9 @@ impl Records {
             return Err(StoreError::conflict(Some(shown(there))));
         }
         let Err(error) = refused else { return Ok(()) };
-        if brought.is_some_and(|origin| found.is_some_and(|there| there.number > origin.number)) {
-            match operation.expect() {
-                Precondition::Any if self.is(F::OriginOverNewer) => return Ok(()),
-                Precondition::Exact(_) if self.is(F::OriginOverNewerUnderExact) => return Ok(()),
-                _ => {}
-            }
+        let over_newer = brought.is_some_and(|origin| found.is_some_and(|there| there.number > origin.number));
+        if over_newer && *operation.expect() == Precondition::Any && self.is(F::OriginOverNewer) {
+            return Ok(());
         }
         let tag = match operation.expect() {
             Precondition::Exact(witness) => witness.tag.as_str(),
@@ -140,9 +97,7 @@ impl Records {
             (false, Precondition::Exact(_), ErrorKind::Conflict { current: None }) => &[F::DeleteExactOfNothing],
             (false, Precondition::Present, ErrorKind::Conflict { .. }) => &[F::DeletePresentOfNothing],
             (_, Precondition::Present, ErrorKind::Unsupported { .. }) => &[F::SchemaUncheckedUnderPresent],
-            (_, Precondition::Exact(_), ErrorKind::Unsupported { .. }) => {
-                &[F::SchemaUncheckedUnderExact, F::WitnessOnTrust]
-            }
+            (_, Precondition::Exact(_), ErrorKind::Unsupported { .. }) => &[F::WitnessOnTrust],
             (true, _, ErrorKind::Unsupported { .. }) => &[F::SchemaUncheckedByPut],
             (false, _, ErrorKind::Unsupported { .. }) => &[F::SchemaUncheckedByDelete],
             (_, Precondition::Exact(_), ErrorKind::Invalid { .. }) => &[F::WitnessOnTrust],
@@ -249,19 +204,9 @@ impl Records {
         (plan, failed)
     }
 
-    pub(super) async fn committed(&self, cx: &CallContext, mut commit: Commit) -> Result<Vec<Written>> {
-        if commit.operations.is_empty() && self.is(F::EmptyCommitTaken) {
-            return Ok(Vec::new());
-        }
+    pub(super) async fn committed(&self, cx: &CallContext, commit: Commit) -> Result<Vec<Written>> {
         self.check(cx, &commit)?;
         self.begin(cx, "commit", commit.operations[0].key()).await;
-        if self.is(F::OperationsSplit) && commit.operations.len() > self.limits.operations_per_commit {
-            let rest = commit.operations.split_off(self.limits.operations_per_commit);
-            let rest = Commit::new(&*commit.partition, cx.next_op(), rest);
-            let mut written = Box::pin(self.committed(cx, commit)).await?;
-            written.extend(Box::pin(self.committed(cx, rest)).await?);
-            return Ok(written);
-        }
         let name = commit.partition.clone();
         let deletes = |operation: &Operation| matches!(operation, Operation::Delete { expect: Precondition::Any, .. });
         let there = |key: &str| self.state().areas[self.area].get(&name).is_some_and(|found| found.row(key).is_some());

@@ -40,11 +40,7 @@ impl Records {
         ranges: &[KeyRange],
         mark: Option<&Draft>,
     ) -> Result<u64> {
-        self.check_partition(name, F::PartitionUncheckedByErase)?;
-        ranges.iter().try_for_each(|range| self.check_range(range, F::RangeUncheckedByErase))?;
-        if mark.is_some() {
-            self.check_mark(name, ranges, mark)?;
-        }
+        self.check_name(name)?;
         self.begin(cx, "erase", name).await;
         if !self.is(F::OverErased) {
             cx.check_time()?;
@@ -162,7 +158,7 @@ impl Records {
         since: Option<&ChangeCursor>,
         limit: usize,
     ) -> Result<ChangePage> {
-        self.check_partition(name, F::PartitionUncheckedByChanges)?;
+        self.check_name(name)?;
         self.begin(cx, "changes", name).await;
         let now = cx.now();
         let history = History {

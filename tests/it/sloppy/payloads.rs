@@ -159,9 +159,6 @@ impl BlobBackend for Payloads {
             return match (self.fault, range) {
                 (Some(F::OpenMissingIsAnError), _) => Err(StoreError::new(ErrorKind::NotFound)),
                 (Some(F::OpenRangeOfNothing), Some(_)) => Err(StoreError::invalid("range", "it ends past the payload")),
-                (_, Some(range)) if !self.is(F::OpenEmptyRange) && !self.is(F::OpenRangeIgnored) => {
-                    check_byte_range(&range, u64::MAX).map(|()| None)
-                }
                 _ => Ok(None),
             };
         };
@@ -176,12 +173,10 @@ impl BlobBackend for Payloads {
                 range.end = range.end.min(whole).max(range.start.saturating_add(1).min(whole));
                 range.start = range.start.min(range.end.saturating_sub(1));
             }
-            if !(self.is(F::OpenEmptyRange) && range.start == range.end && range.end <= whole) {
-                check_byte_range(&range, whole).map_err(|error| match self.fault {
-                    Some(F::OpenRangeMisnamed) => StoreError::invalid("bytes", "they are past the payload"),
-                    _ => error,
-                })?;
-            }
+            check_byte_range(&range, whole).map_err(|error| match self.fault {
+                Some(F::OpenRangeMisnamed) => StoreError::invalid("bytes", "they are past the payload"),
+                _ => error,
+            })?;
             let (mut start, mut end) = (range.start as usize, range.end as usize);
             start += usize::from(self.is(F::OpenRangeBeginsLate) && start + 1 < end);
             end += usize::from(self.is(F::OpenRangeEndsLate) && end < bytes.len());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openjibo_store::backend::keys::{MAX_ENCODED, check_partition, check_range, check_record_key};
+use openjibo_store::backend::keys::MAX_ENCODED;
 use openjibo_store::backend::{
     CallContext, ChangeCursor, ChangePage, Commit, Cost, Draft, KeyPage, KeyRange, PartitionPage, Record,
     RecordBackend, RecordLimits, RecordSink, ScanPage, Written,
@@ -111,15 +111,11 @@ impl Records {
         }
     }
 
-    pub(super) fn check_partition(&self, partition: &str, unchecked: F) -> Result<()> {
-        if self.is(F::LongestNamesRefused) && partition.len() == MAX_ENCODED {
-            return Err(StoreError::limit("partition", MAX_ENCODED as u64 - 1, MAX_ENCODED as u64));
+    pub(super) fn check_name(&self, partition: &str) -> Result<()> {
+        match self.is(F::LongestNamesRefused) && partition.len() == MAX_ENCODED {
+            true => Err(StoreError::limit("partition", MAX_ENCODED as u64 - 1, MAX_ENCODED as u64)),
+            false => Ok(()),
         }
-        if self.is(unchecked) { Ok(()) } else { check_partition(partition) }
-    }
-
-    pub(super) fn check_range(&self, range: &KeyRange, unchecked: F) -> Result<()> {
-        if self.is(unchecked) { Ok(()) } else { check_range(range) }
     }
 
     /// Whether a record is there at this instant.
@@ -211,10 +207,7 @@ impl RecordBackend for Records {
     }
 
     async fn get(&self, cx: &CallContext, partition: &str, key: &str) -> Result<Option<Record>> {
-        self.check_partition(partition, F::PartitionUncheckedByGet)?;
-        if !self.is(F::KeyUncheckedByGet) {
-            check_record_key(key)?;
-        }
+        self.check_name(partition)?;
         self.begin(cx, "get", key).await;
         if self.is(F::ReadsMarked) {
             drop(cx.write_sent());
@@ -254,8 +247,7 @@ impl RecordBackend for Records {
         after: Option<&str>,
         limit: usize,
     ) -> Result<ScanPage> {
-        self.check_partition(partition, F::PartitionUncheckedByScan)?;
-        self.check_range(range, F::RangeUncheckedByScan)?;
+        self.check_name(partition)?;
         self.begin(cx, "query", &range.from).await;
         let most = if self.is(F::ScanOverThePage) { usize::MAX } else { self.limits.page };
         let mut limit = limit.clamp(1, most);
@@ -297,8 +289,7 @@ impl RecordBackend for Records {
         after: Option<&str>,
         limit: usize,
     ) -> Result<KeyPage> {
-        self.check_partition(partition, F::PartitionUncheckedByKeys)?;
-        self.check_range(range, F::RangeUncheckedByKeys)?;
+        self.check_name(partition)?;
         self.begin(cx, "query", &range.from).await;
         let most = if self.is(F::KeysOverThePage) { usize::MAX } else { self.limits.page };
         let limit = if self.is(F::KeysLimitIgnored) { usize::MAX } else { limit.clamp(1, most) };
@@ -311,8 +302,7 @@ impl RecordBackend for Records {
     }
 
     async fn load(&self, cx: &CallContext, partition: &str, range: &KeyRange, sink: &mut dyn RecordSink) -> Result<()> {
-        self.check_partition(partition, F::PartitionUncheckedByLoad)?;
-        self.check_range(range, F::RangeUncheckedByLoad)?;
+        self.check_name(partition)?;
         self.begin(cx, "query", &range.from).await;
         let most = if self.is(F::LoadOnePage) { self.limits.page } else { usize::MAX };
         let now = cx.now();

@@ -69,7 +69,6 @@ faults! {
         breaks CloseAgainRefused "closing again as before changes nothing"
         breaks CloseOfNothingRefused "a partition that never was can be closed"
         breaks CloseOtherAreas "a close is of one area"
-        breaks CloseSaysNothing "where a partition can't be closed, the call says so"
     }
     "mark" {
         breaks MarkNotWritten "an erasure writes its mark"
@@ -79,10 +78,6 @@ faults! {
         breaks MarkBelow "a mark's number is above what was erased"
         breaks MarkCounted "a mark counts for no deletion"
         breaks MarkUntold "a mark is a write of its call"
-        breaks MarkInsideTaken "a mark lies outside what is erased"
-        breaks MarkFromElsewhereTaken "a mark is written here first"
-        breaks MarkUnnamedTaken "a mark has a key of the codec"
-        breaks MarkUnlimited "a mark is a put, with a put's limits"
     }
     "origin" {
         breaks OriginIgnored "what is brought keeps its number and times"
@@ -90,11 +85,8 @@ faults! {
         breaks OriginCreatedIgnored "what is brought keeps its creation"
         breaks OriginUpdatedIgnored "what is brought keeps its last write"
         breaks OriginOverNewer "a record of a higher number is kept"
-        breaks OriginOverNewerUnderExact "a record of a higher number is kept, under Exact too"
         breaks OriginEqualRefused "a record of the same number can be brought again"
         breaks OriginNumberNotFollowed "the next number is above what was brought"
-        breaks OriginUnchecked "an origin is one that a record can have had"
-        breaks OriginUnderPresentTaken "nothing is brought under Present"
     }
     "stamp" {
         breaks StampOfTheRecord "a stamp is when the record was written here"
@@ -141,19 +133,6 @@ faults! {
         free NotMetered "no rule says how a backend counts its requests"
     }
     "names" {
-        breaks PartitionUncheckedByGet "a partition outside the codec is invalid"
-        breaks PartitionUncheckedByScan "a partition outside the codec is invalid"
-        breaks PartitionUncheckedByKeys "a partition outside the codec is invalid"
-        breaks PartitionUncheckedByLoad "a partition outside the codec is invalid"
-        breaks PartitionUncheckedByCommit "a partition outside the codec is invalid"
-        breaks PartitionUncheckedByErase "a partition outside the codec is invalid"
-        breaks PartitionUncheckedByChanges "a partition outside the codec is invalid"
-        breaks KeyUncheckedByGet "a key outside the codec is invalid"
-        breaks KeyUncheckedByCommit "a key outside the codec is invalid"
-        breaks RangeUncheckedByScan "a range among a backend's own rows is invalid"
-        breaks RangeUncheckedByKeys "a range among a backend's own rows is invalid"
-        breaks RangeUncheckedByLoad "a range among a backend's own rows is invalid"
-        breaks RangeUncheckedByErase "a range among a backend's own rows is invalid"
         breaks LongestNamesRefused "a name of the longest length is taken"
     }
     "preconditions" {
@@ -178,24 +157,12 @@ faults! {
         free WitnessOnTrust "a backend that sends the tag alone takes the rest of a witness on trust"
     }
     "checks of a commit" {
-        breaks EmptyCommitTaken "a commit without operations is invalid"
-        breaks KeyTwiceTaken "a key twice in a commit is invalid"
-        breaks DeleteOfAbsentTaken "a delete under `Absent` is invalid"
-        breaks PresentAloneTaken "`Present` needs an `Exact` beside it"
-        breaks ImpossibleWitnessTaken "a witness that no record can have is invalid"
         breaks BuildTimeIgnored "a commit is not built after its time"
         breaks ClockUnchecked "an instant that no record can hold is invalid"
         breaks OverCommitted "a call that is over commits nothing"
         breaks OverErased "a call that is over erases nothing"
-        breaks OperationsUnlimited "a commit over the limit of operations is refused"
         breaks OperationsLimitedEarly "a commit of as many operations as the limits say is taken"
-        breaks OperationsSplit "a commit over the limit is never split"
-        breaks ValuesUnlimited "a value over the limit is refused"
-        breaks ValueWithoutIndex "the operation with the value over the limit is named"
-        breaks BytesUnlimited "a commit over the limit of bytes is refused"
         breaks BytesLimitedEarly "a commit of as many bytes as the limits say is taken"
-        breaks LimitWithoutNumbers "a limit is refused with the numbers"
-        breaks LimitIsInvalid "what is over a limit is `LimitExceeded`"
     }
     "all or nothing" {
         breaks FailureKeepsTheFirst "a commit that fails writes nothing"
@@ -250,7 +217,6 @@ faults! {
     "schema versions" {
         breaks SchemaUncheckedByPut "a newer release's record is not replaced"
         breaks SchemaUncheckedByDelete "a newer release's record is not deleted"
-        breaks SchemaUncheckedUnderExact "a newer release's record is kept under `Exact`"
         breaks SchemaNotKept "a record keeps its schema version"
         breaks SchemaEqualRefused "a record of the same schema version is replaced"
         free SchemaUncheckedUnderPresent "under `Present` the schema version may be left unread"
@@ -383,7 +349,6 @@ faults! {
         breaks PutWhenOver "a call that is over uploads nothing"
         breaks OpenMissingIsAnError "what is missing is none"
         breaks OpenRangeCut "a range past the payload is invalid"
-        breaks OpenEmptyRange "an empty range is invalid"
         breaks OpenRangeBeginsLate "a range is read to the byte"
         breaks OpenRangeEndsLate "a range is read to the byte"
         breaks OpenRangeIgnored "a range is read to the byte"

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use super::*;
+use crate::backend::Checked;
 
 const PAYLOAD: &[u8] = b"abcdefghij";
 
@@ -18,7 +19,7 @@ fn whole(range: Range<usize>) -> Answer {
 }
 
 async fn open(script: &Arc<Script>, range: Option<Range<u64>>) -> Result<Option<BlobReader>, StoreError> {
-    blobs(script).open(&call(), &name(), range).await
+    Checked::new(blobs(script)).open(&call(), &name(), range).await
 }
 
 fn ranges(script: &Script) -> Vec<(String, Option<String>)> {

@@ -27,7 +27,7 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
 use super::{AzureBlobs, BlobTuning};
-use crate::azure::capture::Log;
+use crate::azure::tests::capture::Log;
 use crate::backend::{BlobArea, BlobBackend as _, BlobName, BlobReader, CallContext};
 use crate::contract::{ErrorKind, Freshness, MediaBody, Outcome, StoreError, system_clock};
 

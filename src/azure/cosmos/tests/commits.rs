@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::harness::*;
-use crate::backend::{Commit, Operation, Precondition, RecordBackend, Written};
+use crate::backend::{Checked, Commit, Operation, Precondition, RecordBackend, Written};
 use crate::contract::{ErrorKind, Outcome, StoreError, Timestamp};
 
 fn assert_conflict(error: &StoreError, index: usize) {
@@ -214,7 +214,7 @@ async fn a_newer_schema_is_not_written_over() {
 #[tokio::test]
 async fn limits_are_refused_before_anything_is_sent() {
     let account = Account::start().await;
-    let backend = account.backend().await;
+    let backend = Checked::new(account.backend().await);
     let many = |n: usize| (0..n).map(|i| put(&format!("k{i}"), json!(1), Precondition::Absent)).collect::<Vec<_>>();
     let cx = call();
     let error = commit_in(&cx, &backend, many(101)).await.unwrap_err();

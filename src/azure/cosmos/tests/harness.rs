@@ -354,13 +354,13 @@ pub(super) fn exact(witness: &Witness) -> Precondition {
 pub(super) const PARTITION: &str = "a:one";
 
 /// Commits in a call of its own.
-pub(super) async fn commit(backend: &CosmosBackend, operations: Vec<Operation>) -> Result<Vec<Written>> {
+pub(super) async fn commit(backend: &dyn RecordBackend, operations: Vec<Operation>) -> Result<Vec<Written>> {
     commit_in(&call(), backend, operations).await
 }
 
 pub(super) async fn commit_in(
     cx: &CallContext,
-    backend: &CosmosBackend,
+    backend: &dyn RecordBackend,
     operations: Vec<Operation>,
 ) -> Result<Vec<Written>> {
     backend.commit(cx, Commit::new(PARTITION, cx.next_op(), operations)).await

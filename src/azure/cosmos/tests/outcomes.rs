@@ -5,8 +5,8 @@ use serde_json::json;
 use tracing::instrument::WithSubscriber as _;
 
 use super::harness::*;
-use crate::azure::capture::Log;
 use crate::azure::cosmos::errors::Ending;
+use crate::azure::tests::capture::Log;
 use crate::backend::{Commit, KeyRange, Operation, Precondition, RecordBackend, Written};
 use crate::contract::{ErrorKind, Outcome, Timestamp};
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::harness::*;
 use crate::azure::cosmos::CosmosBackend;
-use crate::backend::{CallContext, ChangeCursor, History, KeyRange, Precondition, RecordBackend};
+use crate::backend::{CallContext, ChangeCursor, Checked, History, KeyRange, Precondition, RecordBackend};
 use crate::contract::{ErrorKind, Timestamp};
 
 async fn seed(backend: &CosmosBackend, keys: impl IntoIterator<Item = String>) {
@@ -264,7 +264,7 @@ async fn an_erasure_without_ranges_clears_the_history_and_outdates_cursors() {
 #[tokio::test]
 async fn names_and_ranges_outside_the_key_codec_are_refused_before_anything_is_sent() {
     let account = Account::start().await;
-    let (backend, sends) = (account.backend().await, account.sends());
+    let (backend, sends) = (Checked::new(account.backend().await), account.sends());
     let (cx, good) = (call(), KeyRange::below("x"));
     for range in [KeyRange { from: "!".into(), to: "x".into() }, KeyRange { from: "0".into(), to: "~".into() }] {
         assert!(backend.scan(&cx, PARTITION, &range, None, 1).await.is_err());

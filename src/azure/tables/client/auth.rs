@@ -1,8 +1,8 @@
 //! Credentials, and the SharedKeyLite signature (REST: "Authorize with Shared Key", "Shared Key Lite for Table service").
 
 use super::{
+    call::Call,
     error::{Rule, Violation},
-    wire::Call,
 };
 use async_trait::async_trait;
 use azure_core::{

@@ -10,6 +10,7 @@
 //! | `multipart` | the answer of a transaction |
 //! | `guard` | every documented limit, checked before anything is sent |
 //! | `auth` | [`TablesCredential`]; SharedKeyLite |
+//! | `call` | what the policies of one call share |
 //! | `wire` | URLs, the two pipelines, attempts, redaction |
 //! | `error` | [`Error`], [`Violation`], [`Rule`] |
 //!
@@ -27,6 +28,7 @@
 #![allow(dead_code, reason = "the client of a service is whole; the program around it uses a part")]
 
 mod auth;
+mod call;
 mod clients;
 mod entity;
 mod error;

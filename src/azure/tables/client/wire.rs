@@ -6,6 +6,7 @@
 
 use super::{
     auth::TablesCredential,
+    call::Call,
     entity::IfMatch,
     error::{Error, Operation, Rule, Violation},
     json,
@@ -83,19 +84,6 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// What the policies of one call share through its context.
-pub(super) struct Call {
-    url: Url,
-    attempts: Arc<AtomicU32>,
-}
-
-impl Call {
-    /// The true URL.
-    pub(super) fn url(&self) -> &Url {
-        &self.url
-    }
-}
-
 /// The last policy of both pipelines: counts the attempt, puts the true URL in place, keeps it out of logs and errors.
 #[derive(Debug)]
 struct Exchange(Transport);
@@ -105,8 +93,8 @@ impl Policy for Exchange {
     async fn send(&self, ctx: &Context, request: &mut Request, _next: &[Arc<dyn Policy>]) -> PolicyResult {
         let mut request = request.clone();
         if let Some(call) = ctx.value::<Call>() {
-            call.attempts.fetch_add(1, Ordering::Relaxed);
-            *request.url_mut() = call.url.clone();
+            call.count_attempt();
+            *request.url_mut() = call.url().clone();
         }
         let exchange = async {
             let answer = self.0.send(ctx, &mut request).await?;
@@ -227,7 +215,7 @@ impl Wire {
         }
 
         let attempts = Arc::new(AtomicU32::new(0));
-        let ctx = ctx.to_borrowed().with_value(Call { url, attempts: attempts.clone() });
+        let ctx = ctx.to_borrowed().with_value(Call::new(url, attempts.clone()));
         let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
         let pipeline = match operation.is_read() {
             true => &self.reads,

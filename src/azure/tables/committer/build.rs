@@ -4,8 +4,9 @@ use crate::azure::tables::client::{Entity, Error, IfMatch, Rule, Transaction};
 use crate::azure::tables::fence::Fenced;
 use crate::azure::tables::head::Head;
 use crate::azure::tables::history::{Call, Change};
+use crate::azure::tables::state::State;
 use crate::azure::tables::{FencedTable, rows};
-use crate::backend::{Before, Commit, OpId, Operation, Precondition, Record, Stamp, Written};
+use crate::backend::{Commit, OpId, Operation, Precondition, Stamp, Written};
 use crate::contract::{OpTrail, StoreError, Timestamp, Witness};
 
 /// As long as an ETag of the service, `W/"datetime'…'"`, gets: its instants have 7 fraction digits, its colons are encoded.
@@ -151,53 +152,6 @@ impl FencedTable {
                     None => refused,
                 })
             }
-        }
-    }
-}
-
-/// What an operation takes its record to be.
-#[derive(Debug, Clone)]
-pub(super) enum State {
-    Absent,
-    Present,
-    Live(Box<Witness>),
-    /// A row with this ETag whose time is over: absent, but written over.
-    Over(String),
-}
-
-impl State {
-    pub(super) fn of(witness: Option<Witness>) -> Self {
-        witness.map_or(Self::Absent, |witness| Self::Live(Box::new(witness)))
-    }
-
-    /// What a row that was read is at this instant.
-    pub(super) fn read(record: Option<&Record>, now: Timestamp) -> Self {
-        match record {
-            Some(record) if record.envelope.is_live(now) => Self::of(Some(record.witness())),
-            Some(record) => Self::Over(record.tag.clone()),
-            None => Self::Absent,
-        }
-    }
-
-    /// Whether it is a row whose time is over.
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self, Self::Over(_))
-    }
-
-    /// What the row must match; `None` when it must not exist.
-    fn condition(&self) -> Option<IfMatch> {
-        match self {
-            Self::Absent => None,
-            Self::Present => Some(IfMatch::Any),
-            Self::Live(witness) => Some(IfMatch::ETag(witness.tag.clone())),
-            Self::Over(tag) => Some(IfMatch::ETag(tag.clone())),
-        }
-    }
-
-    fn before(&self) -> Option<Before> {
-        match self {
-            Self::Live(witness) => Some(Before::live(witness)),
-            Self::Absent | Self::Present | Self::Over(_) => None,
         }
     }
 }

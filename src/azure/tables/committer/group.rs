@@ -5,20 +5,21 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::build::{self, Part, State};
-use super::queue::Member;
-use super::reads::already_exists;
+use super::answers::already_exists;
+use super::build::{self, Part};
 use crate::azure::tables::FencedTable;
-use crate::azure::tables::fence::{Fenced, Moved, Party, Sent};
+use crate::azure::tables::fence::{Fenced, Moved, Sent, Waiters};
 use crate::azure::tables::head::Head;
-use crate::azure::tables::lane::{LANE_TRY, Turn};
+use crate::azure::tables::partition_queue::{PartitionGuard, QUEUE_TRY};
+use crate::azure::tables::queue::PendingCommit;
+use crate::azure::tables::state::State;
 use crate::backend::{OpId, Operation, Pace, PendingWrite, Precondition, Stamp, Written, after};
 use crate::contract::{ErrorKind, IdSource as _, Outcome, RandomIds, StoreError};
 
 /// How long a transaction that nobody waits for any more may keep those who wait behind it.
 const UNATTENDED: Duration = Duration::from_secs(1);
 /// The longest pause because of other writers, who are done in milliseconds.
-const LONGEST_CALM: Duration = Duration::from_millis(500);
+const LONGEST_CONTENTION_BACKOFF: Duration = Duration::from_millis(500);
 /// After so many members were not as expected, the others are looked at before they go again.
 const STALE_MEMBERS: u32 = 2;
 
@@ -26,10 +27,10 @@ const STALE_MEMBERS: u32 = 2;
 pub(super) struct Group<'a> {
     pub(super) table: &'a FencedTable,
     pub(super) partition: &'a str,
-    pub(super) turn: &'a Turn,
-    pub(super) members: Vec<Member>,
+    pub(super) guard: &'a PartitionGuard,
+    pub(super) members: Vec<PendingCommit>,
     /// Members whose records could not be read while the others wait for them: they come with the next transaction.
-    pub(super) aside: Vec<Member>,
+    pub(super) aside: Vec<PendingCommit>,
     /// Why the head is to be read again.
     moved: Option<Moved>,
     /// Members whose record was not as expected.
@@ -37,7 +38,7 @@ pub(super) struct Group<'a> {
     /// Transactions that other writers made useless.
     contended: u32,
     /// Pauses because of other writers.
-    calm: Pace,
+    contention_backoff: Pace,
     /// Pauses because the service can't.
     pace: Pace,
     /// Someone came while only members were left that are late.
@@ -52,18 +53,23 @@ struct Built {
 }
 
 impl<'a> Group<'a> {
-    pub(super) fn new(table: &'a FencedTable, partition: &'a str, turn: &'a Turn, members: Vec<Member>) -> Self {
-        let (calm, pace) = (Pace::new(), Pace::new());
+    pub(super) fn new(
+        table: &'a FencedTable,
+        partition: &'a str,
+        guard: &'a PartitionGuard,
+        members: Vec<PendingCommit>,
+    ) -> Self {
+        let (contention_backoff, pace) = (Pace::new(), Pace::new());
         Self {
             table,
             partition,
-            turn,
+            guard,
             members,
             aside: Vec::new(),
             moved: None,
             stale: 0,
             contended: 0,
-            calm,
+            contention_backoff,
             pace,
             interrupted: false,
         }
@@ -75,15 +81,15 @@ impl<'a> Group<'a> {
         while !self.members.is_empty() {
             self.round().await;
             self.members.append(&mut self.aside);
-            // Others wait: they come along in the next group, or have the lane for an erasure.
-            if began.elapsed() >= LANE_TRY && self.turn.queue().has_waiting() {
+            // Others wait: they come along in the next group, or have the queue for an erasure.
+            if began.elapsed() >= QUEUE_TRY && self.guard.queue().has_waiting() {
                 // Under the head of that group, what was found under this one's proves nothing.
-                self.members.iter_mut().for_each(Member::forget_found);
-                return self.turn.queue().take_back(self.members);
+                self.members.iter_mut().for_each(PendingCommit::forget_found);
+                return self.guard.queue().take_back(self.members);
             }
             // Whoever came meanwhile comes along, but not into a group that was promised three transactions.
             if !self.members.is_empty() && self.stale == 0 {
-                self.turn.queue().fill(&mut self.members);
+                self.guard.queue().fill(&mut self.members);
             }
         }
     }
@@ -92,14 +98,14 @@ impl<'a> Group<'a> {
     async fn round(&mut self) {
         self.dismiss(Instant::now(), &StoreError::timeout());
         // Of a partition that is known to be closed nothing is read.
-        let known = self.members.first().and_then(|member| self.turn.head(&member.cx));
+        let known = self.members.first().and_then(|member| self.guard.head(&member.cx));
         if let Some(Err(error)) = known.as_ref().map(Head::check_open) {
             return self.end(&error);
         }
         let head = match self.gather().await {
             Ok(head) => head,
             Err(_) if std::mem::take(&mut self.interrupted) => return,
-            Err(error) if error.is_transient() => return self.rest(error).await,
+            Err(error) if error.is_transient() => return self.back_off(error).await,
             Err(error) => return self.end(&error),
         };
         if self.members.is_empty() {
@@ -121,7 +127,7 @@ impl<'a> Group<'a> {
     /// Answers everyone who has no time beyond `until` left, and forgets those who are gone.
     fn dismiss(&mut self, until: Instant, error: &StoreError) {
         for member in std::mem::take(&mut self.members) {
-            if member.withdrawn() {
+            if member.cancelled() {
                 continue;
             }
             if member.has_time_beyond(until) {
@@ -140,7 +146,7 @@ impl<'a> Group<'a> {
     }
 
     /// Waits before the next try after this error: as long as the service asks for. Who can't wait is answered.
-    async fn rest(&mut self, error: StoreError) {
+    async fn back_off(&mut self, error: StoreError) {
         let pause = self.pace.pause_after(&error);
         self.pause(pause, error).await;
     }
@@ -149,7 +155,7 @@ impl<'a> Group<'a> {
     async fn give_way(&mut self) {
         self.contended += 1;
         if self.contended > 1 {
-            let pause = self.calm.pause(None).min(LONGEST_CALM);
+            let pause = self.contention_backoff.pause(None).min(LONGEST_CONTENTION_BACKOFF);
             self.pause(pause, StoreError::contended()).await;
         }
     }
@@ -167,12 +173,12 @@ impl<'a> Group<'a> {
             if asked {
                 let left = until.saturating_duration_since(Instant::now());
                 let error = StoreError::new(ErrorKind::Throttled { retry_after: Some(left) });
-                self.turn.queue().dismiss(until, &error);
+                self.guard.queue().dismiss(until, &error);
             }
             tokio::select! {
                 () = sleep_until(until) => return,
                 () = all_gone(&mut self.members) => return,
-                () = self.turn.arrived() => {
+                () = self.guard.arrived() => {
                     // Who can't be read keeps nobody waiting, unless the service asks for it.
                     if !asked && self.all_late() {
                         return;
@@ -182,9 +188,9 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The party of what all members share.
-    pub(super) fn party(&self, until: Instant, longest_try: Duration) -> Party {
-        Party::sharing(self.members.iter().map(|member| member.cx.clone()).collect(), until, longest_try)
+    /// Those who wait for what all members share.
+    pub(super) fn waiters(&self, until: Instant, longest_try: Duration) -> Waiters {
+        Waiters::sharing(self.members.iter().map(|member| member.cx.clone()).collect(), until, longest_try)
     }
 
     /// Builds the transaction of all members over this head, and marks it as sent in each. Members that must not or need
@@ -219,8 +225,9 @@ impl<'a> Group<'a> {
                     continue;
                 }
             };
+            // Marked first, then asked: a caller who leaves in between takes its commit for sent.
             let sent = member.cx.write_sent();
-            if member.withdrawn() {
+            if member.cancelled() {
                 sent.settle(false);
                 continue;
             }
@@ -245,13 +252,13 @@ impl<'a> Group<'a> {
     /// Delivers a transaction, and answers whoever is done.
     async fn send(&mut self, built: Built) {
         let Built { fenced, parts, pending } = built;
-        let latest = self.members.iter().map(Member::deadline).max().unwrap_or_else(Instant::now);
-        let party = self.party(latest, time_of_try(self.members.iter().map(Member::bytes).sum()));
-        let delivered = self.table.send(&party, self.partition, self.turn, &fenced, pending);
+        let latest = self.members.iter().map(PendingCommit::deadline).max().unwrap_or_else(Instant::now);
+        let waiters = self.waiters(latest, time_of_try(self.members.iter().map(PendingCommit::bytes).sum()));
+        let delivered = self.table.send(&waiters, self.partition, self.guard, &fenced, pending);
         let sent = tokio::select! {
             biased;
             sent = delivered => sent,
-            // It may still be applied: nobody is told, and the lane knows nothing any more.
+            // It may still be applied: nobody is told, and the queue knows nothing any more.
             () = unattended(&mut self.members) => return self.members.clear(),
         };
         match sent {
@@ -259,7 +266,7 @@ impl<'a> Group<'a> {
             Ok(Sent::AnswerLost) => self.read_back(parts),
             Ok(Sent::Moved(by)) => {
                 self.moved = Some(by);
-                self.members.iter().for_each(Member::set_rebuilt);
+                self.members.iter().for_each(PendingCommit::set_rebuilt);
                 self.give_way().await;
             }
             Ok(Sent::RecordFailed(row)) => match place(&parts, row) {
@@ -267,7 +274,7 @@ impl<'a> Group<'a> {
                 None => self.end(&StoreError::unavailable().with_cause("the row refused is not in the transaction")),
             },
             Err(error) if error.outcome() != Outcome::NotApplied => self.end(&error),
-            Err(error) if error.is_transient() => self.rest(error).await,
+            Err(error) if error.is_transient() => self.back_off(error).await,
             Err(error) => match error.failed_operation().and_then(|row| place(&parts, row)) {
                 Some((member, operation)) => self.members.remove(member).answer(Err(error.with_index(operation))),
                 None => self.end(&error),
@@ -280,7 +287,7 @@ impl<'a> Group<'a> {
         for (member, part) in std::mem::take(&mut self.members).into_iter().zip(parts) {
             let rows = part.operations.len();
             let written = part.tagged(tags.by_ref().take(rows));
-            let mut known = self.turn.known();
+            let mut known = self.guard.known();
             // Without a head there is nothing that the records would be known under.
             if known.head(&member.cx).is_some() {
                 let over = member.found.iter().map(|found| found.as_ref().is_some_and(State::is_over));
@@ -320,7 +327,7 @@ impl<'a> Group<'a> {
         let member = &mut self.members[index];
         match member.expects(operation) {
             Precondition::Any => {
-                self.turn.known().forget(member.commit.operations[operation].key());
+                self.guard.known().forget(member.commit.operations[operation].key());
                 member.forget_found();
                 member.set_rebuilt();
                 return self.give_way().await;
@@ -345,7 +352,7 @@ impl<'a> Group<'a> {
 /// How long a try of a transaction of so many bytes may take: a line of 4 Mbit/s carries it in that time.
 fn time_of_try(bytes: usize) -> Duration {
     const BYTES_PER_SECOND: usize = 512 * 1024;
-    LANE_TRY.saturating_add(Duration::from_secs((bytes / BYTES_PER_SECOND) as u64))
+    QUEUE_TRY.saturating_add(Duration::from_secs((bytes / BYTES_PER_SECOND) as u64))
 }
 
 /// The member, and its operation, that the record at this place of a transaction belongs to.
@@ -361,12 +368,12 @@ fn place(parts: &[Part], row: usize) -> Option<(usize, usize)> {
 }
 
 /// Ends when every caller is gone.
-async fn all_gone(members: &mut [Member]) {
-    join_all(members.iter_mut().map(Member::caller_gone)).await;
+async fn all_gone(members: &mut [PendingCommit]) {
+    join_all(members.iter_mut().map(PendingCommit::caller_gone)).await;
 }
 
 /// Ends some time after every caller is gone.
-async fn unattended(members: &mut [Member]) {
+async fn unattended(members: &mut [PendingCommit]) {
     all_gone(members).await;
     sleep(UNATTENDED).await;
 }

@@ -9,34 +9,27 @@
 //! | a group | at most 97 record operations and 3.5 MiB encoded; no key twice: a later call on a key waits for the next group |
 //! | numbers | one a call, consecutive; the head keeps the last |
 //! | a call whose record is not as expected | is answered and leaves; the others go again. After the second, all `Absent` and `Exact` are looked at first, so that a group takes three transactions at most while the fence holds |
-//! | `Any` | is read, and written under what was found or is [known](Known); it goes again until its deadline |
+//! | `Any` | is read, and written under what was found or is [known](super::known::Known); it goes again until its deadline |
 //! | a caller that is gone | takes its commit back if it was not sent. A transaction that nobody waits for any more gets another second |
-//! | deadlines | cost their own calls alone. Who is over is answered, the transaction goes on for the others; a try without an answer ends after [`LANE_TRY`](super::lane::LANE_TRY) and a second for each 512 KiB, whatever the deadlines; reads are bounded alike, and who can't be read meanwhile comes with the next transaction; who can't wait for a pause that the service asks for is told at once, also in the queue |
+//! | deadlines | cost their own calls alone. Who is over is answered, the transaction goes on for the others; a try without an answer ends after [`QUEUE_TRY`](super::partition_queue::QUEUE_TRY) and a second for each 512 KiB, whatever the deadlines; reads are bounded alike, and who can't be read meanwhile comes with the next transaction; who can't wait for a pause that the service asks for is told at once, also in the queue |
 
+mod answers;
 mod build;
 mod group;
-mod known;
-mod queue;
 mod reads;
-mod records;
 
 use std::sync::Arc;
 
 use futures::future::try_join_all;
 
-use self::build::State;
+use self::answers::{Seen, conflict_with};
 use self::group::Group;
-pub(super) use self::known::Known;
-#[cfg(test)]
-pub(super) use self::queue::MAX_WAITING;
-pub(super) use self::queue::Queue;
-use self::queue::{CommitAnswer, Member, Ticket};
-#[cfg(test)]
-pub(super) use self::records::MAX_KNOWN_BYTES;
-use super::lane::Lane;
+use super::partition_queue::PartitionQueue;
+use super::queue::{CommitAnswer, CommitHandle, PendingCommit};
+use super::state::State;
 use super::{FencedTable, at_deadline, rows};
-use crate::backend::{CallContext, Commit, Operation, Precondition, RecordLimits, Written};
-use crate::contract::{ErrorKind, Outcome, RevisionDigest, StoreError};
+use crate::backend::{CallContext, Commit, Operation, Precondition, Written};
+use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// Whether an operation expects a state that no record has.
 fn expects_nothing(operation: &Operation) -> bool {
@@ -44,11 +37,11 @@ fn expects_nothing(operation: &Operation) -> bool {
 }
 
 /// Takes a commit back when its caller is gone.
-struct Withdrawal(Arc<Ticket>);
+struct CancelOnDrop(Arc<CommitHandle>);
 
-impl Drop for Withdrawal {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.withdraw();
+        self.0.cancel();
     }
 }
 
@@ -59,8 +52,6 @@ impl FencedTable {
     /// once; one more for the answer of a conflict; after another writer moved the fence, or a row was in the way whose time is
     /// over, the same again.
     pub(super) async fn commit_records(&self, cx: &CallContext, commit: Commit) -> CommitAnswer {
-        commit.check()?;
-        RecordLimits::TABLES.check(&commit)?;
         if let Some(index) = commit.operations.iter().position(expects_nothing) {
             return Err(self.conflict(cx, &commit, index).await);
         }
@@ -92,40 +83,41 @@ impl FencedTable {
         (commit, found): (Arc<Commit>, Vec<Option<State>>),
         bytes: usize,
     ) -> CommitAnswer {
-        let lane = self.lanes.lane(&commit.partition);
+        let partition_queue = self.queues.of(&commit.partition);
         let partition = commit.partition.clone();
-        let (member, ticket, answer) = Member::new(cx, (commit, found), bytes, self.lanes.inside());
+        let (member, handle, answer) = PendingCommit::new(cx, (commit, found), bytes, self.queues.in_flight());
         let idle = {
-            let mut queue = lane.queue();
+            let mut queue = partition_queue.queue();
             queue.check_room()?;
             queue.push(member)
         };
-        lane.tell();
+        // A group that pauses takes the newcomer along, or tells it how long the service asks to wait.
+        partition_queue.tell();
         if idle {
-            tokio::spawn(self.clone().work(partition, lane));
+            tokio::spawn(self.clone().work(partition, partition_queue));
         }
-        let withdrawal = Withdrawal(Arc::clone(&ticket));
+        let cancel = CancelOnDrop(Arc::clone(&handle));
         let answer = cx.told(cx.deadline(), answer).await;
-        drop(withdrawal);
+        drop(cancel);
         let error = match answer {
             Ok(Ok(Ok(written))) => return Ok(written),
             Ok(Ok(Err(error))) => error,
             // The runtime that the task ran in is gone.
             Ok(Err(_)) => StoreError::unavailable().with_outcome(cx.outcome_if_abandoned()),
-            Err(_) if ticket.rebuilt() && cx.outcome_if_abandoned() == Outcome::NotApplied => StoreError::contended(),
+            Err(_) if handle.rebuilt() && cx.outcome_if_abandoned() == Outcome::NotApplied => StoreError::contended(),
             Err(_) => StoreError::timeout().with_cause("earlier commits took the call's time"),
         };
         Err(if error.outcome() == Outcome::NotApplied { at_deadline(cx, error) } else { error })
     }
 
     /// Works at a queue until it is empty.
-    async fn work(self, partition: String, lane: Arc<Lane>) {
-        let shift = Shift(&lane);
+    async fn work(self, partition: String, partition_queue: Arc<PartitionQueue>) {
+        let shift = Shift(&partition_queue);
         loop {
-            let turn = Arc::clone(&lane).turn().await;
+            let guard = Arc::clone(&partition_queue).lock().await;
             let mut members = Vec::new();
             {
-                let mut queue = turn.queue();
+                let mut queue = guard.queue();
                 queue.fill(&mut members);
                 if members.is_empty() {
                     // The queue is empty, and whoever comes next starts another task.
@@ -133,8 +125,9 @@ impl FencedTable {
                     break;
                 }
             }
-            Group::new(&self, &partition, &turn, members).run().await;
+            Group::new(&self, &partition, &guard, members).run().await;
         }
+        // Its drop would give up calls that came since the queue was found empty, and another task works for them.
         std::mem::forget(shift);
     }
 
@@ -188,33 +181,9 @@ impl FencedTable {
     }
 }
 
-/// What a look at a key finds.
-#[derive(Debug)]
-enum Seen {
-    Nothing,
-    /// A record of this number and ETag.
-    Live(u64, String),
-    /// A row with this ETag whose time is over.
-    Over(String),
-}
-
-impl Seen {
-    fn state(self) -> Option<(u64, String)> {
-        match self {
-            Self::Live(number, tag) => Some((number, tag)),
-            Self::Nothing | Self::Over(_) => None,
-        }
-    }
-}
-
-/// The conflict with a record in this state, of number and ETag.
-fn conflict_with(state: Option<(u64, String)>) -> StoreError {
-    StoreError::conflict(state.map(|(number, tag)| RevisionDigest::new(number, &tag)))
-}
-
 /// One task's work at a queue. Ended before the queue is empty, with its runtime or by a panic, it leaves no call behind
 /// that waits for nobody.
-struct Shift<'a>(&'a Lane);
+struct Shift<'a>(&'a PartitionQueue);
 
 impl Drop for Shift<'_> {
     fn drop(&mut self) {

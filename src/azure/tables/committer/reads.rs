@@ -5,12 +5,12 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::build::State;
+use super::answers::{Seen, already_exists, conflict_with};
 use super::group::Group;
-use super::queue::Member;
-use super::{Seen, conflict_with};
 use crate::azure::tables::head::Head;
-use crate::azure::tables::lane::LANE_TRY;
+use crate::azure::tables::partition_queue::QUEUE_TRY;
+use crate::azure::tables::queue::PendingCommit;
+use crate::azure::tables::state::State;
 use crate::backend::{CallContext, Operation, Precondition, after, check_schema};
 use crate::contract::{ErrorKind, StoreError, Witness};
 
@@ -23,23 +23,23 @@ impl Group<'_> {
     /// But where `Any` may find nothing to delete beside other operations, the records are read behind the head: then an
     /// accepted head proves that there was nothing until the commit.
     ///
-    /// All reads end after [`LANE_TRY`] at the latest, or with the latest deadline, and those of a member with its own
+    /// All reads end after [`QUEUE_TRY`] at the latest, or with the latest deadline, and those of a member with its own
     /// deadline. Members whose records could not be read by then are set aside, and keep others for [`LATE_TRY`] from then on.
     ///
     /// # Errors
     /// Those of the head; and transient ones of records, for which it is called again: where a service asks for a pause, or
     /// nobody is left to go without. Members whose records can't be read for good are answered.
     pub(super) async fn gather(&mut self) -> Result<Option<Head>, StoreError> {
-        let Some(latest) = self.members.iter().map(Member::deadline).max() else { return Ok(None) };
-        let until = latest.min(read_until(LANE_TRY));
-        let party = self.party(until, LANE_TRY);
-        if self.turn.head(party.cx()).is_none() {
+        let Some(latest) = self.members.iter().map(PendingCommit::deadline).max() else { return Ok(None) };
+        let until = latest.min(read_until(QUEUE_TRY));
+        let waiters = self.waiters(until, QUEUE_TRY);
+        if self.guard.head(waiters.cx()).is_none() {
             // What was found before this head is no proof under it.
-            self.members.iter_mut().for_each(Member::forget_found);
+            self.members.iter_mut().for_each(PendingCommit::forget_found);
         }
         let in_order = self.members.iter().any(finds_nothing_beside_others);
-        self.recall(party.cx());
-        let head = self.table.head_of(&party, self.partition, self.turn);
+        self.recall(waiters.cx());
+        let head = self.table.head_of(&waiters, self.partition, self.guard);
         let soon = if self.all_late() { until } else { until.min(read_until(LATE_TRY)) };
         let records = self.members.iter().map(|member| {
             let until = if member.late { soon } else { until };
@@ -51,7 +51,7 @@ impl Group<'_> {
             tokio::select! {
                 biased;
                 records = join_all(records) => Some(records),
-                () = self.turn.arrived(), if alone => None,
+                () = self.guard.arrived(), if alone => None,
             }
         };
         let (head, records) = match in_order {
@@ -110,7 +110,7 @@ impl Group<'_> {
     /// Not that there is nothing to delete: such a call may end without a transaction that would prove it. And not what
     /// would refuse the call: another writer may have changed the record since.
     fn recall(&mut self, cx: &CallContext) {
-        let known = self.turn.known();
+        let known = self.guard.known();
         for member in &mut self.members {
             for (operation, found) in member.commit.operations.iter().zip(&mut member.found) {
                 if *operation.expect() != Precondition::Any || found.is_some() {
@@ -130,7 +130,7 @@ impl Group<'_> {
     }
 
     /// The records of a member's `Any` operations that are not known, all at once.
-    async fn read_records(&self, member: &Member, until: Instant) -> Vec<(usize, Result<State, StoreError>)> {
+    async fn read_records(&self, member: &PendingCommit, until: Instant) -> Vec<(usize, Result<State, StoreError>)> {
         let cx = &member.cx.until(until.min(member.deadline()));
         let missing = member.found.iter().zip(&member.commit.operations).enumerate();
         let missing = missing.filter(|(_, (found, op))| found.is_none() && *op.expect() == Precondition::Any);
@@ -151,7 +151,7 @@ impl Group<'_> {
     /// Looks at the records of everyone who expects a state, all at once, and answers those who will be refused. A record
     /// that can't be read is left to the transaction.
     pub(super) async fn dismiss_stale(&mut self) {
-        let until = read_until(LANE_TRY);
+        let until = read_until(QUEUE_TRY);
         let looks = join_all(self.members.iter().map(|member| self.look_at(member, until))).await;
         for (mut member, look) in std::mem::take(&mut self.members).into_iter().zip(looks) {
             match look {
@@ -166,7 +166,7 @@ impl Group<'_> {
 
     /// The rows in a member's way whose time is over, which it writes over; or the error of the first operation that will be
     /// refused.
-    async fn look_at(&self, member: &Member, until: Instant) -> Result<Vec<(usize, State)>, StoreError> {
+    async fn look_at(&self, member: &PendingCommit, until: Instant) -> Result<Vec<(usize, State)>, StoreError> {
         let cx = &member.cx.until(until.min(member.deadline()));
         let looks = member.commit.operations.iter().enumerate().map(|(index, operation)| async move {
             if *operation.expect() == Precondition::Any {
@@ -193,13 +193,8 @@ fn read_until(time: Duration) -> Instant {
     after(Instant::now(), time)
 }
 
-/// The error of an operation under `Absent` over a record.
-pub(super) fn already_exists(operation: usize) -> StoreError {
-    StoreError::new(ErrorKind::AlreadyExists).with_index(operation)
-}
-
 /// Whether the member may find nothing to delete beside what it writes.
-fn finds_nothing_beside_others(member: &Member) -> bool {
+fn finds_nothing_beside_others(member: &PendingCommit) -> bool {
     let deletes = |operation: &Operation| {
         matches!(operation, Operation::Delete { .. }) && *operation.expect() == Precondition::Any
     };

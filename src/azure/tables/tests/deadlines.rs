@@ -1,10 +1,10 @@
-//! Each call's deadline costs only itself: groups, lanes and erasures with several deadlines. Exact figures, on a paused clock.
+//! Each call's deadline costs only itself: groups, queues and erasures with several deadlines. Exact figures, on a paused clock.
 
 use tokio::time::Instant;
 
 use super::fake::{Fault, Reply};
 use super::*;
-use crate::azure::tables::lane::LANE_TRY;
+use crate::azure::tables::partition_queue::QUEUE_TRY;
 use crate::contract::ErrorKind;
 use Precondition::{Absent, Any};
 
@@ -13,14 +13,14 @@ type Ended = (Result<Vec<Written>, StoreError>, Duration);
 
 /// Commits in calls with these times, in one group; and their contexts.
 async fn group(table: &FencedTable, calls: &[(u64, Operation)]) -> Vec<(CallContext, Ended)> {
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let began = Instant::now();
     let calls = calls.iter().map(|(millis, operation)| async move {
         let cx = call_of(Duration::from_millis(*millis));
         let answer = commit_call(table, &cx, vec![operation.clone()]).await;
         (cx, (answer, began.elapsed()))
     });
-    futures::join!(futures::future::join_all(calls), async { drop(turn) }).0
+    futures::join!(futures::future::join_all(calls), async { drop(guard) }).0
 }
 
 async fn warm() -> (Fake, FencedTable) {
@@ -81,7 +81,7 @@ async fn a_call_alone_holds_up_no_neighbour_either_and_who_is_over_pays_no_more(
     let began = Instant::now();
     let cx = call_of(Duration::from_secs(10));
     commit_call(&table, &cx, vec![put("m:b", 1, Absent)]).await.unwrap();
-    assert!(soon_after(began.elapsed(), LANE_TRY), "{:?}", began.elapsed());
+    assert!(soon_after(began.elapsed(), QUEUE_TRY), "{:?}", began.elapsed());
     first.await.unwrap().unwrap();
     // The head was not known any more: it was written by evidence or by a resend that was accepted.
     assert!(requests(&cx) <= 2);
@@ -89,9 +89,9 @@ async fn a_call_alone_holds_up_no_neighbour_either_and_who_is_over_pays_no_more(
     let (fake, table) = warm().await;
     silence(&fake);
     let calls = [(30, put("m:a", 1, Absent)), (20_000, put("m:b", 1, Absent))];
-    let [(gone, _), (payer, (answer, _))] = group(&table, &calls).await.try_into().unwrap();
+    let [(gone, _), (first, (answer, _))] = group(&table, &calls).await.try_into().unwrap();
     answer.unwrap();
-    assert_eq!((requests(&gone), requests(&payer)), (1, 3));
+    assert_eq!((requests(&gone), requests(&first)), (1, 3));
 }
 
 // Guards against reads that end at the shortest deadline of a group: callers with little time starved one with more.
@@ -151,9 +151,9 @@ async fn a_record_that_cannot_be_read_is_waited_for_by_its_own_call() {
     let calls = [(300_000, put("m:a", 2, Any)), (10_000, put("m:b", 1, Absent))];
     let [(_, (slow, slow_took)), (_, (other, took))] = group(&table, &calls).await.try_into().unwrap();
     other.unwrap();
-    assert_eq!(took, LANE_TRY);
+    assert_eq!(took, QUEUE_TRY);
     assert_eq!(witness(&slow.unwrap()[0]).ops.as_slice().len(), 2);
-    assert!(slow_took > LANE_TRY && slow_took <= LANE_TRY * 3, "{slow_took:?}");
+    assert!(slow_took > QUEUE_TRY && slow_took <= QUEUE_TRY * 3, "{slow_took:?}");
     let log = fake.log();
     let commits: Vec<&String> = log.iter().filter(|line| line.starts_with("commit")).collect();
     assert!(commits.len() == 2 && commits[0].ends_with("Pm:b") && commits[1].ends_with("Pm:a"), "{commits:?}");
@@ -217,7 +217,7 @@ async fn an_erasure_without_answers_holds_up_its_neighbours_for_one_step() {
     tokio::task::yield_now().await;
     let (began, cx) = (Instant::now(), call_of(Duration::from_secs(10)));
     commit_call(&table, &cx, vec![put("m:b", 1, Absent)]).await.unwrap();
-    assert_eq!(began.elapsed(), LANE_TRY);
+    assert_eq!(began.elapsed(), QUEUE_TRY);
     assert_eq!(erasing.await.unwrap().unwrap(), 1);
     assert_eq!(values(&table).await.into_keys().collect::<Vec<_>>(), ["m:b"]);
     table.close(Duration::ZERO).await.unwrap();

@@ -9,11 +9,11 @@ use Precondition::{Absent, Any, Present};
 async fn calls_at_the_same_time_share_a_transaction_and_its_cost() {
     let fake = Fake::default();
     let table = on(&fake);
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let contexts: Vec<CallContext> = (0..4).map(|_| call()).collect();
     let calls =
         contexts.iter().enumerate().map(|(n, cx)| commit_call(&table, cx, vec![put(&format!("m:{n}"), n, Any)]));
-    let (answers, ()) = futures::join!(futures::future::join_all(calls), async { drop(turn) });
+    let (answers, ()) = futures::join!(futures::future::join_all(calls), async { drop(guard) });
     let log = fake.log();
     assert_eq!(log.len() as u32, contexts.iter().map(requests).sum::<u32>());
     assert_eq!(log[0], "get !head");
@@ -116,7 +116,7 @@ async fn a_stale_call_is_answered_and_leaves_and_delays_no_one() {
     fake.log();
     // The read for the conflict's answer gets none for a while.
     fake.state().read_faults.push_back(Reply::Silence);
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let began = tokio::time::Instant::now();
     let others = futures::future::join_all((0..3).map(|n| commit(&table, vec![put(&format!("m:{n}"), n, Absent)])));
     let stale = commit(&table, vec![put("m:own", 1, Absent), put("m:a", 9, exact(&first))]);
@@ -124,7 +124,7 @@ async fn a_stale_call_is_answered_and_leaves_and_delays_no_one() {
         let answers = others.await;
         (answers, began.elapsed())
     };
-    let ((others, took), (stale, requests), ()) = futures::join!(timed, stale, async { drop(turn) });
+    let ((others, took), (stale, requests), ()) = futures::join!(timed, stale, async { drop(guard) });
     assert!(others.into_iter().all(|(answer, _)| answer.is_ok()));
     assert_eq!(took, Duration::ZERO);
     let error = stale.unwrap_err();

@@ -110,7 +110,7 @@ fn a_cold_any_on_a_suspended_host_ends() {
     assert_eq!(kinds, [Err(("timeout", Outcome::NotApplied, None)); 2]);
 }
 
-/// Bug: beside one stale call a record that could not be read held the lane for its own call's deadline of 5 minutes, and
+/// Bug: beside one stale call a record that could not be read held the queue for its own call's deadline of 5 minutes, and
 /// everybody else's ended.
 #[tokio::test(start_paused = true)]
 async fn one_unreadable_record_and_one_stale_call_hold_no_one_up() {
@@ -119,11 +119,11 @@ async fn one_unreadable_record_and_one_stale_call_hold_no_one_up() {
         let table = without_a(&fake).await;
         let old = write(&on(&fake), "m:b", 1, Absent).await;
         write(&on(&fake), "m:b", 2, exact(&old)).await;
-        let turn = table.lanes.enter(&call(), "p").await.unwrap();
+        let guard = table.queues.enter(&call(), "p").await.unwrap();
         let _unreadable = spawned(&table, 300_000, put("m:a", 2, Any));
         let refused = spawned(&table, 30_000, if stale { put("m:b", 3, exact(&old)) } else { put("m:d", 1, Absent) });
         tokio::task::yield_now().await;
-        drop(turn);
+        drop(guard);
         tokio::time::sleep(Duration::from_secs(6)).await;
         let others: Vec<_> = (0..6).map(|n| spawned(&table, 30_000, put(&format!("m:c{n}"), 1, Absent))).collect();
         assert_eq!(refused.await.unwrap().is_err(), stale);
@@ -147,7 +147,7 @@ async fn calls_of_four_seconds_beside_an_unreadable_record_are_applied() {
     }
 }
 
-/// Bug: a group never gave its place up, and an erasure behind it never began.
+/// Bug: a group never gave the lock up, and an erasure behind it never began.
 #[tokio::test(start_paused = true)]
 async fn an_erasure_behind_an_unreadable_record_has_its_turn() {
     let fake = Fake::default();

@@ -32,7 +32,8 @@ use super::FencedTable;
 use super::client::{TablesClient, TablesClientOptions, TablesCredential};
 use crate::azure::meter::MeterPolicy;
 use crate::backend::{
-    CallContext, Commit, Draft, History, KeyRange, Operation, Owner, Precondition, Record, RecordBackend, Written,
+    CallContext, Checked, Commit, Draft, History, KeyRange, Operation, Owner, Precondition, Record, RecordBackend,
+    Written,
 };
 use crate::contract::{Clock, Freshness, Outcome, StoreError, Witness, system_clock};
 
@@ -105,7 +106,7 @@ fn exact(witness: &Witness) -> Precondition {
 /// Commits in a call of its own; also the requests it took.
 async fn commit(table: &FencedTable, operations: Vec<Operation>) -> (Result<Vec<Written>, StoreError>, u32) {
     let cx = call();
-    let answer = table.commit(&cx, Commit::new("p", cx.next_op(), operations)).await;
+    let answer = commit_call(table, &cx, operations).await;
     (answer, requests(&cx))
 }
 
@@ -119,11 +120,12 @@ fn transactions(log: &[String]) -> usize {
 }
 
 fn commit_call<'a>(
-    table: &'a FencedTable,
+    table: &FencedTable,
     cx: &'a CallContext,
     operations: Vec<Operation>,
-) -> impl Future<Output = Result<Vec<Written>, StoreError>> + 'a {
-    table.commit(cx, Commit::new("p", cx.next_op(), operations))
+) -> impl Future<Output = Result<Vec<Written>, StoreError>> + use<'a> {
+    let (table, commit) = (Checked::new(table.clone()), Commit::new("p", cx.next_op(), operations));
+    async move { table.commit(cx, commit).await }
 }
 
 /// Commits in calls of their own, which are all in the queue before the first is taken; also what they took.
@@ -131,9 +133,9 @@ async fn together(
     table: &FencedTable,
     calls: impl IntoIterator<Item = Vec<Operation>>,
 ) -> Vec<(Result<Vec<Written>, StoreError>, u32)> {
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let calls = futures::future::join_all(calls.into_iter().map(|operations| commit(table, operations)));
-    futures::join!(calls, async { drop(turn) }).0
+    futures::join!(calls, async { drop(guard) }).0
 }
 
 /// One record written, which must work.

@@ -58,14 +58,14 @@ async fn a_call_suspended_while_it_waits_or_reads_is_never_sent() {
     let (fake, table) = known().await;
     let clock = clock();
     let cx = call_by(clock.clone(), Duration::from_secs(300));
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let waits = tokio::spawn({
         let (table, cx) = (table.clone(), cx.clone());
         async move { commit_call(&table, &cx, vec![put("m:a", 2, Any)]).await }
     });
     tokio::task::yield_now().await;
     clock.jump(HOUR);
-    drop(turn);
+    drop(guard);
     let error = waits.await.unwrap().unwrap_err();
     assert_eq!(kind(&error), ("timeout", Outcome::NotApplied, None));
     assert_eq!(fake.log(), [""; 0]);
@@ -106,12 +106,12 @@ async fn of_a_group_who_has_time_left_after_a_suspension_goes_and_who_has_not_do
     fake.intervene(1, State::commit_of_another);
     let woken = Arc::clone(&clock);
     fake.after("get !head", move |_| woken.jump(60));
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let calls = (
         commit_call(&table, &short, vec![put("m:b", 1, Absent)]),
         commit_call(&table, &long, vec![put("m:c", 1, Absent)]),
     );
-    let (short_ends, long_ends, ()) = futures::join!(calls.0, calls.1, async { drop(turn) });
+    let (short_ends, long_ends, ()) = futures::join!(calls.0, calls.1, async { drop(guard) });
     assert_eq!((short_ends.unwrap_err().kind(), short.outcome_if_abandoned()), (&contended(), Outcome::NotApplied));
     long_ends.unwrap();
     assert_eq!(fake.log(), ["commit P!head refused 0", "get !head", "commit P!head P!c:00000000000000000003 Pm:c"]);

@@ -92,7 +92,7 @@ async fn of_a_group_who_can_wait_waits_and_who_cannot_is_told_at_once() {
             write(&table, "m:x", 1, Absent).await;
             busy(&fake, answer);
         }
-        let turn = table.lanes.enter(&call(), "p").await.unwrap();
+        let guard = table.queues.enter(&call(), "p").await.unwrap();
         let began = Instant::now();
         let (short, long) = (call_of(Duration::from_secs(5)), call_of(Duration::from_secs(20)));
         let commit = |cx: &CallContext, key| {
@@ -102,7 +102,7 @@ async fn of_a_group_who_can_wait_waits_and_who_cannot_is_told_at_once() {
                 (answer, began.elapsed())
             }
         };
-        let (short, long, ()) = futures::join!(commit(&short, "m:a"), commit(&long, "m:b"), async { drop(turn) });
+        let (short, long, ()) = futures::join!(commit(&short, "m:a"), commit(&long, "m:b"), async { drop(guard) });
         assert_eq!(*short.0.unwrap_err().kind(), throttled(Duration::from_secs(5)));
         assert_eq!(short.1, Duration::ZERO);
         long.0.unwrap();

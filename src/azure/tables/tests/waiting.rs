@@ -1,8 +1,8 @@
-//! Calls that wait: withdrawn, out of time, too many, drained; and erasures among them.
+//! Calls that wait: cancelled, out of time, too many, drained; and erasures among them.
 
 use super::fake::{Fault, Reply};
 use super::*;
-use crate::azure::tables::committer::MAX_WAITING;
+use crate::azure::tables::queue::MAX_WAITING;
 use crate::backend::BuildBefore;
 use crate::contract::ErrorKind;
 use Precondition::{Absent, Any};
@@ -13,16 +13,16 @@ async fn a_call_dropped_before_it_is_sent_is_withdrawn_and_the_others_go() {
     let table = on(&fake);
     write(&table, "m:x", 1, Absent).await;
     fake.log();
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let cx = call();
     {
-        let withdrawn = commit_call(&table, &cx, vec![put("m:a", 1, Absent)]);
-        futures::pin_mut!(withdrawn);
-        assert!(futures::poll!(withdrawn.as_mut()).is_pending());
+        let cancelled = commit_call(&table, &cx, vec![put("m:a", 1, Absent)]);
+        futures::pin_mut!(cancelled);
+        assert!(futures::poll!(cancelled.as_mut()).is_pending());
     }
     assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
     let other = commit(&table, vec![put("m:a", 2, Absent)]);
-    let ((answer, requests), ()) = futures::join!(other, async { drop(turn) });
+    let ((answer, requests), ()) = futures::join!(other, async { drop(guard) });
     answer.unwrap();
     assert_eq!(requests, 1);
     assert_eq!(fake.log(), ["commit P!head P!c:00000000000000000002 Pm:a"]);
@@ -38,11 +38,11 @@ async fn a_call_dropped_while_its_group_reads_is_withdrawn_and_the_others_go() {
     let fake = Fake::default();
     let table = on(&fake);
     fake.state().read_faults.push_back(Reply::Silence);
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let cx = call();
     let dropped = tokio::time::timeout(Duration::from_secs(1), commit_call(&table, &cx, vec![put("m:a", 1, Absent)]));
     let (dropped, (other, _), ()) =
-        futures::join!(dropped, commit(&table, vec![put("m:b", 1, Absent)]), async { drop(turn) });
+        futures::join!(dropped, commit(&table, vec![put("m:b", 1, Absent)]), async { drop(guard) });
     assert!(dropped.is_err());
     other.unwrap();
     assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);
@@ -55,7 +55,7 @@ async fn a_call_dropped_after_it_was_sent_is_applied_with_the_others() {
     let table = on(&fake);
     write(&table, "m:x", 1, Absent).await;
     let gate = fake.hold();
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let cx = call();
     let mut dropped = Box::pin(commit_call(&table, &cx, vec![put("m:a", 1, Absent)]));
     assert!(futures::poll!(dropped.as_mut()).is_pending());
@@ -64,7 +64,7 @@ async fn a_call_dropped_after_it_was_sent_is_applied_with_the_others() {
         async move { commit(&table, vec![put("m:b", 1, Absent)]).await.0 }
     });
     tokio::task::yield_now().await;
-    drop(turn);
+    drop(guard);
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(dropped);
     assert_eq!(cx.outcome_if_abandoned(), Outcome::Unknown);
@@ -122,12 +122,12 @@ async fn a_member_whose_deadline_strikes_while_the_group_is_sent_does_not_know()
     let table = on(&fake);
     write(&table, "m:x", 1, Absent).await;
     let gate = fake.hold();
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let cx = call_of(Duration::from_secs(2));
     let short = commit_call(&table, &cx, vec![put("m:a", 1, Absent)]);
     let long = commit(&table, vec![put("m:b", 1, Absent)]);
     let later = async {
-        drop(turn);
+        drop(guard);
         tokio::time::sleep(Duration::from_secs(3)).await;
         gate.add_permits(1);
     };
@@ -174,13 +174,13 @@ async fn closing_waits_for_what_is_queued_and_sent() {
 async fn a_call_past_its_building_time_leaves_and_the_others_go() {
     let fake = Fake::default();
     let table = on(&fake);
-    let turn = table.lanes.enter(&call(), "p").await.unwrap();
+    let guard = table.queues.enter(&call(), "p").await.unwrap();
     let cx = call();
     let mut late = Commit::new("p", cx.next_op(), vec![put("m:a", 1, Absent)]);
     late.build_before = Some(BuildBefore::after(cx.moment(), Duration::ZERO));
     let late = table.commit(&cx, late);
     let other = commit(&table, vec![put("m:b", 1, Absent)]);
-    let (late, (other, _), ()) = futures::join!(late, other, async { drop(turn) });
+    let (late, (other, _), ()) = futures::join!(late, other, async { drop(guard) });
     assert_eq!(*late.unwrap_err().kind(), ErrorKind::Unavailable { contended: true });
     other.unwrap();
     assert_eq!(cx.outcome_if_abandoned(), Outcome::NotApplied);

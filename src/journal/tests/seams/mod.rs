@@ -84,7 +84,7 @@ impl Desk {
     fn open(disk: impl Disk, options: JournalOptions, clock: &Arc<Hand>) -> Result<Self> {
         crate::journal::replay::check_directory(&disk)?;
         let journal = Journal::over(Arc::new(disk), options, None)?;
-        Ok(Self { runtime: runtime(), port: journal.backends().memory, journal, clock: Arc::clone(clock) })
+        Ok(Self { runtime: runtime(), port: journal.backends().checked().memory, journal, clock: Arc::clone(clock) })
     }
 
     fn call(&self) -> CallContext {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::backend::{Origin, Record, RecordLimits, RecordSink};
+use crate::backend::{Checked, Origin, Record, RecordLimits, RecordSink};
 use crate::contract::{ErrorKind, StoreError, Successor, Witness};
 use crate::journal::line::{self, Area, CommitLine, Crc, Fixed, Hex, LineOperation, Said};
 use crate::journal::segment;
@@ -119,7 +119,7 @@ fn random(seed: u64, counts: &mut BTreeMap<String, usize>) {
     let disk = SimDisk::new();
     let clock = Hand::at(FUTURE);
     let mut desk = Desk::open(disk.clone(), options(), &clock).unwrap();
-    let memory = MemoryRecords::of_area("memory", RecordLimits::TABLES);
+    let memory = Checked::new(MemoryRecords::of_area("memory", RecordLimits::TABLES));
     let mut witnesses: BTreeMap<(String, String), (Witness, Witness)> = BTreeMap::new();
     let mut log: Vec<String> = Vec::new();
     let mut states: Vec<(usize, State)> = vec![(disk.done(), state(&desk))];
@@ -326,8 +326,8 @@ fn old_log(erasing: bool) -> SimDisk {
             operations: vec![LineOperation::Delete("m:3".into())],
         };
         crc = line::write(&mut bytes, crc, Said::Commit(commit)).unwrap();
-        let floor = crate::journal::compact::Floor { floor: 9, seq: 9, number: FUTURE as u64 + 9 };
-        let floor = crate::journal::compact::floor_line(Area::Memory, "gone", floor, true, None);
+        let floor = crate::journal::floor::Floor { floor: 9, seq: 9, number: FUTURE as u64 + 9 };
+        let floor = crate::journal::floor::floor_line(Area::Memory, "gone", floor, true, None);
         line::write::<()>(&mut bytes, crc, Said::Floor(floor)).unwrap();
     }
     tail.file.append(&bytes).unwrap();
@@ -515,7 +515,7 @@ fn a_load_and_an_erasure_inside_it() {
 fn what_is_brought_leaves_room_for_later_writes() {
     let disk = SimDisk::new();
     let desk = Desk::open(disk, options(), &Hand::at(FUTURE)).unwrap();
-    let memory = MemoryRecords::new(RecordLimits::TABLES);
+    let memory = Checked::new(MemoryRecords::new(RecordLimits::TABLES));
     for port in [&*desk.port, &memory as &dyn RecordBackend] {
         let origin = Origin {
             number: Witness::MAX_NUMBER - 1,
@@ -550,7 +550,7 @@ fn what_is_brought_leaves_room_for_later_writes() {
 fn a_mark_and_a_clock_that_no_record_can_hold() {
     let disk = SimDisk::new();
     let desk = Desk::open(disk, options(), &Hand::at(FUTURE)).unwrap();
-    let memory = MemoryRecords::new(RecordLimits::TABLES);
+    let memory = Checked::new(MemoryRecords::new(RecordLimits::TABLES));
     for port in [&*desk.port, &memory as &dyn RecordBackend] {
         let Operation::Put { draft, .. } = put("f:mark", "m", None, Precondition::Any) else { unreachable!() };
         desk.clock.set(i64::MAX);

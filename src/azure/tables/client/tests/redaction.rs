@@ -1,7 +1,7 @@
 //! Planted marks are found in no log, error or `Debug` text.
 
 use super::*;
-use crate::azure::capture::Log;
+use crate::azure::tests::capture::Log;
 use azure_core::{
     credentials::{AccessToken, TokenCredential, TokenRequestOptions},
     http::Context,

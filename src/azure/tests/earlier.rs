@@ -3,11 +3,12 @@
 use azure_core::http::Context;
 use serde_json::{Value, json};
 
-use super::config::AzureConfig;
-use super::names;
-use super::open::tables_client;
-use super::tables::client::{IfMatch, decode_page};
-use crate::emulator::{EmulatorSet, cosmos_client};
+use crate::azure::config::AzureConfig;
+use crate::azure::cosmos_client;
+use crate::azure::names;
+use crate::azure::open::tables_client;
+use crate::azure::tables::client::{IfMatch, decode_page};
+use crate::emulator::EmulatorSet;
 use crate::stores::Stores;
 use crate::stores::tests::earlier::{assert_media, assert_memory, assert_topology, fixture};
 

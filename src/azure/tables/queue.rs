@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::build::State;
-use crate::azure::tables::lane::Inside;
+use super::in_flight::InFlightGuard;
+use super::state::State;
 use crate::backend::{CallContext, Commit, Precondition, RecordLimits, Written};
 use crate::contract::{ErrorKind, Outcome, StoreError};
 
 /// The most calls that wait for one partition; the next one is `Throttled`.
-pub(in crate::azure::tables) const MAX_WAITING: usize = 1_024;
+pub(super) const MAX_WAITING: usize = 1_024;
 /// The most record operations of one group: 100 of a transaction, less head, change row and birth row (REST: "Performing
 /// Entity Group Transactions").
 const GROUP_OPERATIONS: usize = RecordLimits::TABLES.operations_per_commit;
@@ -26,15 +26,15 @@ pub(super) type CommitAnswer = Result<Vec<Written>, StoreError>;
 
 /// What the caller and the committer tell each other.
 #[derive(Debug, Default)]
-pub(super) struct Ticket {
-    withdrawn: AtomicBool,
+pub(super) struct CommitHandle {
+    cancelled: AtomicBool,
     rebuilt: AtomicBool,
 }
 
-impl Ticket {
+impl CommitHandle {
     /// The caller is gone: what was not sent yet must not be.
-    pub(super) fn withdraw(&self) {
-        self.withdrawn.store(true, Ordering::SeqCst);
+    pub(super) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
     }
 
     /// Whether the commit was in a transaction that other writers made useless.
@@ -44,7 +44,7 @@ impl Ticket {
 }
 
 /// One call's commit while it waits, and while it is in a group.
-pub(super) struct Member {
+pub(super) struct PendingCommit {
     pub(super) cx: CallContext,
     pub(super) commit: Arc<Commit>,
     /// What operations take their records to be that don't say it themselves: those under `Any`, `None` while it is not
@@ -53,55 +53,55 @@ pub(super) struct Member {
     bytes: usize,
     /// Its records could not be read in time before.
     pub(super) late: bool,
-    ticket: Arc<Ticket>,
+    handle: Arc<CommitHandle>,
     answer: oneshot::Sender<CommitAnswer>,
-    inside: Inside,
+    in_flight: InFlightGuard,
 }
 
 // Partitions and keys are personal data.
-impl fmt::Debug for Member {
+impl fmt::Debug for PendingCommit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Member").field("operations", &self.commit.operations.len()).finish_non_exhaustive()
+        f.debug_struct("PendingCommit").field("operations", &self.commit.operations.len()).finish_non_exhaustive()
     }
 }
 
-impl Member {
-    /// A member of this encoded length; its ticket, and where its answer arrives.
+impl PendingCommit {
+    /// A member of this encoded length; its handle, and where its answer arrives.
     pub(super) fn new(
         cx: &CallContext,
         (commit, found): (Arc<Commit>, Vec<Option<State>>),
         bytes: usize,
-        inside: Inside,
-    ) -> (Self, Arc<Ticket>, oneshot::Receiver<CommitAnswer>) {
+        in_flight: InFlightGuard,
+    ) -> (Self, Arc<CommitHandle>, oneshot::Receiver<CommitAnswer>) {
         let (answer, arrives) = oneshot::channel();
-        let ticket = Arc::new(Ticket::default());
+        let handle = Arc::new(CommitHandle::default());
         let member =
-            Self { cx: cx.clone(), commit, found, bytes, late: false, ticket: Arc::clone(&ticket), answer, inside };
-        (member, ticket, arrives)
+            Self { cx: cx.clone(), commit, found, bytes, late: false, handle: Arc::clone(&handle), answer, in_flight };
+        (member, handle, arrives)
     }
 
     /// Answers the caller, if it still waits.
     pub(super) fn answer(self, answer: CommitAnswer) {
-        drop(self.inside);
+        drop(self.in_flight);
         // A caller that is gone needs no answer.
         let _gone = self.answer.send(answer);
     }
 
     /// Whether the caller is gone. Asked after [`CallContext::write_sent`] was taken, a no means that a caller who leaves
     /// from now on sees the write as sent.
-    pub(super) fn withdrawn(&self) -> bool {
-        self.ticket.withdrawn.load(Ordering::SeqCst)
+    pub(super) fn cancelled(&self) -> bool {
+        self.handle.cancelled.load(Ordering::SeqCst)
     }
 
     /// Other writers made the member's transaction useless.
     pub(super) fn set_rebuilt(&self) {
-        self.ticket.rebuilt.store(true, Ordering::SeqCst);
+        self.handle.rebuilt.store(true, Ordering::SeqCst);
     }
 
     /// Answers a member that has no time left for another try, and of which nothing is applied or open.
     pub(super) fn out_of_time(self, error: &StoreError) {
         let error = match error.kind() {
-            ErrorKind::Timeout if self.ticket.rebuilt() => StoreError::contended(),
+            ErrorKind::Timeout if self.handle.rebuilt() => StoreError::contended(),
             _ => error.clone(),
         };
         self.answer(Err(error.with_outcome(Outcome::NotApplied)));
@@ -149,12 +149,12 @@ impl Member {
 
 /// The calls that wait for one partition.
 #[derive(Debug, Default)]
-pub(in crate::azure::tables) struct Queue {
-    members: VecDeque<Member>,
+pub(super) struct Queue {
+    members: VecDeque<PendingCommit>,
     /// Erasures that wait for their turn.
-    pub(in crate::azure::tables) erasures: usize,
+    pub(super) erasures: usize,
     /// Whether a task works at this queue, or waits for its turn to.
-    pub(in crate::azure::tables) at_work: bool,
+    pub(super) at_work: bool,
 }
 
 impl Queue {
@@ -162,9 +162,9 @@ impl Queue {
     ///
     /// # Errors
     /// `Throttled`, when too many do.
-    pub(in crate::azure::tables) fn check_room(&mut self) -> Result<(), StoreError> {
+    pub(super) fn check_room(&mut self) -> Result<(), StoreError> {
         if self.members.len() + self.erasures >= MAX_WAITING {
-            self.members.retain(|member| !member.withdrawn());
+            self.members.retain(|member| !member.cancelled());
         }
         if self.members.len() + self.erasures >= MAX_WAITING {
             return Err(StoreError::new(ErrorKind::Throttled { retry_after: None })
@@ -174,7 +174,7 @@ impl Queue {
     }
 
     /// Takes a member in. True when a task must be started to work at the queue.
-    pub(super) fn push(&mut self, member: Member) -> bool {
+    pub(super) fn push(&mut self, member: PendingCommit) -> bool {
         self.members.push_back(member);
         !std::mem::replace(&mut self.at_work, true)
     }
@@ -183,13 +183,13 @@ impl Queue {
     ///
     /// A member with a key that the group has, or that a member passed over before it has, waits: so what is written to one
     /// key keeps its order. Members whose callers are gone are dropped.
-    pub(super) fn fill(&mut self, group: &mut Vec<Member>) {
+    pub(super) fn fill(&mut self, group: &mut Vec<PendingCommit>) {
         let mut operations: usize = group.iter().map(|member| member.commit.operations.len()).sum();
         let mut bytes: usize = group.iter().map(|member| member.bytes).sum();
-        let mut keys: HashSet<String> = group.iter().flat_map(Member::keys).map(str::to_owned).collect();
+        let mut keys: HashSet<String> = group.iter().flat_map(PendingCommit::keys).map(str::to_owned).collect();
         let (mut full, mut waiting) = (false, VecDeque::new());
         for member in self.members.drain(..) {
-            if member.withdrawn() {
+            if member.cancelled() {
                 continue;
             }
             let clashes = full || member.keys().any(|key| keys.contains(key));
@@ -225,8 +225,8 @@ impl Queue {
         !self.members.is_empty() || self.erasures > 0
     }
 
-    /// Takes members back that gave their place up, before all others, in their order.
-    pub(super) fn take_back(&mut self, members: Vec<Member>) {
+    /// Takes members back that gave the lock up, before all others, in their order.
+    pub(super) fn take_back(&mut self, members: Vec<PendingCommit>) {
         members.into_iter().rev().for_each(|member| self.members.push_front(member));
     }
 
@@ -245,14 +245,14 @@ mod tests {
     use crate::backend::{OpId, Operation};
     use crate::contract::{Freshness, system_clock};
 
-    fn member(keys: &[&str], bytes: usize) -> (Member, Arc<Ticket>) {
+    fn member(keys: &[&str], bytes: usize) -> (PendingCommit, Arc<CommitHandle>) {
         let cx = CallContext::new("test", [0; 16], Duration::from_secs(1), Freshness::Latest, system_clock());
         let delete =
             |key: &&str| Operation::Delete { key: (*key).to_owned(), expect: Precondition::Any, schema_version: 1 };
         let commit = Commit::new("p", OpId::derive(&[0; 16], 0), keys.iter().map(delete).collect());
         let found = vec![None; commit.operations.len()];
-        let (member, ticket, _) = Member::new(&cx, (Arc::new(commit), found), bytes, Inside::default());
-        (member, ticket)
+        let (member, handle, _) = PendingCommit::new(&cx, (Arc::new(commit), found), bytes, InFlightGuard::default());
+        (member, handle)
     }
 
     fn queue(members: impl IntoIterator<Item = (&'static [&'static str], usize)>) -> Queue {
@@ -326,17 +326,17 @@ mod tests {
     #[tokio::test]
     async fn withdrawn_calls_leave_and_make_room() {
         let mut queue = queue(vec![(&["a"][..], 1); MAX_WAITING - 1]);
-        let (last, ticket) = member(&["b"], 1);
+        let (last, handle) = member(&["b"], 1);
         queue.check_room().unwrap();
         queue.push(last);
         assert_eq!(queue.check_room().unwrap_err().kind().name(), "throttled");
-        ticket.withdraw();
+        handle.cancel();
         queue.check_room().unwrap();
         queue.erasures = 1;
         assert_eq!(queue.check_room().unwrap_err().kind().name(), "throttled");
-        let (gone, ticket) = member(&["c"], 1);
+        let (gone, handle) = member(&["c"], 1);
         queue.push(gone);
-        ticket.withdraw();
+        handle.cancel();
         assert_eq!(groups(&mut queue).concat().len(), MAX_WAITING - 1);
     }
 

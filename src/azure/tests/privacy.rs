@@ -1,6 +1,6 @@
 //! No household is named by the debug form of a backend that has worked for it.
 
-use super::config::AzureConfig;
+use crate::azure::config::AzureConfig;
 use crate::contract::*;
 use crate::emulator::EmulatorSet;
 use crate::stores::Stores;

@@ -1,9 +1,13 @@
 //! What this process knows of a partition: its head, and records that its own commits wrote.
 
+mod records;
+
 use std::time::Duration;
 
-use super::records::Records;
-use crate::azure::tables::head::Head;
+#[cfg(test)]
+pub(super) use self::records::MAX_KNOWN_BYTES;
+use self::records::Records;
+use super::head::Head;
 use crate::backend::{CallContext, Moment};
 use crate::contract::{MAX_DEADLINE, Witness};
 
@@ -17,24 +21,24 @@ const HEAD_TIME: Duration = MAX_DEADLINE;
 /// that the own last commit got, nobody has written since. A commit under that head proves what it took from here; what
 /// is refused or read from the service is never decided from here.
 #[derive(Debug, Default)]
-pub(in crate::azure::tables) struct Known {
+pub(super) struct Known {
     head: Option<(Head, Moment)>,
     records: Records,
 }
 
 impl Known {
     /// A head that was read, and no record.
-    pub(in crate::azure::tables) fn read(cx: &CallContext, head: Head) -> Self {
+    pub(super) fn read(cx: &CallContext, head: Head) -> Self {
         Self { head: Some((head, cx.moment())), ..Self::default() }
     }
 
     /// The partition's head, unless it was learnt too long ago.
-    pub(in crate::azure::tables) fn head(&self, cx: &CallContext) -> Option<&Head> {
+    pub(super) fn head(&self, cx: &CallContext) -> Option<&Head> {
         self.head.as_ref().filter(|(_, learnt)| cx.age_of(*learnt) < HEAD_TIME).map(|(head, _)| head)
     }
 
     /// An own commit replaced the head known so far: records stay known, but for those it wrote.
-    pub(in crate::azure::tables) fn advance(&mut self, cx: &CallContext, head: Head) {
+    pub(super) fn advance(&mut self, cx: &CallContext, head: Head) {
         self.head = Some((head, cx.moment()));
     }
 
@@ -45,7 +49,7 @@ impl Known {
     }
 
     /// The own last commit left the record like this.
-    pub(in crate::azure::tables) fn learn(&mut self, key: &str, state: Option<Witness>) {
+    pub(super) fn learn(&mut self, key: &str, state: Option<Witness>) {
         self.records.learn(key, state);
     }
 
@@ -55,12 +59,12 @@ impl Known {
     }
 
     /// Keeps the head alone.
-    pub(in crate::azure::tables) fn forget_records(&mut self) {
+    pub(super) fn forget_records(&mut self) {
         self.records = Records::default();
     }
 
     /// What the records take in memory. Without a good head they are let go with it, which changes no answer.
-    pub(in crate::azure::tables) fn held(&mut self) -> usize {
+    pub(super) fn held(&mut self) -> usize {
         let good = |(_, learnt): &(Head, Moment)| learnt.elapsed() < HEAD_TIME;
         if !self.head.as_ref().is_some_and(good) {
             *self = Self::default();
@@ -70,7 +74,7 @@ impl Known {
 
     /// The same, and lets go of nothing.
     #[cfg(test)]
-    pub(in crate::azure::tables) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.records.bytes()
     }
 }
@@ -79,7 +83,7 @@ impl Known {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::records::MAX_KNOWN_RECORDS;
+    use super::records::MAX_KNOWN_RECORDS;
     use super::*;
     use crate::backend::JumpingClock;
     use crate::contract::{Freshness, system_clock};

@@ -4,10 +4,10 @@
 use crate::stores::families::key_of;
 use azure_core::http::Context;
 
-use super::config::AzureConfig;
-use super::names;
-use super::open::tables_client;
-use super::tables::client::{Entity, IfMatch, TableClient, Value};
+use crate::azure::config::AzureConfig;
+use crate::azure::names;
+use crate::azure::open::tables_client;
+use crate::azure::tables::client::{Entity, IfMatch, TableClient, Value};
 use crate::backend::keys;
 use crate::contract::*;
 use crate::emulator::EmulatorSet;
@@ -34,7 +34,7 @@ async fn row(table: &TableClient, scope: &MemoryScope, key: &str) -> Entity {
 
 async fn every_row(table: &TableClient, scope: &MemoryScope) -> Vec<Entity> {
     let partition = keys::table_partition(&scope.loop_scope());
-    let query = super::tables::client::Query::partition(&partition);
+    let query = crate::azure::tables::client::Query::partition(&partition);
     table.query(&Context::new(), &query).await.unwrap().entities
 }
 
