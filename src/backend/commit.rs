@@ -8,7 +8,7 @@ use super::context::{CallContext, OpId};
 use super::envelope::{Before, Draft, Origin, Record, check_schema, next_number};
 use super::keys::{check_partition, check_record_key};
 use super::moment::Moment;
-use crate::contract::{ErrorKind, OpTrail, RevisionDigest, StoreError, Successor, Timestamp, Witness};
+use crate::contract::{ErrorKind, OpTrail, RecordState, RevisionDigest, StoreError, Successor, Timestamp};
 
 /// What one operation of a commit expects to find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Precondition {
     /// Nothing, or a tombstone.
     Absent,
     /// This state of the record. An empty tag matches nothing. A backend that has the record before it compares all of
-    /// the witness; one that sends the tag alone takes the rest on trust, within the bounds of [`Witness::check`].
-    Exact(Box<Witness>),
+    /// the witness; one that sends the tag alone takes the rest on trust, within the bounds of [`RecordState::check`].
+    Exact(Box<RecordState>),
     /// Something, whatever it is (`If-Match: *`). Only beside an `Exact` in the same commit: for rows that change only
     /// together with that record, and whose schema version rises only with it.
     ///
@@ -108,7 +108,7 @@ impl Operation {
     /// # Errors
     /// `AlreadyExists`, `Conflict`, also for a record of a higher number than the draft's [origin](super::Origin), `Unsupported` for
     /// a record of a newer release under every expectation, or `Invalid{revision}` for a witness that has the record's tag and says something else of it.
-    pub fn decide(&self, found: Option<&Witness>) -> Result<(), StoreError> {
+    pub fn decide(&self, found: Option<&RecordState>) -> Result<(), StoreError> {
         match (self.expect(), found) {
             (Precondition::Any | Precondition::Absent, None) => Ok(()),
             (Precondition::Absent, Some(_)) => Err(StoreError::new(ErrorKind::AlreadyExists)),
@@ -128,14 +128,14 @@ impl Operation {
     }
 
     /// What a put keeps of what it replaces.
-    pub fn before(&self, found: Option<&Witness>) -> Option<Before> {
+    pub fn before(&self, found: Option<&RecordState>) -> Option<Before> {
         found.filter(|_| *self.expect() != Precondition::Present).map(Before::live)
     }
 
     /// An operation that every backend must refuse, for its probe.
     pub fn refused(now: Timestamp) -> Self {
         let nothing =
-            Witness { tag: String::new(), number: 0, created: now, ops: OpTrail::default(), schema_version: 0 };
+            RecordState { tag: String::new(), number: 0, created: now, ops: OpTrail::default(), schema_version: 0 };
         let expect = Precondition::Exact(Box::new(nothing));
         Self::Delete { key: "probe".into(), expect, schema_version: u32::MAX }
     }
@@ -304,7 +304,7 @@ pub fn check_closing(before: Option<Option<&Successor>>, to: Option<&Successor>)
 ///
 /// # Errors
 /// `Invalid{revision}`: a tag stands for one state, so the rest was made up.
-pub(crate) fn check_same(witness: &Witness, there: &Witness) -> Result<(), StoreError> {
+pub(crate) fn check_same(witness: &RecordState, there: &RecordState) -> Result<(), StoreError> {
     if witness == there {
         return Ok(());
     }
@@ -317,7 +317,7 @@ pub enum Written {
     /// The record was created or replaced.
     Put {
         /// What the next write under `Exact` must know. The tag is empty when a later writer has replaced the value.
-        witness: Witness,
+        witness: RecordState,
         /// The commit's time.
         updated: Timestamp,
     },
@@ -332,9 +332,9 @@ mod tests {
     use super::*;
     use crate::backend::Owner;
 
-    fn witness(tag: &str, schema_version: u32) -> Witness {
+    fn witness(tag: &str, schema_version: u32) -> RecordState {
         let created = Timestamp::from_micros(5);
-        Witness { tag: tag.into(), number: 7, created, ops: OpTrail::default().with(1), schema_version }
+        RecordState { tag: tag.into(), number: 7, created, ops: OpTrail::default().with(1), schema_version }
     }
 
     fn put(schema_version: u32, expect: Precondition) -> Operation {
@@ -355,7 +355,7 @@ mod tests {
         Operation::Delete { key: "x:a".into(), expect, schema_version }
     }
 
-    fn kind(operation: &Operation, found: &Witness) -> &'static str {
+    fn kind(operation: &Operation, found: &RecordState) -> &'static str {
         operation.decide(Some(found)).map_or_else(|error| error.kind().name(), |()| "taken")
     }
 
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn a_witness_that_says_something_else_under_the_true_tag_is_invalid() {
         let there = witness("t", 1);
-        let changes: [fn(&mut Witness); 4] = [
+        let changes: [fn(&mut RecordState); 4] = [
             |made_up| made_up.number += 1,
             |made_up| made_up.created = Timestamp::from_micros(6),
             |made_up| made_up.ops = OpTrail::default(),
@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_commit_with_what_no_record_can_say_is_refused_before_anything_is_sent() {
-        for change in [(|witness| witness.number = Witness::MAX_NUMBER) as fn(&mut Witness), |witness| {
+        for change in [(|witness| witness.number = RecordState::MAX_NUMBER) as fn(&mut RecordState), |witness| {
             witness.created = Timestamp::from_micros(i64::MAX)
         }] {
             let mut impossible = witness("t", 1);

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::context::OpId;
-use crate::contract::{ErrorKind, OpTrail, StoreError, Timestamp, Witness};
+use crate::contract::{ErrorKind, OpTrail, RecordState, StoreError, Timestamp};
 
 /// The number of a write: larger than the last one known, and at least the clock in microseconds, so that it grows
 /// over a tombstone's expiry, a restore or an import as long as clocks differ by less than the tombstone retention.
@@ -65,7 +65,7 @@ pub struct Origin {
 impl Origin {
     /// The highest number that can be brought: half of what can be counted. Clocks say 18 times less, and the partition's next writes have
     /// as many numbers before them.
-    pub const MAX_NUMBER: u64 = Witness::MAX_NUMBER / 2;
+    pub const MAX_NUMBER: u64 = RecordState::MAX_NUMBER / 2;
 
     /// Whether a record can have been in this state.
     ///
@@ -189,7 +189,7 @@ pub struct Before {
 
 impl Before {
     /// A live record is replaced.
-    pub fn live(witness: &Witness) -> Self {
+    pub fn live(witness: &RecordState) -> Self {
         Self { created: Some(witness.created), ops: witness.ops }
     }
 
@@ -238,8 +238,8 @@ pub struct Record {
 
 impl Record {
     /// What a write under `Exact` must know of this record.
-    pub fn witness(&self) -> Witness {
-        Witness {
+    pub fn witness(&self) -> RecordState {
+        RecordState {
             tag: self.tag.clone(),
             number: self.envelope.number,
             created: self.envelope.created,

@@ -9,7 +9,7 @@ use super::commit::{Commit, Operation, Written};
 use super::context::CallContext;
 use super::envelope::{Draft, Record, Stamp, next_number};
 use super::keys::KeyRange;
-use crate::contract::{MAX_TAG_BYTES, StoreError, Successor, Timestamp, Witness};
+use crate::contract::{MAX_TAG_BYTES, RecordState, StoreError, Successor, Timestamp};
 
 /// What a partition is right before a commit. The default is one that has never been written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,7 +57,7 @@ impl Plan {
         cx: &CallContext,
         commit: Commit,
         standing: &Standing<'_>,
-        mut found: impl FnMut(&str, Timestamp) -> Result<Option<Witness>, StoreError>,
+        mut found: impl FnMut(&str, Timestamp) -> Result<Option<RecordState>, StoreError>,
         mut tag: impl FnMut(&Stamp) -> String,
     ) -> Result<Self, StoreError> {
         commit.check_build_time(cx, standing.stamped)?;
@@ -205,9 +205,9 @@ mod tests {
         Operation::Delete { key: key.into(), expect: Precondition::Any, schema_version: 1 }
     }
 
-    fn witness(number: u64) -> Witness {
+    fn witness(number: u64) -> RecordState {
         let created = Timestamp::from_micros(5);
-        Witness { tag: "old".into(), number, created, ops: OpTrail::default().with(1), schema_version: 1 }
+        RecordState { tag: "old".into(), number, created, ops: OpTrail::default().with(1), schema_version: 1 }
     }
 
     fn planned(operations: Vec<Operation>, tag: &str) -> Result<Plan, StoreError> {

@@ -25,59 +25,32 @@
 //! [`differential()`] makes random calls of the ports, as many as one likes, and compares the answers with those of the backend in memory; the
 //! family of this name runs a few fixed seeds of it.
 
-pub mod batches;
-pub mod calendar;
-pub mod calls;
+mod behaviour;
 mod capture;
-pub mod closing;
-pub mod corrupt;
-pub mod cursors;
-pub mod devices;
-pub mod differential;
-pub mod expectations;
-pub mod expiry;
 mod families;
 pub mod faults;
-pub mod forged;
-pub mod forgetting;
-pub mod freshness;
-pub mod health;
-pub mod history;
-mod hostile;
-pub mod idempotency;
-pub mod idempotency_keys;
-pub mod isolation;
-pub mod limits;
-pub mod lists;
-pub mod loads;
-pub mod marks;
-pub mod media;
-pub mod members;
-pub mod memory;
 mod one_database;
-pub mod origins;
-pub mod paging;
-pub mod payloads;
 pub mod ports;
-pub mod presence;
-pub mod profiles;
 mod properties;
 mod raw;
-pub mod reads;
-pub mod revisions;
-pub mod secrets;
+mod rules;
 mod support;
-pub mod torn;
-pub mod update;
-pub mod values;
 
 use std::future::Future;
 
 use async_trait::async_trait;
 
-pub use differential::differential;
+pub use behaviour::{
+    calendar, devices, forgetting, health, isolation, limits, lists, media, members, memory, presence, profiles,
+    secrets, torn, update,
+};
 pub use one_database::{ON_ONE_DATABASE, all_on_one};
+pub use ports::differential::differential;
+pub use ports::{
+    batches, calls, closing, cursors, differential, history, loads, marks, origins, payloads, reads, values,
+};
 pub use properties::{Property, properties};
+pub use rules::{corrupt, expectations, expiry, forged, freshness, idempotency, idempotency_keys, paging, revisions};
 
 use self::support::Must as _;
 use crate::Stores;

@@ -426,8 +426,13 @@ mod tests {
 
     /// The properties that a family's source defines.
     fn defined(family: &'static str) -> impl Iterator<Item = (String, String)> {
-        let path = format!("{}/src/conformance/{family}.rs", env!("CARGO_MANIFEST_DIR"));
-        let source = std::fs::read_to_string(path).unwrap();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/conformance");
+        let files = ["rules", "ports", "behaviour"].map(|kind| format!("{folder}/{kind}/{family}.rs"));
+        let source = files
+            .iter()
+            .chain([&format!("{folder}/{family}/mod.rs")])
+            .find_map(|file| std::fs::read_to_string(file).ok());
+        let source = source.unwrap();
         let names: Vec<_> = source
             .lines()
             .filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next())

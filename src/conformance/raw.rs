@@ -8,7 +8,7 @@ use crate::backend::{
     Commit, Draft, KeyRange, MAX_VALUE_BYTES, Operation, Owner, Precondition, Record, RecordBackend, RecordLimits,
     Written, json_bytes, keys,
 };
-use crate::contract::{Result, Witness};
+use crate::contract::{RecordState, Result};
 
 /// One backend, and a partition of this property's own inside it.
 pub(super) struct Place<'a> {
@@ -64,7 +64,7 @@ impl Place<'_> {
     }
 
     /// Creates or replaces one record.
-    pub(super) async fn set(&self, name: &str, value: impl Into<Value>) -> Witness {
+    pub(super) async fn set(&self, name: &str, value: impl Into<Value>) -> RecordState {
         let operation = self.put(name, value, Precondition::Any);
         let written = self.commit(vec![operation]).await.must(self.name);
         witness(&written[0])
@@ -85,12 +85,12 @@ pub(super) fn delete_of(name: &str, expect: Precondition) -> Operation {
     Operation::Delete { key: key(name), expect, schema_version: u32::MAX }
 }
 
-pub(super) fn exact(witness: &Witness) -> Precondition {
+pub(super) fn exact(witness: &RecordState) -> Precondition {
     Precondition::Exact(Box::new(witness.clone()))
 }
 
 #[track_caller]
-pub(super) fn witness(written: &Written) -> Witness {
+pub(super) fn witness(written: &Written) -> RecordState {
     match written {
         Written::Put { witness, .. } => witness.clone(),
         other => panic!("a put must answer with its witness, not {other:?}"),

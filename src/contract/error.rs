@@ -98,8 +98,6 @@ pub enum ErrorKind {
         /// The revision found instead, in log form. `None` when the record is gone.
         current: Option<RevisionDigest>,
     },
-    /// The record belongs to another account, loop or device than the call's scope.
-    OutOfScope,
     /// An argument can't be used. Nothing was sent.
     Invalid {
         /// The argument's or field's name.
@@ -167,7 +165,6 @@ impl ErrorKind {
             Self::NotFound => "not_found",
             Self::AlreadyExists => "already_exists",
             Self::Conflict { .. } => "conflict",
-            Self::OutOfScope => "out_of_scope",
             Self::Invalid { .. } => "invalid",
             Self::LimitExceeded { .. } => "limit_exceeded",
             Self::Integrity { .. } => "integrity",
@@ -188,7 +185,6 @@ impl ErrorKind {
             Self::AlreadyExists => f.write_str("the record exists already"),
             Self::Conflict { current: Some(digest) } => write!(f, "the record is at another revision, {digest}"),
             Self::Conflict { current: None } => f.write_str("the record expected is gone"),
-            Self::OutOfScope => f.write_str("the record belongs to another scope"),
             Self::Invalid { field, reason } => write!(f, "{field} is not valid: {reason}"),
             Self::LimitExceeded { field, limit, actual } => write!(f, "{field} is {actual}, the limit is {limit}"),
             Self::Integrity { what } => {
@@ -227,7 +223,6 @@ impl ErrorKind {
 /// | `NotFound` | The record to change does not exist. | NotApplied | no |
 /// | `AlreadyExists` | The call expected `Expect::Absent`, and the record exists. | NotApplied | Read the record and decide again. |
 /// | `Conflict` | The call expected `Expect::Exact`, and the record is at another revision or gone. | NotApplied | Read the record and decide again. [`update_with`](crate::Stores::update_with) does both. |
-/// | `OutOfScope` | Reserved: the record belongs to another scope. No call returns it. | NotApplied | no |
 /// | `Invalid` | An argument or setting can't be used. `field` names it. | NotApplied | no: change it |
 /// | `LimitExceeded` | A value exceeds a limit. The error contains both numbers. | NotApplied | no: make it smaller |
 /// | `Integrity` | The bytes read are not the bytes written, or a service ignored a condition. | NotApplied, or Unknown when the response to a write can't be trusted | Repeat a read once, then tell an operator. |

@@ -31,7 +31,7 @@ pub use page::{Page, PageToken, Paged};
 pub use patch::{Change, UnknownFields};
 pub use platform::*;
 pub(crate) use revision::MAX_TAG_BYTES;
-pub use revision::{Expect, OpTrail, Revision, Stored, Witness};
+pub use revision::{Expect, OpTrail, RecordState, Revision, Stored};
 pub use scope::{AccountScope, DeviceScope, LoopScope, MemoryScope};
 pub use time::{Clock, IdSource, RandomIds, SystemClock, Timestamp};
 

@@ -79,7 +79,7 @@ impl FromIterator<u64> for OpTrail {
 
 /// What a backend must know of a record to write it under [`Expect::Exact`] in one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Witness {
+pub struct RecordState {
     /// The backend's ETag, verbatim. Empty for a write whose value was replaced before it was confirmed: matches nothing.
     pub tag: String,
     /// The record's number, growing with each write.
@@ -92,7 +92,7 @@ pub struct Witness {
     pub schema_version: u32,
 }
 
-impl Witness {
+impl RecordState {
     /// The highest number that every backend can keep.
     pub const MAX_NUMBER: u64 = i64::MAX as u64;
 
@@ -115,12 +115,12 @@ impl Witness {
 /// characters of `[0-9a-zA-Z_-]`). It belongs to one record; used with another record it is `Invalid{revision}`.
 #[derive(Clone)]
 pub struct Revision {
-    witness: Witness,
+    witness: RecordState,
     check: [u8; CHECK_BYTES],
 }
 
 impl Revision {
-    pub(crate) fn seal(partition: &str, key: &str, witness: Witness) -> Result<Self, StoreError> {
+    pub(crate) fn seal(partition: &str, key: &str, witness: RecordState) -> Result<Self, StoreError> {
         if witness.tag.len() > MAX_TAG_BYTES {
             return Err(StoreError::corrupt("revision", "the backend's ETag is longer than 120 bytes"));
         }
@@ -129,7 +129,7 @@ impl Revision {
     }
 
     /// The witness inside, if this revision belongs to the record at this place.
-    pub(crate) fn unseal(&self, partition: &str, key: &str) -> Result<&Witness, StoreError> {
+    pub(crate) fn unseal(&self, partition: &str, key: &str) -> Result<&RecordState, StoreError> {
         if check_bytes(partition, key, &self.witness) == self.check {
             self.witness.check()?;
             Ok(&self.witness)
@@ -149,7 +149,7 @@ impl Revision {
 
     /// What the text says, whoever sealed it.
     #[cfg(any(test, fuzzing))]
-    pub(crate) fn witness(&self) -> &Witness {
+    pub(crate) fn witness(&self) -> &RecordState {
         &self.witness
     }
 
@@ -160,7 +160,7 @@ impl Revision {
 }
 
 /// Everything but the number and the check, in the order of the text form.
-fn body(witness: &Witness) -> Vec<u8> {
+fn body(witness: &RecordState) -> Vec<u8> {
     let ops = witness.ops.as_slice();
     let mut bytes = Vec::with_capacity(16 + witness.tag.len() + ops.len() * 8);
     bytes.push(FORMAT);
@@ -172,7 +172,7 @@ fn body(witness: &Witness) -> Vec<u8> {
     bytes
 }
 
-fn check_bytes(partition: &str, key: &str, witness: &Witness) -> [u8; CHECK_BYTES] {
+fn check_bytes(partition: &str, key: &str, witness: &RecordState) -> [u8; CHECK_BYTES] {
     let mut hash = Sha256::new();
     for part in [partition.as_bytes(), key.as_bytes()] {
         hash.update((part.len() as u64).to_be_bytes());
@@ -254,7 +254,7 @@ fn parse(text: &str) -> Option<Revision> {
     }
     // An ETag is visible ASCII and spaces (RFC 9110 has no spaces in it; a backend of a third party may).
     let tag = std::str::from_utf8(bytes).ok().filter(|tag| tag.bytes().all(|b| matches!(b, b' '..=b'~')))?.to_owned();
-    let witness = Witness {
+    let witness = RecordState {
         tag,
         number: number_value,
         created: Timestamp::from_micros(i64::from_be_bytes(*created)),
@@ -348,12 +348,12 @@ mod tests {
     use super::*;
 
     /// The highest number that a revision may say.
-    const LAST: u64 = Witness::MAX_NUMBER - 1;
+    const LAST: u64 = RecordState::MAX_NUMBER - 1;
 
     fn revision(tag: &str) -> Revision {
         let ops = [u64::MAX; 4].into_iter().collect();
         let witness =
-            Witness { tag: tag.into(), number: LAST, created: Timestamp::from_micros(-5), ops, schema_version: 3 };
+            RecordState { tag: tag.into(), number: LAST, created: Timestamp::from_micros(-5), ops, schema_version: 3 };
         Revision::seal("a:one", "loop:x", witness).unwrap()
     }
 
@@ -390,14 +390,14 @@ mod tests {
     #[test]
     fn a_forged_text_of_an_impossible_state_is_refused() {
         let truth = revision("tag").witness;
-        let forged = |change: fn(&mut Witness)| {
+        let forged = |change: fn(&mut RecordState)| {
             let mut witness = truth.clone();
             change(&mut witness);
             Revision::seal("a:one", "loop:x", witness).unwrap().to_string().parse::<Revision>()
         };
         forged(|witness| witness.created = Timestamp::MIN).unwrap();
         forged(|witness| witness.created = Timestamp::MAX).unwrap();
-        let impossible: [fn(&mut Witness); 6] = [
+        let impossible: [fn(&mut RecordState); 6] = [
             |witness| witness.created = Timestamp::from_micros(i64::MIN),
             |witness| witness.created = Timestamp::from_micros(Timestamp::MAX.as_micros() + 1),
             |witness| witness.number = u64::MAX,
@@ -415,7 +415,8 @@ mod tests {
     #[test]
     fn a_text_with_a_longer_tag_than_any_revision_has_is_refused() {
         for (length, accepted) in [(MAX_TAG_BYTES, true), (MAX_TAG_BYTES + 1, false), (MAX_TAG_BYTES + 30, false)] {
-            let mut bytes = body(&Witness { tag: "t".repeat(length), ops: OpTrail::default(), ..revision("").witness });
+            let mut bytes =
+                body(&RecordState { tag: "t".repeat(length), ops: OpTrail::default(), ..revision("").witness });
             bytes.extend([0; CHECK_BYTES]);
             let text = format!("7-{}", URL_SAFE_NO_PAD.encode(bytes));
             assert!(text.len() < 256);

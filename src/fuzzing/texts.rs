@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::backend::{ChangeCursor, History};
-use crate::contract::{OpTrail, PageToken, Revision, StoreError, Timestamp, Witness};
+use crate::contract::{OpTrail, PageToken, RecordState, Revision, StoreError, Timestamp};
 
 const HISTORY: History<'_> = History { layout: 1, area: "memory", partition: "a:one" };
 
@@ -49,7 +49,7 @@ pub(super) fn revision(data: &[u8]) {
         // Its check was made by somebody else. What it says can be said of a record, under a check of ours.
         assert!(revision.unseal("a:one", "loop:x").is_err(), "a check was guessed");
         let created = revision.created();
-        assert!(created.is_storable() && revision.number() < Witness::MAX_NUMBER);
+        assert!(created.is_storable() && revision.number() < RecordState::MAX_NUMBER);
         let witness = revision.witness().clone();
         let sealed = Revision::seal("a:one", "loop:x", witness.clone()).expect("what is accepted can be sealed");
         let again = read::<Revision>(&sealed.to_string()).expect("what was sealed is read");

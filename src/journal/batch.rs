@@ -9,7 +9,7 @@ use super::index::{Effect, Facts, FileSpan, Index, tag};
 use super::line::{self, Area, ClosedLine, CommitLine, Crc, Fixed, Hex, LineOperation, PutLine, Said};
 use super::segment::Tail;
 use crate::backend::{CallContext, Commit, Plan, Record, Standing, Written};
-use crate::contract::{Outcome, StoreError, Timestamp, Witness};
+use crate::contract::{Outcome, RecordState, StoreError, Timestamp};
 
 /// A commit whose line is written, and not in the index yet.
 pub(super) struct Planned {
@@ -37,7 +37,7 @@ struct Changed {
 
 /// A record as a group has written it.
 struct Row {
-    witness: Witness,
+    witness: RecordState,
     expiry: Option<Timestamp>,
 }
 
@@ -68,7 +68,7 @@ impl<'i> Batch<'i> {
     }
 
     /// What a write must know of a record that is live at this instant.
-    fn witness(&self, area: Area, partition: &str, key: &str, now: Timestamp) -> Option<Witness> {
+    fn witness(&self, area: Area, partition: &str, key: &str, now: Timestamp) -> Option<RecordState> {
         let changed = self.changed.get(&(area, partition.to_owned())).and_then(|changed| changed.rows.get(key));
         match changed {
             Some(row) => row.as_ref().filter(|row| row.is_live(now)).map(|row| row.witness.clone()),

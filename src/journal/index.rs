@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::handles::SegmentFile;
 use super::line::{Area, ClosedLine, CommitLine, FloorLine, LineOperation};
 use crate::backend::CHANGE_RETENTION;
-use crate::contract::{OpTrail, Timestamp, Witness};
+use crate::contract::{OpTrail, RecordState, Timestamp};
 
 /// The journal looks at the ends of records' times by the hour.
 const HOUR_MICROS: i64 = 3_600 * 1_000_000;
@@ -224,10 +224,10 @@ impl Partition {
     }
 
     /// What a write under `Exact` must know of a record. A row's line is always there.
-    pub(super) fn witness(&self, key: &str, now: Timestamp) -> Option<Witness> {
+    pub(super) fn witness(&self, key: &str, now: Timestamp) -> Option<RecordState> {
         let row = self.live(key, now)?;
         let line = self.lines.get(&row.seq)?;
-        Some(Witness {
+        Some(RecordState {
             tag: tag(line.run, row.seq),
             number: self.brought.get(key).copied().unwrap_or(line.number),
             created: row.created,

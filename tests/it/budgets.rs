@@ -35,7 +35,8 @@ async fn identity_calls_stay_within_their_budget() {
     assert_budget("account create", &calls.only(), [1, 0, 0]);
     stores.account(&scope.account).await.unwrap().unwrap();
     assert_budget("account get", &calls.only(), [1, 0, 0]);
-    let renamed = AccountPatch { first_name: Some("Ada".into()), ..AccountPatch::default() };
+    let mut renamed = AccountPatch::default();
+    renamed.first_name = Some("Ada".into());
     let patched = stores.patch_account(&scope.account, renamed.clone(), created.revision().into()).await.unwrap();
     assert_budget("account patch Exact", &calls.only(), [2, 0, 0]);
     stores.patch_account(&scope.account, renamed.clone(), Expect::Any).await.unwrap();
@@ -220,7 +221,7 @@ async fn copies(
 
 fn partition(scope: &openjibo_store::MemoryScope) -> String {
     use openjibo_store::backend::keys::encode_segment;
-    format!("{}:{}", segment(&scope.account.canonical()), segment(&scope.loop_id.canonical()))
+    format!("{}:{}", encode_segment(&scope.account.canonical()), encode_segment(&scope.loop_id.canonical()))
 }
 
 #[tokio::test]

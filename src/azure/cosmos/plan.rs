@@ -10,7 +10,7 @@ use crate::backend::{
     Before, CHANGE_RETENTION, CallContext, Commit, Envelope, Operation, Owner, Precondition, Record, Stamp, Written,
     check_same,
 };
-use crate::contract::{ErrorKind, RevisionDigest, StoreError, Timestamp, Witness};
+use crate::contract::{ErrorKind, RecordState, RevisionDigest, StoreError, Timestamp};
 
 /// What an operation rests on: the concrete precondition that it is sent under.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub(super) enum Basis {
     /// Nothing is there: create.
     Vacant,
     /// A record or tombstone in this state is there: replace it, keeping what `before` says.
-    State { witness: Witness, before: Option<Before> },
+    State { witness: RecordState, before: Option<Before> },
     /// There is nothing to delete, so nothing is sent.
     Nothing,
 }
@@ -30,7 +30,7 @@ impl Basis {
     /// number would keep the record's numbers ahead of every clock. Beyond that the record is read, and compared with it.
     pub(super) fn known(operation: &Operation, now: Timestamp) -> Option<Self> {
         let latest = now.as_micros().saturating_add(CHANGE_RETENTION.as_micros() as i64);
-        let likely = |witness: &Witness| {
+        let likely = |witness: &RecordState| {
             let number = i64::try_from(witness.number).unwrap_or(i64::MAX);
             number.max(witness.created.as_micros()) <= latest
         };
@@ -41,7 +41,7 @@ impl Basis {
         }
     }
 
-    fn live(witness: &Witness) -> Self {
+    fn live(witness: &RecordState) -> Self {
         Self::State { witness: witness.clone(), before: Some(Before::live(witness)) }
     }
 
@@ -123,7 +123,7 @@ pub(super) fn put_or_deleted(envelope: &Envelope, tag: String) -> Written {
     if envelope.tombstone {
         return Written::Deleted;
     }
-    let witness = Witness {
+    let witness = RecordState {
         tag,
         number: envelope.number,
         created: envelope.created,
@@ -159,7 +159,7 @@ pub(super) fn plan<'a>(cx: &CallContext, commit: &'a Commit, bases: &'a [Basis])
 }
 
 /// A tombstone holds nothing of the record but what a write over it must know.
-fn tombstone(witness: &Witness, before: Option<&Before>, stamp: &Stamp) -> Envelope {
+fn tombstone(witness: &RecordState, before: Option<&Before>, stamp: &Stamp) -> Envelope {
     let deleted = Envelope {
         owner: Owner::default(),
         record_type: "".into(),

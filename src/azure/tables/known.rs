@@ -9,7 +9,7 @@ pub(super) use self::records::MAX_KNOWN_BYTES;
 use self::records::Records;
 use super::head::Head;
 use crate::backend::{CallContext, Moment};
-use crate::contract::{MAX_DEADLINE, Witness};
+use crate::contract::{MAX_DEADLINE, RecordState};
 
 /// How long a head is good for: whoever sends under it must find the change row at its place until the call's deadline, and
 /// change rows are kept for twice the longest deadline. Over as soon as the monotonic or the wall clock says so.
@@ -43,13 +43,13 @@ impl Known {
     }
 
     /// What is known of a record under the head: its state, or that there is none.
-    pub(super) fn record(&self, cx: &CallContext, key: &str) -> Option<Option<&Witness>> {
+    pub(super) fn record(&self, cx: &CallContext, key: &str) -> Option<Option<&RecordState>> {
         self.head(cx)?;
         self.records.get(key)
     }
 
     /// The own last commit left the record like this.
-    pub(super) fn learn(&mut self, key: &str, state: Option<Witness>) {
+    pub(super) fn learn(&mut self, key: &str, state: Option<RecordState>) {
         self.records.learn(key, state);
     }
 

@@ -281,7 +281,7 @@ mod tests {
     use super::*;
     use crate::azure::tables::known::MAX_KNOWN_BYTES;
     use crate::azure::tables::queue::MAX_WAITING;
-    use crate::contract::{Freshness, Witness, system_clock};
+    use crate::contract::{Freshness, RecordState, system_clock};
 
     fn call(seconds: u64) -> CallContext {
         CallContext::new("test", [0; 16], Duration::from_secs(seconds), Freshness::Latest, system_clock())
@@ -365,7 +365,7 @@ mod tests {
             for record in 0..64 {
                 let ops = [1, 2, 3, 4].into_iter().collect();
                 let created = crate::contract::Timestamp::from_micros(0);
-                let state = Witness { tag: "t".repeat(50), number: 1, created, ops, schema_version: 1 };
+                let state = RecordState { tag: "t".repeat(50), number: 1, created, ops, schema_version: 1 };
                 known.learn(&format!("{record:0500}"), Some(state));
             }
             drop(known);

@@ -2,20 +2,20 @@
 
 use super::client::IfMatch;
 use crate::backend::{Before, Record};
-use crate::contract::{Timestamp, Witness};
+use crate::contract::{RecordState, Timestamp};
 
 /// What an operation takes its record to be.
 #[derive(Debug, Clone)]
 pub(super) enum State {
     Absent,
     Present,
-    Live(Box<Witness>),
+    Live(Box<RecordState>),
     /// A row with this ETag whose time is over: absent, but written over.
     Over(String),
 }
 
 impl State {
-    pub(super) fn of(witness: Option<Witness>) -> Self {
+    pub(super) fn of(witness: Option<RecordState>) -> Self {
         witness.map_or(Self::Absent, |witness| Self::Live(Box::new(witness)))
     }
 

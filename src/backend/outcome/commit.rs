@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
     use crate::backend::Owner;
-    use crate::contract::{Timestamp, Witness};
+    use crate::contract::{RecordState, Timestamp};
 
     fn op(n: u32) -> OpId {
         OpId::derive(&[3; 16], n)
@@ -88,8 +88,8 @@ mod tests {
         }
     }
 
-    fn witness(tag: &str, ops: &[u32]) -> Witness {
-        Witness {
+    fn witness(tag: &str, ops: &[u32]) -> RecordState {
+        RecordState {
             tag: tag.into(),
             number: 1,
             created: Timestamp::from_micros(1),

@@ -15,7 +15,7 @@ pub use place::{AtPlace, judge_place};
 
 use super::context::OpId;
 use super::envelope::Envelope;
-use crate::contract::Witness;
+use crate::contract::RecordState;
 
 /// What a single write expected of its record.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub enum Expected<'a> {
     /// Nothing at all: a create can't land while any item is there, a tombstone included.
     Absent,
     /// This state.
-    State(&'a Witness),
+    State(&'a RecordState),
 }
 
 /// How the service answered the write.
@@ -118,9 +118,9 @@ mod tests {
         envelope
     }
 
-    fn witness(ops: impl IntoIterator<Item = u32>) -> Witness {
+    fn witness(ops: impl IntoIterator<Item = u32>) -> RecordState {
         let envelope = record(ops);
-        Witness { tag: "old".into(), number: 1, created: envelope.created, ops: envelope.ops, schema_version: 1 }
+        RecordState { tag: "old".into(), number: 1, created: envelope.created, ops: envelope.ops, schema_version: 1 }
     }
 
     const REFUSED_ONCE: Answer = Answer::Refused { attempts: Some(1) };

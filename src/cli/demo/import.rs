@@ -42,7 +42,6 @@ pub(super) fn is_refusal(error: &StoreError) -> bool {
     let of_the_record = match error.kind() {
         ErrorKind::Invalid { .. }
         | ErrorKind::LimitExceeded { .. }
-        | ErrorKind::OutOfScope
         | ErrorKind::NotFound
         | ErrorKind::AlreadyExists
         | ErrorKind::Conflict { .. }

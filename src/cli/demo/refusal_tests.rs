@@ -97,7 +97,6 @@ fn kinds_of_a_record() -> Vec<ErrorKind> {
     vec![
         ErrorKind::Invalid { field: "x".into(), reason: "y".into() },
         ErrorKind::LimitExceeded { field: "x".into(), limit: 1, actual: 2 },
-        ErrorKind::OutOfScope,
         ErrorKind::NotFound,
         ErrorKind::Corrupt { record: "x".into(), reason: "y".into() },
         ErrorKind::Unsupported { what: "x".into() },

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::sim::{Cuts, Image, Kind, Loss, SimDisk};
 use super::support::{Call, PLACES, Ran, Run, alike, history, options};
-use crate::contract::{ErrorKind, Result, Timestamp, Witness};
+use crate::contract::{ErrorKind, RecordState, Result, Timestamp};
 use crate::journal::disk::Disk;
 use crate::journal::index::{self, Index};
 use crate::journal::line::Area;
@@ -18,7 +18,7 @@ use crate::journal::{Durability, JournalOptions, replay};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What an index knows of one partition: sequence, number, floor, records, lines.
-type Known = (Area, String, [u64; 3], Vec<(String, Witness)>, Vec<(u64, index::FileSpan)>);
+type Known = (Area, String, [u64; 3], Vec<(String, RecordState)>, Vec<(u64, index::FileSpan)>);
 
 fn known(index: &Index) -> Vec<Known> {
     let partition = |(area, name, found): (Area, &str, &index::Partition)| {
@@ -170,7 +170,9 @@ impl Verdicts {
 }
 
 /// Of what an index knows, that which does not depend on the files.
-fn records_of((area, name, [seq, number, _], records, _): &Known) -> (Area, String, [u64; 2], Vec<(String, Witness)>) {
+fn records_of(
+    (area, name, [seq, number, _], records, _): &Known,
+) -> (Area, String, [u64; 2], Vec<(String, RecordState)>) {
     (*area, name.clone(), [*seq, *number], records.clone())
 }
 

@@ -23,8 +23,8 @@ use crate::backend::{
     Area, BuildBefore, CallContext, Commit, OpId, Operation, Owner, Precondition, RecordBackend, Written, hex,
 };
 use crate::contract::{
-    ErrorKind, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, OpTrail, Outcome, Result, Revision, StoreError, Stored,
-    Timestamp, Witness,
+    ErrorKind, Expect, IDEMPOTENCY_WINDOW, MAX_DEADLINE, OpTrail, Outcome, RecordState, Result, Revision, StoreError,
+    Stored, Timestamp,
 };
 
 /// How long a row is there: longer than is promised by as much as a call and its last send may take. So a call that is made
@@ -330,7 +330,7 @@ impl<'a> IdempotentCommit<'a> {
         // An empty tag matches nothing.
         let ops = OpTrail::default().with(self.op.short());
         let witness =
-            Witness { tag: String::new(), number: earlier.number, created, ops, schema_version: T::FAMILY.schema };
+            RecordState { tag: String::new(), number: earlier.number, created, ops, schema_version: T::FAMILY.schema };
         let revision = Revision::seal(&address.partition, &address.key, witness)?;
         Ok(Stored::new(value, revision, earlier.at))
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use openjibo_store::backend::keys::MAX_ENCODED;
 use openjibo_store::backend::{Draft, KeyRange, Operation, Owner, Precondition};
-use openjibo_store::{Clock, Timestamp, Witness};
+use openjibo_store::{Clock, RecordState, Timestamp};
 use serde_json::{Value, json};
 
 /// SplitMix64.
@@ -60,7 +60,7 @@ impl Clock for HandClock {
 }
 
 /// The witnesses of a place, oldest first: the model's and the journal's of each state.
-pub(super) type Known = Vec<(Witness, Witness)>;
+pub(super) type Known = Vec<(RecordState, RecordState)>;
 
 /// Draws what calls are made of.
 pub(super) struct Calls<'d>(pub(super) &'d mut Dice);
@@ -125,7 +125,7 @@ impl Calls<'_> {
     /// What an operation expects: mostly what is there, as far as that is known.
     fn expect<'k>(&mut self, known: Option<&'k Known>, exact: &mut bool) -> [Precondition; 2] {
         let same = |expect: Precondition| [expect.clone(), expect];
-        let of = |(model, journal): &'k (Witness, Witness)| {
+        let of = |(model, journal): &'k (RecordState, RecordState)| {
             [model, journal].map(|witness| Precondition::Exact(Box::new(witness.clone())))
         };
         let known = known.map_or(&[][..], Vec::as_slice);
@@ -140,7 +140,7 @@ impl Calls<'_> {
             }
             (5, Some((last, _))) => {
                 *exact = true;
-                same(Precondition::Exact(Box::new(Witness { tag: String::new(), ..last.clone() })))
+                same(Precondition::Exact(Box::new(RecordState { tag: String::new(), ..last.clone() })))
             }
             (6..8, Some(_)) if *exact => same(Precondition::Present),
             (8, _) => same(if *exact { Precondition::Present } else { Precondition::Absent }),

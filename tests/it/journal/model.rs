@@ -15,7 +15,7 @@ use std::time::Duration;
 use openjibo_store::backend::{Backends, CallContext, ChangeCursor, KeyRange, Record, RecordBackend};
 use openjibo_store::journal::{Durability, Journal};
 use openjibo_store::memory::backends;
-use openjibo_store::{ErrorKind, Freshness, IdSource as _, RandomIds, Result, StoreError, Stores, Witness};
+use openjibo_store::{ErrorKind, Freshness, IdSource as _, RandomIds, RecordState, Result, StoreError, Stores};
 use tempfile::TempDir;
 
 use super::draws::{Calls, Dice, HandClock, Known};
@@ -144,9 +144,12 @@ impl World {
         }
     }
 
-    fn same_witnesses(&mut self, place: &TestRecord, model: Witness, journal: Witness) {
+    fn same_witnesses(&mut self, place: &TestRecord, model: RecordState, journal: RecordState) {
         self.same_tags(place, &model.tag, &journal.tag);
-        assert_eq!(Witness { tag: String::new(), ..model.clone() }, Witness { tag: String::new(), ..journal.clone() });
+        assert_eq!(
+            RecordState { tag: String::new(), ..model.clone() },
+            RecordState { tag: String::new(), ..journal.clone() }
+        );
         let known = self.known.entry(place.clone()).or_default();
         if known.last().is_none_or(|(last, _)| *last != model) {
             known.push((model, journal));

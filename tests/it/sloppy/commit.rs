@@ -1,7 +1,7 @@
 //! Commits: what they check, what they write, what they answer.
 
 use openjibo_store::backend::{CallContext, Commit, Operation, Precondition, Record, RecordLimits, Stamp, Written};
-use openjibo_store::{ErrorKind, Outcome, Result, RevisionDigest, StoreError, Timestamp, Witness};
+use openjibo_store::{ErrorKind, Outcome, RecordState, Result, RevisionDigest, StoreError, Timestamp};
 
 use super::records::Records;
 use super::state::{Change, Partition, Row, State};
@@ -46,9 +46,9 @@ impl Records {
     }
 
     /// Whether an operation takes place over what is there.
-    fn decide(&self, operation: &Operation, found: Option<&Witness>, deleted: bool) -> Result<()> {
+    fn decide(&self, operation: &Operation, found: Option<&RecordState>, deleted: bool) -> Result<()> {
         let put = matches!(operation, Operation::Put { .. });
-        let shown = |witness: &Witness| RevisionDigest::new(witness.number, &witness.tag);
+        let shown = |witness: &RecordState| RevisionDigest::new(witness.number, &witness.tag);
         let refused = match (operation.expect(), found) {
             (Precondition::Absent, None) if deleted && self.is(F::PutAbsentMeetsTombstones) => {
                 return Err(StoreError::new(ErrorKind::AlreadyExists));

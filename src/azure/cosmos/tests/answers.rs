@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::super::plan::{Basis, plan};
 use super::*;
 use crate::backend::{Draft, Envelope, OpId, Owner, Precondition, Stamp};
-use crate::contract::{Freshness, Timestamp, Witness, system_clock};
+use crate::contract::{Freshness, RecordState, Timestamp, system_clock};
 
 const TIME: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -128,7 +128,7 @@ fn an_erased_record_is_no_deletion_of_the_commit_that_wrote_it() {
 fn a_witness_of_what_was_found_is_the_one_that_a_read_gives() {
     let (commit, bases) = attempt(json!(1));
     let mine = record("i:", json!(1), 70, &[9]);
-    let expected: Witness = mine.witness();
+    let expected: RecordState = mine.witness();
     with_plan(&commit, &bases, |writes| {
         let answers = applied(&commit, writes, &found([mine]));
         assert!(matches!(&answers[0], Written::Put { witness, .. } if *witness == expected));

@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use super::watch::Watch;
 use crate::azure::cosmos::{CosmosBackend, CosmosCredential, pinned};
 use crate::backend::{CallContext, Commit, Draft, KeyRange, Operation, Owner, Precondition, RecordBackend, Written};
-use crate::contract::{Clock, Freshness, RequestCount, Result, StoreError, SystemClock, Timestamp, Witness};
+use crate::contract::{Clock, Freshness, RecordState, RequestCount, Result, StoreError, SystemClock, Timestamp};
 
 /// The published key of Microsoft's own emulator.
 pub(super) const KEY: &str = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw==";
@@ -347,7 +347,7 @@ pub(super) fn delete(key: &str, expect: Precondition) -> Operation {
     Operation::Delete { key: key.into(), expect, schema_version: 1 }
 }
 
-pub(super) fn exact(witness: &Witness) -> Precondition {
+pub(super) fn exact(witness: &RecordState) -> Precondition {
     Precondition::Exact(Box::new(witness.clone()))
 }
 
@@ -367,11 +367,11 @@ pub(super) async fn commit_in(
 }
 
 /// The witness of the only operation.
-pub(super) async fn written(backend: &CosmosBackend, operation: Operation) -> Witness {
+pub(super) async fn written(backend: &CosmosBackend, operation: Operation) -> RecordState {
     witness(&commit(backend, vec![operation]).await.unwrap()[0])
 }
 
-pub(super) fn witness(written: &Written) -> Witness {
+pub(super) fn witness(written: &Written) -> RecordState {
     match written {
         Written::Put { witness, .. } => witness.clone(),
         other => panic!("{other:?}"),

@@ -7,14 +7,14 @@ use super::harness::*;
 use super::rules::{InProcess, error, rule};
 use crate::azure::cosmos::CosmosBackend;
 use crate::backend::{CallContext, Operation, Precondition, Record, RecordBackend, Written};
-use crate::contract::{ErrorKind, Outcome, Witness};
+use crate::contract::{ErrorKind, Outcome, RecordState};
 
 async fn read(backend: &CosmosBackend, key: &str) -> Option<Record> {
     backend.get(&call().latest(), PARTITION, key).await.unwrap()
 }
 
 /// Every kind of write, with the records it begins from: create, replace, delete, batch.
-fn writes(old: &Witness) -> Vec<(&'static str, On, Vec<Operation>)> {
+fn writes(old: &RecordState) -> Vec<(&'static str, On, Vec<Operation>)> {
     vec![
         ("create", On::CreateItem, vec![put("new", json!(7), Precondition::Absent)]),
         ("replace", On::ReplaceItem, vec![put("old", json!(7), exact(old))]),
@@ -25,7 +25,13 @@ fn writes(old: &Witness) -> Vec<(&'static str, On, Vec<Operation>)> {
 }
 
 /// The records are what the answers say, each written once.
-async fn assert_once(name: &str, backend: &CosmosBackend, old: &Witness, operations: &[Operation], got: &[Written]) {
+async fn assert_once(
+    name: &str,
+    backend: &CosmosBackend,
+    old: &RecordState,
+    operations: &[Operation],
+    got: &[Written],
+) {
     for (operation, written) in operations.iter().zip(got) {
         let record = read(backend, operation.key()).await;
         match written {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::harness::*;
 use crate::backend::{Operation, Precondition, RecordBackend};
-use crate::contract::{Timestamp, Witness};
+use crate::contract::{RecordState, Timestamp};
 
 /// Bug: `Present` beside an `Exact` wrote over the record of a newer release, which had been read.
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn a_number_ahead_of_the_clock_is_compared_with_the_record_before_anything
     let backend = account.backend().await;
     let there = written(&backend, put("k", json!(1), Precondition::Absent)).await;
     let year = 366 * 24 * 3_600_000_000_u64;
-    let forged: [fn(&mut Witness, u64); 2] = [
+    let forged: [fn(&mut RecordState, u64); 2] = [
         |witness, year| witness.number += year,
         |witness, year| witness.created = Timestamp::from_micros(witness.created.as_micros() + year as i64),
     ];

@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::harness::*;
 use crate::backend::{JumpingClock, KeyRange, Operation, Precondition, RecordBackend as _};
-use crate::contract::{ErrorKind, Outcome, Witness};
+use crate::contract::{ErrorKind, Outcome, RecordState};
 
 const HOUR: i64 = 3_600;
 
 /// At the first read a user deletes the record, at the second the host is suspended.
-async fn suspended(account: &Account, known: Witness, at_once: bool) -> Arc<JumpingClock> {
+async fn suspended(account: &Account, known: RecordState, at_once: bool) -> Arc<JumpingClock> {
     let clock = Arc::new(JumpingClock::default());
     let other = account.backend().await;
     let woken = Arc::clone(&clock);

@@ -7,7 +7,7 @@ use crate::azure::tables::history::{Call, Change};
 use crate::azure::tables::state::State;
 use crate::azure::tables::{FencedTable, rows};
 use crate::backend::{Commit, OpId, Operation, Precondition, Stamp, Written};
-use crate::contract::{OpTrail, StoreError, Timestamp, Witness};
+use crate::contract::{OpTrail, RecordState, StoreError, Timestamp};
 
 /// As long as an ETag of the service, `W/"datetime'…'"`, gets: its instants have 7 fraction digits, its colons are encoded.
 const LONGEST_TAG: &str = "W/\"datetime'2026-03-01T08%3A00%3A00.0000001Z'\"";
@@ -69,7 +69,7 @@ impl Part {
                         None => Row::Insert(entity),
                         Some(condition) => Row::Replace(entity, condition),
                     });
-                    let witness = Witness {
+                    let witness = RecordState {
                         tag: String::new(),
                         number: envelope.number,
                         created: envelope.created,
@@ -123,7 +123,7 @@ impl FencedTable {
     /// What the client refuses to send, with the operation's index. A commit that is too long alone is not refused here: its
     /// exact length is known when it is sent.
     pub(super) fn encoded_bytes(&self, commit: &Commit, now: Timestamp) -> Result<usize, StoreError> {
-        let longest = Witness {
+        let longest = RecordState {
             tag: LONGEST_TAG.into(),
             number: 0,
             created: now,

@@ -12,7 +12,7 @@ use crate::azure::tables::partition_queue::QUEUE_TRY;
 use crate::azure::tables::queue::PendingCommit;
 use crate::azure::tables::state::State;
 use crate::backend::{CallContext, Operation, Precondition, after, check_schema};
-use crate::contract::{ErrorKind, StoreError, Witness};
+use crate::contract::{ErrorKind, RecordState, StoreError};
 
 /// How long a group waits for the records of members that could not be read before, while there are others.
 const LATE_TRY: Duration = Duration::from_millis(500);
@@ -116,7 +116,7 @@ impl Group<'_> {
                 if *operation.expect() != Precondition::Any || found.is_some() {
                     continue;
                 }
-                let may_be_over = |there: &Witness| {
+                let may_be_over = |there: &RecordState| {
                     check_schema(operation.knows(), there.schema_version).is_ok()
                         && operation.check_number(there.number, Some(&there.tag)).is_ok()
                 };

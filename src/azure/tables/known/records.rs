@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::contract::Witness;
+use crate::contract::RecordState;
 
 /// The most records known of one partition. Beyond it the one learnt earliest is forgotten, which costs one read.
 pub(super) const MAX_KNOWN_RECORDS: usize = 128;
@@ -24,21 +24,21 @@ pub(super) struct Records {
 struct Learnt {
     lesson: u64,
     /// `None` when there is no such record.
-    state: Option<Witness>,
+    state: Option<RecordState>,
 }
 
-fn weight(key: &str, state: Option<&Witness>) -> usize {
+fn weight(key: &str, state: Option<&RecordState>) -> usize {
     AROUND + key.len() + state.map_or(0, |witness| witness.tag.len())
 }
 
 impl Records {
     /// What is known of a record.
-    pub(super) fn get(&self, key: &str) -> Option<Option<&Witness>> {
+    pub(super) fn get(&self, key: &str) -> Option<Option<&RecordState>> {
         self.learnt.get(key).map(|learnt| learnt.state.as_ref())
     }
 
     /// The record is like this.
-    pub(super) fn learn(&mut self, key: &str, state: Option<Witness>) {
+    pub(super) fn learn(&mut self, key: &str, state: Option<RecordState>) {
         self.forget(key);
         let bytes = weight(key, state.as_ref());
         while self.learnt.len() >= MAX_KNOWN_RECORDS || self.bytes + bytes > MAX_KNOWN_BYTES {
@@ -75,9 +75,9 @@ mod tests {
     use super::*;
     use crate::contract::{OpTrail, Timestamp};
 
-    fn state(tag: usize) -> Option<Witness> {
+    fn state(tag: usize) -> Option<RecordState> {
         let created = Timestamp::from_micros(0);
-        Some(Witness { tag: "t".repeat(tag), number: 1, created, ops: OpTrail::default(), schema_version: 1 })
+        Some(RecordState { tag: "t".repeat(tag), number: 1, created, ops: OpTrail::default(), schema_version: 1 })
     }
 
     /// The bytes of all that is there, counted anew.

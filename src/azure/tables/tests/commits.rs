@@ -132,7 +132,7 @@ async fn the_failing_index_counts_operations_of_the_commit_not_rows_sent() {
     let oversized =
         vec![put("m:b", 1, Absent), put("m:c", "☃".repeat(40_000), Absent), put(&"m".repeat(600), 1, Absent)];
     assert_eq!(kind(&commit(&table, oversized).await.0.unwrap_err()), ("limit_exceeded", Outcome::NotApplied, Some(2)));
-    let malformed = Witness { tag: "not an ETag".into(), ..read(&table, "m:a").await.unwrap().witness() };
+    let malformed = RecordState { tag: "not an ETag".into(), ..read(&table, "m:a").await.unwrap().witness() };
     let error = commit(&table, vec![put("m:b", 1, Absent), put("m:a", 1, exact(&malformed))]).await.0.unwrap_err();
     assert_eq!(kind(&error), ("invalid", Outcome::NotApplied, Some(1)));
 }
@@ -203,7 +203,7 @@ async fn present_replaces_and_deletes_beside_an_exact() {
     let written = answer.unwrap();
     let record = witness(&written[0]);
     assert_eq!(record.number, witness(&written[2]).number);
-    let operations = |record: &Witness| {
+    let operations = |record: &RecordState| {
         let (b, t) = (put("m:b", 2, Precondition::Present), delete("m:t", Precondition::Present));
         vec![put("m:r", 2, exact(record)), b, t]
     };
@@ -220,7 +220,7 @@ async fn an_empty_tag_matches_nothing_and_nothing_is_sent() {
     let table = on(&fake);
     let known = write(&table, "m:a", 1, Absent).await;
     fake.log();
-    let (answer, _) = commit(&table, vec![put("m:a", 2, exact(&Witness { tag: String::new(), ..known }))]).await;
+    let (answer, _) = commit(&table, vec![put("m:a", 2, exact(&RecordState { tag: String::new(), ..known }))]).await;
     assert_eq!(kind(&answer.unwrap_err()), ("conflict", Outcome::NotApplied, Some(0)));
     assert_eq!(fake.log(), ["get m:a"]);
 }

@@ -141,8 +141,8 @@ async fn after_the_second_stale_call_the_others_are_looked_at_and_three_transact
     let fake = Fake::default();
     let table = on(&fake);
     let puts = (0..6).map(|n| put(&format!("m:old{n}"), n, Absent)).collect();
-    let old: Vec<Witness> = commit(&table, puts).await.0.unwrap().iter().map(witness).collect();
-    let current: Vec<Witness> = {
+    let old: Vec<RecordState> = commit(&table, puts).await.0.unwrap().iter().map(witness).collect();
+    let current: Vec<RecordState> = {
         let puts = old.iter().enumerate().map(|(n, old)| put(&format!("m:old{n}"), n, exact(old))).collect();
         commit(&table, puts).await.0.unwrap().iter().map(witness).collect()
     };

@@ -35,7 +35,7 @@ use crate::backend::{
     CallContext, Checked, Commit, Draft, History, KeyRange, Operation, Owner, Precondition, Record, RecordBackend,
     Written,
 };
-use crate::contract::{Clock, Freshness, Outcome, StoreError, Witness, system_clock};
+use crate::contract::{Clock, Freshness, Outcome, RecordState, StoreError, system_clock};
 
 /// A replica over this service.
 fn replica(transport: Arc<dyn HttpClient>, endpoint: &str, table: &str) -> FencedTable {
@@ -99,7 +99,7 @@ fn delete(key: &str, expect: Precondition) -> Operation {
     Operation::Delete { key: key.into(), expect, schema_version: 1 }
 }
 
-fn exact(witness: &Witness) -> Precondition {
+fn exact(witness: &RecordState) -> Precondition {
     Precondition::Exact(Box::new(witness.clone()))
 }
 
@@ -139,11 +139,11 @@ async fn together(
 }
 
 /// One record written, which must work.
-async fn write(table: &FencedTable, key: &str, value: impl Into<Value>, expect: Precondition) -> Witness {
+async fn write(table: &FencedTable, key: &str, value: impl Into<Value>, expect: Precondition) -> RecordState {
     witness(&commit(table, vec![put(key, value, expect)]).await.0.unwrap()[0])
 }
 
-fn witness(written: &Written) -> Witness {
+fn witness(written: &Written) -> RecordState {
     match written {
         Written::Put { witness, .. } => witness.clone(),
         other => panic!("{other:?}"),

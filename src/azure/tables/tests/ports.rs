@@ -56,7 +56,8 @@ async fn a_lost_answer_of_what_is_brought_and_another_who_brings_it() {
 async fn what_is_brought_leaves_room_for_later_commits() {
     let fake = Fake::default();
     let table = on(&fake);
-    let (ended, _) = commit(&table, vec![bring("m:a", "mine", crate::contract::Witness::MAX_NUMBER - 1, Any)]).await;
+    let (ended, _) =
+        commit(&table, vec![bring("m:a", "mine", crate::contract::RecordState::MAX_NUMBER - 1, Any)]).await;
     if let Err(error) = ended {
         assert!(matches!(error.kind(), ErrorKind::Invalid { field, .. } if field == "origin"), "{error}");
     }

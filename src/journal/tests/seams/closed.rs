@@ -133,7 +133,7 @@ fn what_was_brought_and_compaction_and_opening() {
     for _ in 0..2 {
         assert_eq!(record(&desk, "home", "m:a").as_ref(), Some(&before));
         // Against what is in memory of it, before it is read.
-        let stale = Precondition::Exact(Box::new(crate::contract::Witness { number: 78, ..before.witness() }));
+        let stale = Precondition::Exact(Box::new(crate::contract::RecordState { number: 78, ..before.witness() }));
         let error = desk.commit("home", vec![put("m:a", "2", None, stale)]).unwrap_err();
         assert_eq!(error.kind().name(), "invalid");
         desk.put("home", "m:own", "2", None).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::backend::{Checked, Origin, Record, RecordLimits, RecordSink};
-use crate::contract::{ErrorKind, StoreError, Successor, Witness};
+use crate::contract::{ErrorKind, RecordState, StoreError, Successor};
 use crate::journal::line::{self, Area, CommitLine, Crc, Fixed, Hex, LineOperation, Said};
 use crate::journal::segment;
 use crate::journal::tests::sim::{Cuts, EIO, ENOSPC, Failure, Kind};
@@ -120,7 +120,7 @@ fn random(seed: u64, counts: &mut BTreeMap<String, usize>) {
     let clock = Hand::at(FUTURE);
     let mut desk = Desk::open(disk.clone(), options(), &clock).unwrap();
     let memory = Checked::new(MemoryRecords::of_area("memory", RecordLimits::TABLES));
-    let mut witnesses: BTreeMap<(String, String), (Witness, Witness)> = BTreeMap::new();
+    let mut witnesses: BTreeMap<(String, String), (RecordState, RecordState)> = BTreeMap::new();
     let mut log: Vec<String> = Vec::new();
     let mut states: Vec<(usize, State)> = vec![(disk.done(), state(&desk))];
     let all = KeyRange { from: "0".to_owned(), to: "z".to_owned() };
@@ -518,7 +518,7 @@ fn what_is_brought_leaves_room_for_later_writes() {
     let memory = Checked::new(MemoryRecords::new(RecordLimits::TABLES));
     for port in [&*desk.port, &memory as &dyn RecordBackend] {
         let origin = Origin {
-            number: Witness::MAX_NUMBER - 1,
+            number: RecordState::MAX_NUMBER - 1,
             created: Timestamp::from_micros(1),
             updated: Timestamp::from_micros(2),
         };
@@ -539,7 +539,7 @@ fn what_is_brought_leaves_room_for_later_writes() {
         for n in 0..3 {
             let exact = Precondition::Exact(Box::new(last.clone()));
             let next = commit(put("m:b", &n.to_string(), None, exact)).unwrap();
-            assert!(next.number > last.number && next.number < Witness::MAX_NUMBER);
+            assert!(next.number > last.number && next.number < RecordState::MAX_NUMBER);
             last = next;
         }
     }
