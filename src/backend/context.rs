@@ -307,7 +307,7 @@ impl CallContext {
     }
 
     /// A digest, under the idempotency key, of what was asked for the record at this place. `None` without a key.
-    pub(crate) fn asked(&self, partition: &str, key: &str, arguments: &[u8]) -> Option<String> {
+    pub(crate) fn fingerprint(&self, partition: &str, key: &str, arguments: &[u8]) -> Option<String> {
         let arguments = if self.any_arguments { &[] } else { arguments };
         let parts = [b"asked", self.operation().as_bytes(), partition.as_bytes(), key.as_bytes(), arguments];
         self.key.map(|caller| hex(&caller.digest(&parts)))

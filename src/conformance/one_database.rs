@@ -56,8 +56,8 @@ pub async fn all_on_one(harness: &dyn Harness, families: &[&str]) {
 
 async fn calls_are_over_the_same_data(harness: &dyn Harness) {
     let w = World::of(harness).await;
-    let set = w.a.set_name(&w.told, "Ana", Expect::Absent).await.must("set");
+    let set = w.a.set_name(&w.memory_scope, "Ana", Expect::Absent).await.must("set");
     let third = harness.replicas().await.a;
-    let found = third.name(&w.told).await.must("read");
+    let found = third.name(&w.memory_scope).await.must("read");
     assert_eq!(found, Some(set), "each call of `replicas` on one harness is over the same data");
 }

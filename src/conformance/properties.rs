@@ -219,6 +219,7 @@ macro_rules! __conformance_properties {
                 its_own_write_is_no_conflict,
                 a_value_replaced_since_is_not_brought_back,
                 other_arguments_are_invalid,
+                a_patch_fingerprint_and_a_retry_of_the_same_call,
                 another_record_or_operation_is_another_call,
                 a_removal_made_again_removes_once,
                 what_was_not_applied_is_not_remembered,
@@ -330,6 +331,7 @@ macro_rules! __conformance_properties {
                 a_scope_read_whole_does_not_pass_over_damage,
                 damage_can_be_repaired,
                 a_newer_record_is_read_and_not_written,
+                a_newer_schema_and_each_samples_put_patch_and_delete,
                 unknown_fields_survive,
                 unknown_kinds_of_facts_are_left_alone,
             }

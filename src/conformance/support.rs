@@ -26,7 +26,7 @@ pub(super) struct World {
     pub(super) home: LoopScope,
     pub(super) robot: DeviceId,
     /// What the household told the robot.
-    pub(super) told: MemoryScope,
+    pub(super) memory_scope: MemoryScope,
     /// The clock of both replicas where the world was made by [`World::on_a_clock`]; else nobody reads it.
     pub(super) clock: Arc<TestClock>,
     tag: String,
@@ -64,7 +64,7 @@ impl World {
             b: replicas.b.with(latest),
             b_session: replicas.b,
             capabilities,
-            told: home.household_memory(robot.clone()),
+            memory_scope: home.household_memory(robot.clone()),
             account,
             home,
             robot,

@@ -11,6 +11,12 @@ use Keys::{Each, Instead, One};
 
 const ACCOUNT: Life = Life { archive: Archive::Yes, erase: Erase::WithAccount, expiry: Expiry::None };
 const HOUSEHOLD: Life = Life { archive: Archive::Yes, erase: Erase::WithHousehold, expiry: Expiry::None };
+/// A household's own record.
+const LOOP: Life = Life {
+    archive: Archive::Yes,
+    erase: Erase::Never("it stays as deleted: an id of a household is used once"),
+    expiry: Expiry::None,
+};
 const PERSON: Life = Life { archive: Archive::Yes, erase: Erase::WithPerson, expiry: Expiry::None };
 const ROBOT: Life = kept(
     "a robot belongs to no household",
@@ -31,7 +37,7 @@ pub(crate) const FAMILIES: &[Family] = &[
         .found_by(&[Lookup::Claim("account-email"), Lookup::Claim("account-key")]),
     row("account-epoch", Identity, In::Account, One("epoch"), Own::None, EPOCH).planned(),
     row("device-link", Identity, In::Account, Each("device", "<device>"), Own::Device, ACCOUNT),
-    row("loop", Identity, In::Account, Each("loop", "<loop>"), Own::Loop, HOUSEHOLD).found_by(&[
+    row("loop", Identity, In::Account, Each("loop", "<loop>"), Own::Loop, LOOP).found_by(&[
         Lookup::Claim("loop"),
         Lookup::Hint("robot"),
         Lookup::Hint("name"),

@@ -45,7 +45,8 @@ fn keys_are_where_deployed_stores_have_them() {
     let home = account.in_loop(LoopId::new("Home 1").unwrap());
     let device = DeviceId::new("BOJW-01").unwrap();
     let person = PersonId::new("Zoë").unwrap();
-    let (told, zoe) = (home.household_memory(device.clone()), home.person_memory(device.clone(), person.clone()));
+    let (memory_scope, zoe) =
+        (home.household_memory(device.clone()), home.person_memory(device.clone(), person.clone()));
     let payload = BlobName::fresh(BlobArea::Media, &home, 42_u128.to_be_bytes());
     let path = "a/b.jpg";
     let call = CallContext::new("name.set", [0; 16], MAX_DEADLINE, Freshness::Latest, system_clock()).under_key("key");
@@ -59,12 +60,12 @@ fn keys_are_where_deployed_stores_have_them() {
         ("member", "cosmos", at("member", &home, &MemberId::new("mbr-7").unwrap())),
         ("person", "cosmos", at("person", &home, &person)),
         ("device", "cosmos", at("device", &DeviceScope::new(device), &())),
-        ("name", "memory", at("name", &told, &())),
+        ("name", "memory", at("name", &memory_scope, &())),
         ("birthday", "memory", at("birthday", &zoe, &())),
         ("preference", "memory", at("preference", &zoe, "favorite food")),
-        ("date", "memory", at("date", &told, "anniversary")),
-        ("affinity", "memory", at("affinity", &told, "jazz")),
-        ("list item", "memory", at("list-item", &told, &pair("to do", "call mom"))),
+        ("date", "memory", at("date", &memory_scope, "anniversary")),
+        ("affinity", "memory", at("affinity", &memory_scope, "jazz")),
+        ("list item", "memory", at("list-item", &memory_scope, &pair("to do", "call mom"))),
         ("media record", "media", at("media", &home, path)),
         ("media time", "media", at("media-time", &home, &pair(&keys::inverted_ms(1_772_352_000_000), path))),
         ("media ledger", "media", at("media-blob", &home, payload.random())),

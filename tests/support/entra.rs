@@ -36,25 +36,24 @@ pub(crate) enum Setting {
 /// What runs in this process, for its children.
 struct Running {
     emulators: Emulators,
-    certificate: String,
     identity: IdentityEndpoint,
 }
 
-fn self_signed() -> rcgen::CertifiedKey<rcgen::KeyPair> {
-    rcgen::generate_simple_self_signed([String::from("127.0.0.1")]).unwrap()
-}
+/// What Azurite serves with, and a certificate that nothing serves with. Made once, so that no test needs a crate that compiles C.
+const SERVED: &str = include_str!("certificates/served.pem");
+const SERVED_KEY: &str = include_str!("certificates/served.key.pem");
+const STRANGER: &str = include_str!("certificates/stranger.pem");
 
 fn running() -> &'static Running {
     static RUNNING: OnceLock<Running> = OnceLock::new();
     RUNNING.get_or_init(|| {
-        let (made, folder) = (self_signed(), tempfile::tempdir().unwrap());
-        let certificate = made.cert.pem();
+        let folder = tempfile::tempdir().unwrap();
         let tls = TlsFiles { certificate: folder.path().join("certificate.pem"), key: folder.path().join("key.pem") };
-        std::fs::write(&tls.certificate, &certificate).unwrap();
-        std::fs::write(&tls.key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&tls.certificate, SERVED).unwrap();
+        std::fs::write(&tls.key, SERVED_KEY).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let emulators = runtime.block_on(Emulators::start(EmulatorOptions::default().with_tls(tls))).unwrap();
-        Running { emulators, certificate, identity: IdentityEndpoint::start() }
+        Running { emulators, identity: IdentityEndpoint::start() }
     })
 }
 
@@ -73,8 +72,8 @@ where
     let folder = tempfile::tempdir().unwrap();
     let trusted = folder.path().join("trusted.pem");
     let certificate = match setting {
-        Setting::UntrustedCertificate => self_signed().cert.pem(),
-        _ => running.certificate.clone(),
+        Setting::UntrustedCertificate => STRANGER,
+        _ => SERVED,
     };
     std::fs::write(&trusted, certificate).unwrap();
     let identity = match setting {

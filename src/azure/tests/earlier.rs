@@ -17,7 +17,7 @@ fn rows(name: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn rows_of_an_earlier_release_are_read_and_written() {
+async fn old_rows_and_the_new_catalogue_on_the_emulators() {
     let set = EmulatorSet::for_tests().await.unwrap();
     let env = set.env();
     let config = AzureConfig::from_vars(|name| env.get(name).cloned()).unwrap();

@@ -11,12 +11,12 @@ async fn use_everything(stores: &Stores) {
     let random = u128::from_be_bytes(RandomIds.next_id());
     let account = AccountId::new(format!("{MARK}-{random:032x}")).unwrap();
     let scope = LoopScope::new(account.clone(), LoopId::new(format!("{MARK}-loop")).unwrap());
-    let told = scope.household_memory(DeviceId::new(format!("{MARK}-{random:x}")).unwrap());
+    let memory_scope = scope.household_memory(DeviceId::new(format!("{MARK}-{random:x}")).unwrap());
     stores.create_account(Account::new(account, format!("{MARK}@example.org"))).await.unwrap();
-    stores.set_preference(&told, MARK, MARK, Expect::Absent).await.unwrap();
+    stores.set_preference(&memory_scope, MARK, MARK, Expect::Absent).await.unwrap();
     let body = MediaBody::from(MARK.as_bytes().to_vec());
     stores.put_media(&scope, NewMedia::new(MARK), body, Expect::Absent).await.unwrap();
-    stores.load_scope(&told).await.unwrap();
+    stores.load_scope(&memory_scope).await.unwrap();
 }
 
 #[tokio::test]

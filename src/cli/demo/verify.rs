@@ -193,13 +193,13 @@ impl Demo {
             return Ok(());
         };
         let mut expected = Facts::default();
-        let told = [
+        let memory_scope = [
             Value::Name(GUEST_NAME),
             Value::Preference(SONG, SONGS),
             Value::Affinity(MUSIC, Affinity::Love),
             Value::Item(LIST, ITEM),
         ];
-        told.into_iter().for_each(|value| expected.insert(value));
+        memory_scope.into_iter().for_each(|value| expected.insert(value));
         let guest = home.loop_scope().person_memory(home.device.clone(), PersonId::new(GUEST)?);
         let found = self.stores.load_scope(&guest).await?;
         self.check(Facts::from(&found) == expected, "what the guest told the robot");

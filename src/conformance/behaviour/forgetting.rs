@@ -64,9 +64,9 @@ pub async fn the_history_tells_every_write(h: &dyn Harness) {
     if !w.capabilities.change_history {
         return;
     }
-    let key = |name: &str| key_of("preference", &w.told, name);
+    let key = |name: &str| key_of("preference", &w.memory_scope, name);
     let set = async |name: &str| {
-        let set = w.a.set_preference(&w.told, name, "v", Expect::Any).await.must("set");
+        let set = w.a.set_preference(&w.memory_scope, name, "v", Expect::Any).await.must("set");
         set.revision().number()
     };
     let first = [set("one").await, set("two").await];
@@ -82,7 +82,7 @@ pub async fn the_history_tells_every_write(h: &dyn Harness) {
     let (none, cursor) = changes(&w, Some(&cursor)).await;
     assert!(none.is_empty(), "nothing has happened since");
     set("one").await;
-    w.b.remove_preference(&w.told, "two", Expect::Any).await.must("remove");
+    w.b.remove_preference(&w.memory_scope, "two", Expect::Any).await.must("remove");
     let cursor: ChangeCursor = cursor.to_string().parse().must("the text of a cursor");
     let (seen, _) = changes(&w, Some(&cursor)).await;
     let mut found: Vec<_> = seen.into_iter().map(|c| (c.key, c.deleted)).collect();
@@ -93,13 +93,13 @@ pub async fn the_history_tells_every_write(h: &dyn Harness) {
 /// Forgetting one item deletes it alone and says how many records went.
 pub async fn forgetting_an_item_leaves_the_others(h: &dyn Harness) {
     let w = World::of(h).await;
-    let mut left = fill(&w, &w.told).await;
+    let mut left = fill(&w, &w.memory_scope).await;
     let mut forget = async |item: MemoryItem, expected: u64, change: fn(&mut MemoryAggregate)| {
-        let gone = w.b.forget_item(&w.told, item.clone()).await.must("forget");
+        let gone = w.b.forget_item(&w.memory_scope, item.clone()).await.must("forget");
         assert_eq!(gone, expected);
         change(&mut left);
-        assert_eq!(w.a.load_scope(&w.told).await.must("load"), left);
-        assert_eq!(w.b.forget_item(&w.told, item).await.must("again"), 0);
+        assert_eq!(w.a.load_scope(&w.memory_scope).await.must("load"), left);
+        assert_eq!(w.b.forget_item(&w.memory_scope, item).await.must("again"), 0);
     };
     forget(MemoryItem::Name, 1, |m| m.name = None).await;
     forget(MemoryItem::Birthday, 1, |m| m.birthday = None).await;
@@ -108,9 +108,9 @@ pub async fn forgetting_an_item_leaves_the_others(h: &dyn Harness) {
     forget(MemoryItem::Affinity("Tea".into()), 1, |m| m.affinities.clear()).await;
     let item = MemoryItem::ListItem { list: "Tea".into(), item: "GREEN".into() };
     forget(item, 1, |m| drop(m.lists[0].1.remove(0))).await;
-    w.a.add_list_item(&w.told, "tea time", "cake").await.must("add");
-    assert_eq!(w.b.forget_item(&w.told, MemoryItem::List("TEA".into())).await.must("list"), 1);
-    assert_eq!(w.b.list_names(&w.told).await.must("names"), ["tea time"]);
+    w.a.add_list_item(&w.memory_scope, "tea time", "cake").await.must("add");
+    assert_eq!(w.b.forget_item(&w.memory_scope, MemoryItem::List("TEA".into())).await.must("list"), 1);
+    assert_eq!(w.b.list_names(&w.memory_scope).await.must("names"), ["tea time"]);
 }
 
 /// Forgetting a scope leaves nothing of it readable, and every other scope as it was.
@@ -121,10 +121,10 @@ pub async fn forgetting_a_scope_leaves_the_others(h: &dyn Harness) {
     for scope in &others {
         before.push(fill(&w, scope).await);
     }
-    fill(&w, &w.told).await;
-    assert_eq!(w.b.forget_scope(&w.told).await.must("forget"), FILLED);
-    is_empty(&w, &w.told).await;
-    assert_eq!(w.a.forget_scope(&w.told).await.must("again"), 0);
+    fill(&w, &w.memory_scope).await;
+    assert_eq!(w.b.forget_scope(&w.memory_scope).await.must("forget"), FILLED);
+    is_empty(&w, &w.memory_scope).await;
+    assert_eq!(w.a.forget_scope(&w.memory_scope).await.must("again"), 0);
     for (scope, before) in others.iter().zip(before) {
         assert_eq!(w.b.load_scope(scope).await.must("load"), before);
     }
@@ -160,7 +160,7 @@ pub async fn forgetting_a_loop_leaves_other_loops(h: &dyn Harness) {
     let namesake =
         LoopScope::new(w.another_account("namesake"), w.home.loop_id.clone()).household_memory(w.robot.clone());
     let before = [fill(&w, &other).await, fill(&w, &namesake).await];
-    let mine = [w.told.clone(), w.person("ana"), w.home.household_memory(w.another_robot("two"))];
+    let mine = [w.memory_scope.clone(), w.person("ana"), w.home.household_memory(w.another_robot("two"))];
     for scope in &mine {
         fill(&w, scope).await;
     }
@@ -179,22 +179,22 @@ pub async fn forgetting_a_loop_leaves_other_loops(h: &dyn Harness) {
 /// More records than one commit takes are forgotten whole.
 pub async fn forgetting_spans_commits(h: &dyn Harness) {
     let w = World::of(h).await;
-    w.a.set_preference(&w.told, "first", "v", Expect::Any).await.must("set");
+    w.a.set_preference(&w.memory_scope, "first", "v", Expect::Any).await.must("set");
     let memory = &*w.a.backends().memory;
     let partition = keys::table_partition(&w.home);
-    let told = &w.told;
-    let template = crate::conformance::raw::first(memory, &partition, &keys::memory_prefix(told)).await;
+    let memory_scope = &w.memory_scope;
+    let template = crate::conformance::raw::first(memory, &partition, &keys::memory_prefix(memory_scope)).await;
     let count = crate::conformance::raw::tried(memory).operations_per_commit + 10;
     let copies = (0..count).map(|n| {
         move |draft: &mut crate::backend::Draft| {
             let key = format!("k{n:05}");
-            draft.key = key_of("preference", told, &*key);
+            draft.key = key_of("preference", memory_scope, &*key);
             draft.record_key = key;
         }
     });
     crate::conformance::raw::copies(memory, &partition, &template, copies).await;
-    assert_eq!(w.b.forget_scope(&w.told).await.must("forget"), count as u64 + 1);
-    is_empty(&w, &w.told).await;
+    assert_eq!(w.b.forget_scope(&w.memory_scope).await.must("forget"), count as u64 + 1);
+    is_empty(&w, &w.memory_scope).await;
 }
 
 /// After forgetting, the change history holds none of the keys, and a cursor from before is `SnapshotRequired`.
@@ -203,15 +203,17 @@ pub async fn the_history_forgets_too(h: &dyn Harness) {
     if !w.capabilities.change_history {
         return;
     }
-    let (told, ana) = (w.told.clone(), w.person("ana"));
+    let (memory_scope, ana) = (w.memory_scope.clone(), w.person("ana"));
     let forgets: [(&str, Forget); 4] = [
-        ("item", |w| Box::pin(async { w.b.forget_item(&w.told, MemoryItem::Preference("secret".into())).await })),
+        ("item", |w| {
+            Box::pin(async { w.b.forget_item(&w.memory_scope, MemoryItem::Preference("secret".into())).await })
+        }),
         ("scope", |w| Box::pin(async { w.b.forget_scope(&w.person("ana")).await })),
         ("person", |w| Box::pin(async { w.b.forget_person(&w.home, &person("ana")).await })),
         ("loop", |w| Box::pin(async { w.b.forget_loop(&w.home).await })),
     ];
     for (name, forget) in forgets {
-        let scope = if name == "item" || name == "loop" { &told } else { &ana };
+        let scope = if name == "item" || name == "loop" { &memory_scope } else { &ana };
         w.a.set_preference(scope, "secret", "v", Expect::Any).await.must("set");
         w.a.set_preference(scope, "secret", "w", Expect::Any).await.must("set");
         let (_, cursor) = changes(&w, None).await;
@@ -249,11 +251,11 @@ pub async fn the_history_forgets_what_was_removed_before(h: &dyn Harness) {
 /// What was forgotten can be told again, as new.
 pub async fn what_was_forgotten_can_be_told_again(h: &dyn Harness) {
     let w = World::of(h).await;
-    let first = w.a.set_name(&w.told, "Ana", Expect::Absent).await.must("set");
-    w.b.forget_scope(&w.told).await.must("forget");
-    let stale = w.a.set_name(&w.told, "Ana", Expect::from(first.revision())).await;
+    let first = w.a.set_name(&w.memory_scope, "Ana", Expect::Absent).await.must("set");
+    w.b.forget_scope(&w.memory_scope).await.must("forget");
+    let stale = w.a.set_name(&w.memory_scope, "Ana", Expect::from(first.revision())).await;
     crate::conformance::support::conflicts(stale, "a revision from before");
-    let again = w.a.set_name(&w.told, "Ana", Expect::Absent).await.must("set");
+    let again = w.a.set_name(&w.memory_scope, "Ana", Expect::Absent).await.must("set");
     assert!(again.revision().number() > first.revision().number());
-    assert_eq!(w.b.name(&w.told).await.must("read"), Some(again));
+    assert_eq!(w.b.name(&w.memory_scope).await.must("read"), Some(again));
 }

@@ -43,7 +43,7 @@ pub async fn hostile_loops_are_apart(h: &dyn Harness) {
 /// Device and person ids that try to collide with each other, and with the scope without a person, are apart.
 pub async fn hostile_robots_and_people_are_apart(h: &dyn Harness) {
     let w = World::of(h).await;
-    let mut scopes = vec![w.told.clone()];
+    let mut scopes = vec![w.memory_scope.clone()];
     for text in distinct(hostile()) {
         scopes.push(w.home.household_memory(DeviceId::new(&text).must("a device id")));
         scopes.push(w.home.person_memory(w.robot.clone(), PersonId::new(&text).must("a person id")));
@@ -111,13 +111,13 @@ pub async fn hostile_keys_are_apart(h: &dyn Harness) {
     }
     for (folded, text) in &by_fold {
         let what = format!("{text:?}, seed {seed:#x}");
-        let set = w.a.set_preference(&w.told, text, folded, Expect::Absent).await;
+        let set = w.a.set_preference(&w.memory_scope, text, folded, Expect::Absent).await;
         assert_eq!(set.must(&what).value().key, *folded, "{what}");
-        let list = w.a.add_list_item(&w.told, text, text).await;
+        let list = w.a.add_list_item(&w.memory_scope, text, text).await;
         assert!(matches!(list.must(&what), crate::contract::Added::Added(_)), "{what}");
     }
-    w.a.set_name(&w.told, "Ana", Expect::Absent).await.must("name");
-    let loaded = w.b.load_scope(&w.told).await.must("load");
+    w.a.set_name(&w.memory_scope, "Ana", Expect::Absent).await.must("name");
+    let loaded = w.b.load_scope(&w.memory_scope).await.must("load");
     assert_eq!(loaded.preferences.len(), by_fold.len());
     assert!(loaded.preferences.iter().all(|fact| fact.value().key == fact.value().value));
     assert!(loaded.important_dates.is_empty() && loaded.affinities.is_empty());
@@ -133,11 +133,11 @@ pub async fn list_and_item_do_not_run_together(h: &dyn Harness) {
     let w = World::of(h).await;
     let pairs = [("a", "b:c"), ("a:b", "c"), ("a_3ab", "c"), ("a", "b_3ac"), ("a;", "c"), ("a b", "c"), ("a", "c")];
     for (list, item) in pairs {
-        let added = w.a.add_list_item(&w.told, list, item).await.must("add");
+        let added = w.a.add_list_item(&w.memory_scope, list, item).await.must("add");
         assert!(matches!(added, crate::contract::Added::Added(_)), "{list} {item}");
     }
-    assert_eq!(w.a.clear_list(&w.told, "a").await.must("clear"), 3);
-    let names = w.b.list_names(&w.told).await.must("names");
+    assert_eq!(w.a.clear_list(&w.memory_scope, "a").await.must("clear"), 3);
+    let names = w.b.list_names(&w.memory_scope).await.must("names");
     assert_eq!(names, ["a b", "a:b", "a;", "a_3ab"], "only that list is cleared");
 }
 
@@ -181,7 +181,7 @@ pub async fn spellings_of_an_id_are_one_record(h: &dyn Harness) {
     let account = AccountId::new(upper(w.account.as_str())).must("id");
     let home = LoopScope::new(account.clone(), LoopId::new(upper(w.home.loop_id.as_str())).must("id"));
     let robot = DeviceId::new(upper(w.robot.as_str())).must("id");
-    let told = home.person_memory(robot.clone(), PersonId::new(upper("Ana")).must("id"));
+    let memory_scope = home.person_memory(robot.clone(), PersonId::new(upper("Ana")).must("id"));
 
     let first = w.a.create_account(Account::new(w.account.clone(), "a@example.org")).await.must("put");
     assert_eq!(w.b.account(&account).await.must("read").as_ref(), Some(&first));
@@ -191,7 +191,7 @@ pub async fn spellings_of_an_id_are_one_record(h: &dyn Harness) {
 
     let ana = PersonId::new("ana").must("id");
     w.a.set_name(&w.home.person_memory(w.robot.clone(), ana.clone()), "Ana", Expect::Absent).await.must("set");
-    assert_eq!(w.b.name(&told).await.must("read").must("name").value(), "Ana");
+    assert_eq!(w.b.name(&memory_scope).await.must("read").must("name").value(), "Ana");
     let first = w.a.put_person(&w.home, Person::new(ana), Expect::Absent).await.must("put");
     let spelt = Person::new(PersonId::new(upper("Ana")).must("id"));
     let second = w.b.put_person(&home, spelt, Expect::from(first.revision())).await.must("replace");
@@ -212,7 +212,7 @@ pub async fn spellings_of_an_id_are_one_record(h: &dyn Harness) {
 pub async fn writes_touch_only_their_scope(h: &dyn Harness) {
     let w = World::of(h).await;
     let neighbours = [
-        w.told.clone(),
+        w.memory_scope.clone(),
         w.person("ana"),
         w.home.household_memory(w.another_robot("other")),
         w.another_home("other").household_memory(w.robot.clone()),

@@ -45,20 +45,20 @@ pub async fn longest_ids_work_everywhere(h: &dyn Harness) {
     let account = AccountId::new(long("usr")).must("id");
     let home = LoopScope::new(account.clone(), LoopId::new(long("loop")).must("id"));
     let (robot, ana) = (DeviceId::new(long("robot")).must("id"), person(&long("ana")));
-    let told = home.person_memory(robot.clone(), ana.clone());
+    let memory_scope = home.person_memory(robot.clone(), ana.clone());
     w.a.create_account(Account::new(account.clone(), "a@example.org")).await.must("account");
     w.a.create_loop(Loop::new(home.clone(), "Home")).await.must("household");
     w.a.put_person(&home, Person::new(ana.clone()), Expect::Absent).await.must("person");
     let mia = member(&long("mia"));
     w.a.add_member(&home, LoopMember::new(mia.clone(), "child")).await.must("member");
     w.a.register_device(DeviceRegistration::new(robot.clone())).await.must("device");
-    w.a.set_name(&told, "Ana", Expect::Absent).await.must("name");
+    w.a.set_name(&memory_scope, "Ana", Expect::Absent).await.must("name");
     w.a.put_media(&home, NewMedia::new("p"), b"bytes".as_slice().into(), Expect::Absent).await.must("media");
     assert_eq!(w.b.account(&account).await.must("account").must("account").account_id, account);
     assert_eq!(w.b.get_loop(&home).await.must("household").must("household").scope(), home);
     assert_eq!(whole(|page| w.b.people(&home, page)).await[0].person_id, ana);
     assert_eq!(whole(|page| w.b.members(&home, false, page)).await[0].member_id, mia);
-    assert_eq!(w.b.name(&told).await.must("name").must("name").value(), "Ana");
+    assert_eq!(w.b.name(&memory_scope).await.must("name").must("name").value(), "Ana");
     assert_eq!(w.b.forget_person(&home, &ana).await.must("forget"), 1);
     let opened = w.b.open_media(&home, "p", None).await.must("open").must("media");
     assert_eq!(opened.into_bytes().await.must("bytes"), "bytes");
@@ -69,7 +69,7 @@ pub async fn keys_are_limited(h: &dyn Harness) {
     let w = World::of(h).await;
     let (edge, past) = (format!("k{}", "ж".repeat(2_047)) + "k", "k".repeat(MAX_KEY_BYTES + 1));
     assert_eq!(edge.len(), MAX_KEY_BYTES);
-    let (s, t) = (&w.a, &w.told);
+    let (s, t) = (&w.a, &w.memory_scope);
     s.set_preference(t, &edge, "v", Expect::Absent).await.must("preference");
     s.set_important_date(t, &edge, "v", Expect::Absent).await.must("date");
     s.set_affinity(t, &edge, Affinity::Love, Expect::Absent).await.must("affinity");
@@ -131,7 +131,7 @@ pub async fn values_are_limited(h: &dyn Harness) {
     // `{"value":"…"}` is twelve bytes longer than its text.
     let (edge, past) = ("v".repeat(most - 12), "v".repeat(most - 11));
     let numbers = (most as u64, most as u64 + 1);
-    let (s, t) = (&w.a, &w.told);
+    let (s, t) = (&w.a, &w.memory_scope);
     s.set_preference(t, "k", &edge, Expect::Absent).await.must("preference");
     over_limit(s.set_preference(t, "k", &past, Expect::Any).await, numbers, "preference");
     over_limit(s.set_name(t, &past, Expect::Any).await, numbers, "name");
@@ -238,8 +238,8 @@ pub async fn deadlines_are_limited(h: &dyn Harness) {
     let w = World::of(h).await;
     let with = |deadline| w.a.with(CallOptions::new().with_deadline(deadline));
     let past = with(MAX_DEADLINE + Duration::from_millis(1));
-    over_limit(past.set_name(&w.told, "Ana", Expect::Any).await, (300_000, 300_001), "write");
-    over_limit(past.name(&w.told).await, (300_000, 300_001), "read");
-    assert_eq!(w.b.name(&w.told).await.must("get"), None);
-    with(MAX_DEADLINE).set_name(&w.told, "Ana", Expect::Absent).await.must("edge");
+    over_limit(past.set_name(&w.memory_scope, "Ana", Expect::Any).await, (300_000, 300_001), "write");
+    over_limit(past.name(&w.memory_scope).await, (300_000, 300_001), "read");
+    assert_eq!(w.b.name(&w.memory_scope).await.must("get"), None);
+    with(MAX_DEADLINE).set_name(&w.memory_scope, "Ana", Expect::Absent).await.must("edge");
 }

@@ -11,11 +11,11 @@ use crate::stores::families::key_of;
 pub async fn values_are_kept_verbatim(h: &dyn Harness) {
     let w = World::of(h).await;
     for value in ["  Ana  ", "", "\r\n\t", "e\u{301}", "É", "\u{0}", "May 17", "👩‍🚀 \"quoted\" \\ %41 '"] {
-        w.a.set_name(&w.told, value, Expect::Any).await.must("name");
-        w.a.set_birthday(&w.told, value, Expect::Any).await.must("birthday");
-        w.a.set_preference(&w.told, "k", value, Expect::Any).await.must("preference");
-        w.a.set_important_date(&w.told, "k", value, Expect::Any).await.must("date");
-        let loaded = w.b.load_scope(&w.told).await.must("load");
+        w.a.set_name(&w.memory_scope, value, Expect::Any).await.must("name");
+        w.a.set_birthday(&w.memory_scope, value, Expect::Any).await.must("birthday");
+        w.a.set_preference(&w.memory_scope, "k", value, Expect::Any).await.must("preference");
+        w.a.set_important_date(&w.memory_scope, "k", value, Expect::Any).await.must("date");
+        let loaded = w.b.load_scope(&w.memory_scope).await.must("load");
         assert_eq!(loaded.name.must("name").value(), value);
         assert_eq!(loaded.birthday.must("birthday").value(), value);
         assert_eq!(loaded.preferences[0].value().value, value);
@@ -37,24 +37,27 @@ pub async fn keys_fold(h: &dyn Harness) {
     let apart =
         [("i", "İ"), ("i\u{307}", "İ"), ("ς", "Σ"), ("ss", "ẞ"), ("s", "ſ"), ("é", "e\u{301}"), ("a b", "a  b")];
     for (folded, spelling) in same {
-        let set = w.a.set_preference(&w.told, spelling, "v", Expect::Any).await.must("set");
+        let set = w.a.set_preference(&w.memory_scope, spelling, "v", Expect::Any).await.must("set");
         assert_eq!(set.value().key, folded, "{spelling}");
-        let found = w.b.preference(&w.told, folded).await.must("get").must(spelling);
+        let found = w.b.preference(&w.memory_scope, folded).await.must("get").must(spelling);
         assert_eq!(found, set, "{spelling}");
-        crate::conformance::support::exists(w.b.set_preference(&w.told, folded, "v", Expect::Absent).await, spelling);
-        assert!(w.b.remove_preference(&w.told, folded, Expect::Any).await.must("remove"));
+        crate::conformance::support::exists(
+            w.b.set_preference(&w.memory_scope, folded, "v", Expect::Absent).await,
+            spelling,
+        );
+        assert!(w.b.remove_preference(&w.memory_scope, folded, Expect::Any).await.must("remove"));
     }
     for (one, other) in apart {
-        w.a.set_affinity(&w.told, one, Affinity::Like, Expect::Any).await.must("set");
-        w.a.remove_affinity(&w.told, other, Expect::Any).await.must("remove");
-        assert!(w.b.affinity(&w.told, one).await.must("get").is_some(), "{one} is not {other}");
+        w.a.set_affinity(&w.memory_scope, one, Affinity::Like, Expect::Any).await.must("set");
+        w.a.remove_affinity(&w.memory_scope, other, Expect::Any).await.must("remove");
+        assert!(w.b.affinity(&w.memory_scope, one).await.must("get").is_some(), "{one} is not {other}");
     }
 }
 
 /// What was never told is `None`: no affinity by default, no name from another scope.
 pub async fn what_was_never_told_is_none(h: &dyn Harness) {
     let w = World::of(h).await;
-    for scope in [&w.told, &w.person("ana")] {
+    for scope in [&w.memory_scope, &w.person("ana")] {
         assert_eq!(w.a.name(scope).await.must("name"), None);
         assert_eq!(w.a.birthday(scope).await.must("birthday"), None);
         assert_eq!(w.a.preference(scope, "k").await.must("preference"), None);
@@ -62,45 +65,45 @@ pub async fn what_was_never_told_is_none(h: &dyn Harness) {
         assert_eq!(w.a.affinity(scope, "k").await.must("affinity"), None);
         assert_eq!(w.a.load_scope(scope).await.must("load"), MemoryAggregate::default());
     }
-    w.a.set_affinity(&w.told, "tea", Affinity::Dislike, Expect::Absent).await.must("set");
-    assert_eq!(w.b.affinity(&w.told, "coffee").await.must("affinity"), None);
+    w.a.set_affinity(&w.memory_scope, "tea", Affinity::Dislike, Expect::Absent).await.must("set");
+    assert_eq!(w.b.affinity(&w.memory_scope, "coffee").await.must("affinity"), None);
 }
 
 /// The three affinities are three, and the last one told holds.
 pub async fn affinities_are_told_apart(h: &dyn Harness) {
     let w = World::of(h).await;
     for feeling in [Affinity::Like, Affinity::Love, Affinity::Dislike] {
-        w.a.set_affinity(&w.told, "Tea", feeling, Expect::Any).await.must("set");
-        let found = w.b.affinity(&w.told, "tea").await.must("get").must("affinity");
+        w.a.set_affinity(&w.memory_scope, "Tea", feeling, Expect::Any).await.must("set");
+        let found = w.b.affinity(&w.memory_scope, "tea").await.must("get").must("affinity");
         assert_eq!(found.value().value, feeling);
     }
-    assert_eq!(whole(|page| w.b.affinities(&w.told, page)).await.len(), 1);
+    assert_eq!(whole(|page| w.b.affinities(&w.memory_scope, page)).await.len(), 1);
 }
 
 /// A key is a fact of its own in each family: preference, important date, affinity.
 pub async fn families_are_apart(h: &dyn Harness) {
     let w = World::of(h).await;
-    w.a.set_preference(&w.told, "tea", "green", Expect::Absent).await.must("preference");
-    w.a.set_important_date(&w.told, "tea", "May 17", Expect::Absent).await.must("date");
-    w.a.set_affinity(&w.told, "tea", Affinity::Love, Expect::Absent).await.must("affinity");
-    assert!(w.b.remove_important_date(&w.told, "tea", Expect::Any).await.must("remove"));
-    assert_eq!(w.b.important_date(&w.told, "tea").await.must("date"), None);
-    assert_eq!(w.b.preference(&w.told, "tea").await.must("get").must("preference").value().value, "green");
-    assert_eq!(w.b.affinity(&w.told, "tea").await.must("get").must("affinity").value().value, Affinity::Love);
+    w.a.set_preference(&w.memory_scope, "tea", "green", Expect::Absent).await.must("preference");
+    w.a.set_important_date(&w.memory_scope, "tea", "May 17", Expect::Absent).await.must("date");
+    w.a.set_affinity(&w.memory_scope, "tea", Affinity::Love, Expect::Absent).await.must("affinity");
+    assert!(w.b.remove_important_date(&w.memory_scope, "tea", Expect::Any).await.must("remove"));
+    assert_eq!(w.b.important_date(&w.memory_scope, "tea").await.must("date"), None);
+    assert_eq!(w.b.preference(&w.memory_scope, "tea").await.must("get").must("preference").value().value, "green");
+    assert_eq!(w.b.affinity(&w.memory_scope, "tea").await.must("get").must("affinity").value().value, Affinity::Love);
 }
 
 /// There is no fallback between a person and the household, in either direction.
 pub async fn person_and_household_do_not_fall_back(h: &dyn Harness) {
     let w = World::of(h).await;
     let ana = w.person("ana");
-    w.a.set_preference(&w.told, "tea", "black", Expect::Absent).await.must("household");
+    w.a.set_preference(&w.memory_scope, "tea", "black", Expect::Absent).await.must("household");
     assert_eq!(w.b.preference(&ana, "tea").await.must("get"), None);
     w.a.set_preference(&ana, "cake", "plum", Expect::Absent).await.must("person");
-    assert_eq!(w.b.preference(&w.told, "cake").await.must("get"), None);
-    assert_eq!(w.b.load_scope(&w.told).await.must("load").preferences.len(), 1);
+    assert_eq!(w.b.preference(&w.memory_scope, "cake").await.must("get"), None);
+    assert_eq!(w.b.load_scope(&w.memory_scope).await.must("load").preferences.len(), 1);
     assert_eq!(w.b.load_scope(&ana).await.must("load").preferences.len(), 1);
     assert!(!w.a.remove_preference(&ana, "tea", Expect::Any).await.must("remove"));
-    assert!(w.b.preference(&w.told, "tea").await.must("get").is_some());
+    assert!(w.b.preference(&w.memory_scope, "tea").await.must("get").is_some());
 }
 
 /// Reading a scope whole gives what the single reads give: values, revisions, times and order.
@@ -139,20 +142,20 @@ pub async fn a_scope_read_whole_equals_the_single_reads(h: &dyn Harness) {
 pub async fn a_large_scope_is_read_at_one_instant(h: &dyn Harness) {
     let w = World::of(h).await;
     let set = |key: &'static str, n: u32, expect| {
-        let (stores, told, value) = (w.a.clone(), w.told.clone(), n.to_string());
-        async move { stores.set_preference(&told, key, &value, expect).await }
+        let (stores, memory_scope, value) = (w.a.clone(), w.memory_scope.clone(), n.to_string());
+        async move { stores.set_preference(&memory_scope, key, &value, expect).await }
     };
     // Two counters at the ends of the range: read at one instant, the first is never behind the second.
     set("a first", 0, Expect::Absent).await.must("set");
     let memory = &*w.a.backends().memory;
     let partition = keys::table_partition(&w.home);
-    let told = &w.told;
-    let template = raw::first(memory, &partition, &keys::memory_prefix(told)).await;
+    let memory_scope = &w.memory_scope;
+    let template = raw::first(memory, &partition, &keys::memory_prefix(memory_scope)).await;
     let count = raw::tried(memory).page + 50;
     let copies = (0..count).map(|n| {
         move |draft: &mut crate::backend::Draft| {
             let key = format!("k{n:05}");
-            draft.key = key_of("preference", told, &*key);
+            draft.key = key_of("preference", memory_scope, &*key);
             draft.record_key = key;
         }
     });
@@ -173,7 +176,7 @@ pub async fn a_large_scope_is_read_at_one_instant(h: &dyn Harness) {
     };
     let reading = async {
         while !satisfied.get() {
-            let loaded = match w.b.load_scope(&w.told).await {
+            let loaded = match w.b.load_scope(&w.memory_scope).await {
                 // Writers that never rest may keep a large read from an instant of its own.
                 Err(error) if error.is_transient() => continue,
                 loaded => loaded.must("load"),
@@ -188,7 +191,7 @@ pub async fn a_large_scope_is_read_at_one_instant(h: &dyn Harness) {
         }
     };
     futures::join!(writing, reading);
-    let loaded = w.b.load_scope(&w.told).await.must("no writer is left");
+    let loaded = w.b.load_scope(&w.memory_scope).await.must("no writer is left");
     assert_eq!(loaded.preferences.len(), count + 2);
     let sorted = loaded.preferences.is_sorted_by(|a, b| a.value().key < b.value().key);
     assert!(sorted, "in key order, each once");
@@ -199,16 +202,16 @@ pub async fn a_large_scope_is_read_at_one_instant(h: &dyn Harness) {
 pub async fn writers_of_different_facts_do_not_conflict(h: &dyn Harness) {
     let w = World::of(h).await;
     let write = |stores: &crate::Stores, name: &'static str| {
-        let (stores, told) = (stores.clone(), w.told.clone());
+        let (stores, memory_scope) = (stores.clone(), w.memory_scope.clone());
         async move {
             for n in 0..4 {
                 let key = format!("{name} {n}");
-                let written = stores.set_preference(&told, &key, "v", Expect::Absent).await;
+                let written = stores.set_preference(&memory_scope, &key, "v", Expect::Absent).await;
                 written.must("a fact of its own");
                 tokio::task::yield_now().await;
             }
         }
     };
     futures::join!(write(&w.a, "a"), write(&w.b, "b"), write(&w.a, "c"));
-    assert_eq!(whole(|page| w.b.preferences(&w.told, page)).await.len(), 12);
+    assert_eq!(whole(|page| w.b.preferences(&w.memory_scope, page)).await.len(), 12);
 }

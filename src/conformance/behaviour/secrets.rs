@@ -107,7 +107,7 @@ async fn provoke(w: &World) -> Errors {
     let home = LoopScope::new(account.clone(), LoopId::new(w.text(&marked("loop"))).must("id"));
     let robot = w.another_robot(&marked("robot"));
     let ana = person(&marked("ana"));
-    let told = home.person_memory(robot.clone(), ana.clone());
+    let memory_scope = home.person_memory(robot.clone(), ana.clone());
     let (key, value, path) = (marked("key"), marked("value"), marked("path/photo"));
 
     let mut owner = Account::new(account.clone(), format!("{mark}@example.org"));
@@ -137,19 +137,19 @@ async fn provoke(w: &World) -> Errors {
     let nowhere = crate::contract::DeviceScope::new(w.another_robot(&marked("nowhere")));
     errors.take(b.patch_device(&nowhere, DevicePatch::default(), Expect::Any).await, "not_found");
 
-    let first = a.set_preference(&told, &key, &value, Expect::Absent).await.must("set");
-    errors.take(b.set_preference(&told, &key, &value, Expect::Absent).await, "already_exists");
-    a.set_preference(&told, &key, &value, Expect::Any).await.must("set");
+    let first = a.set_preference(&memory_scope, &key, &value, Expect::Absent).await.must("set");
+    errors.take(b.set_preference(&memory_scope, &key, &value, Expect::Absent).await, "already_exists");
+    a.set_preference(&memory_scope, &key, &value, Expect::Any).await.must("set");
     let stale = Expect::from(first.revision());
-    errors.take(b.set_preference(&told, &key, &value, stale.clone()).await, "conflict");
-    errors.take(b.remove_preference(&told, &key, stale.clone()).await, "conflict");
-    errors.take(b.set_preference(&told, &marked("other"), &value, stale).await, "invalid");
-    errors.take(b.set_preference(&told, &format!("{mark}\u{0}"), &value, Expect::Any).await, "invalid");
-    errors.take(b.set_preference(&told, &mark.repeat(500), &value, Expect::Any).await, "limit_exceeded");
-    errors.take(b.set_name(&told, &mark.repeat(30_000), Expect::Any).await, "limit_exceeded");
-    errors.take(b.forget_item(&told, MemoryItem::List(format!("{mark}\n{mark}"))).await, "invalid");
-    a.set_affinity(&told, &key, Affinity::Love, Expect::Any).await.must("affinity");
-    assert!(matches!(a.add_list_item(&told, &key, &value).await.must("item"), Added::Added(_)));
+    errors.take(b.set_preference(&memory_scope, &key, &value, stale.clone()).await, "conflict");
+    errors.take(b.remove_preference(&memory_scope, &key, stale.clone()).await, "conflict");
+    errors.take(b.set_preference(&memory_scope, &marked("other"), &value, stale).await, "invalid");
+    errors.take(b.set_preference(&memory_scope, &format!("{mark}\u{0}"), &value, Expect::Any).await, "invalid");
+    errors.take(b.set_preference(&memory_scope, &mark.repeat(500), &value, Expect::Any).await, "limit_exceeded");
+    errors.take(b.set_name(&memory_scope, &mark.repeat(30_000), Expect::Any).await, "limit_exceeded");
+    errors.take(b.forget_item(&memory_scope, MemoryItem::List(format!("{mark}\n{mark}"))).await, "invalid");
+    a.set_affinity(&memory_scope, &key, Affinity::Love, Expect::Any).await.must("affinity");
+    assert!(matches!(a.add_list_item(&memory_scope, &key, &value).await.must("item"), Added::Added(_)));
     for text in [format!("{mark}\u{7}"), mark.repeat(30)] {
         let made = AccountId::new(&text);
         let kind = if text.contains('\u{7}') { "invalid" } else { "limit_exceeded" };
@@ -158,8 +158,8 @@ async fn provoke(w: &World) -> Errors {
     errors.take(mark.parse::<Revision>(), "invalid");
     errors.take(mark.parse::<crate::contract::PageToken>(), "invalid");
     errors.take(mark.parse::<crate::contract::Timestamp>(), "invalid");
-    a.set_preference(&told, &marked("key two"), &value, Expect::Any).await.must("set");
-    let page = a.preferences(&told, Page::of(1)).await.must("page");
+    a.set_preference(&memory_scope, &marked("key two"), &value, Expect::Any).await.must("set");
+    let page = a.preferences(&memory_scope, Page::of(1)).await.must("page");
     errors.take(b.people(&home, Page::after(page.next.must("more"))).await, "invalid");
 
     let media = NewMedia::new(path.clone()).with_meta(marked("meta"), marked("meta value"));
@@ -177,13 +177,13 @@ async fn provoke(w: &World) -> Errors {
 
     let memory = &*a.backends().memory;
     let partition = keys::table_partition(&home);
-    let fact = key_of("preference", &told, &*key);
+    let fact = key_of("preference", &memory_scope, &*key);
     raw::edit(memory, (&partition, &fact), |draft| draft.value = marked("not an object").into()).await;
-    errors.take(b.preference(&told, &key).await, "corrupt");
-    errors.take(b.load_scope(&told).await, "corrupt");
+    errors.take(b.preference(&memory_scope, &key).await, "corrupt");
+    errors.take(b.load_scope(&memory_scope).await, "corrupt");
     raw::edit(memory, (&partition, &fact), |draft| draft.schema_version = 9).await;
-    errors.take(b.set_preference(&told, &key, &value, Expect::Any).await, "unsupported");
-    errors.take(b.preference(&told, &key).await, "unsupported");
+    errors.take(b.set_preference(&memory_scope, &key, &value, Expect::Any).await, "unsupported");
+    errors.take(b.preference(&memory_scope, &key).await, "unsupported");
     let record = key_of("media", &home, path.as_str());
     raw::edit(&*a.backends().media, (&partition, &record), |draft| draft.value["sha256"] = mark.as_str().into()).await;
     let opened = b.open_media(&home, &path, None).await.must("open").must("media");
@@ -201,9 +201,9 @@ pub async fn debug_forms_of_memory_are_bare(h: &dyn Harness) {
     let w = World::of(h).await;
     let mark = &mark_of(&w);
     let (key, value) = (format!("{mark} key"), format!("{mark} value"));
-    let fact = w.a.set_preference(&w.told, &key, &value, Expect::Any).await.must("set");
-    let item = w.a.add_list_item(&w.told, &key, &value).await.must("add");
-    let loaded = w.a.load_scope(&w.told).await.must("load");
+    let fact = w.a.set_preference(&w.memory_scope, &key, &value, Expect::Any).await.must("set");
+    let item = w.a.add_list_item(&w.memory_scope, &key, &value).await.must("add");
+    let loaded = w.a.load_scope(&w.memory_scope).await.must("load");
     let new = NewMedia::new(key.clone()).with_meta(key.clone(), value.clone());
     let body = MediaBody::from(value.clone().into_bytes());
     let forms = [

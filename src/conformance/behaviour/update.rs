@@ -15,15 +15,15 @@ fn expected<T>(found: &Option<Stored<T>>) -> Expect {
 
 /// Adds one to a preference, leaving other writers room between the read and the write.
 async fn count_fact(w: &World, stores: &Stores) -> Result<()> {
-    let told = &w.told;
+    let memory_scope = &w.memory_scope;
     let get = |stores: Stores| async move {
-        let found = stores.preference(told, "count").await;
+        let found = stores.preference(memory_scope, "count").await;
         tokio::task::yield_now().await;
         found
     };
     let change = |stores: Stores, found: Option<Stored<crate::contract::Fact<String>>>| async move {
         let count: u32 = found.as_ref().map_or(0, |f| f.value().value.parse().expect("a number was set"));
-        stores.set_preference(told, "count", &(count + 1).to_string(), expected(&found)).await
+        stores.set_preference(memory_scope, "count", &(count + 1).to_string(), expected(&found)).await
     };
     stores.update_with(get, change).await.map(drop)
 }
@@ -69,7 +69,7 @@ pub async fn concurrent_updates_lose_nothing(h: &dyn Harness) {
         }
     };
     futures::future::join_all((0..4).map(task)).await;
-    let count = w.b.preference(&w.told, "count").await.must("read").must("count");
+    let count = w.b.preference(&w.memory_scope, "count").await.must("read").must("count");
     assert_eq!(count.value().value, "12");
     let ana = w.b.person(&w.home, &person("ana")).await.must("read").must("person");
     assert_eq!(ana.display_name, "x".repeat(12));
@@ -79,30 +79,30 @@ pub async fn concurrent_updates_lose_nothing(h: &dyn Harness) {
 pub async fn an_update_gives_up_typed(h: &dyn Harness) {
     let w = World::of(h).await;
     let rounds = AtomicU32::new(0);
-    let (told, rounds, b) = (&w.told, &rounds, &w.b);
-    let get = |stores: Stores| async move { stores.name(told).await };
+    let (memory_scope, rounds, b) = (&w.memory_scope, &rounds, &w.b);
+    let get = |stores: Stores| async move { stores.name(memory_scope).await };
     let change = |stores: Stores, found: Option<Stored<String>>| async move {
         let round = rounds.fetch_add(1, Ordering::Relaxed);
-        b.set_name(told, &format!("theirs {round}"), Expect::Any).await.must("another writer");
-        stores.set_name(told, "mine", expected(&found)).await
+        b.set_name(memory_scope, &format!("theirs {round}"), Expect::Any).await.must("another writer");
+        stores.set_name(memory_scope, "mine", expected(&found)).await
     };
     let error = refused(w.a.update_with(get, change).await, "another writer each round");
     assert_eq!(*error.kind(), ErrorKind::Unavailable { contended: true });
     assert_eq!(rounds.load(Ordering::Relaxed), 8);
-    assert_eq!(w.b.name(told).await.must("read").must("name").value(), "theirs 7");
+    assert_eq!(w.b.name(memory_scope).await.must("read").must("name").value(), "theirs 7");
 }
 
 /// An update ends at once with any error that is not a conflict, and reads the latest after a conflict.
 pub async fn an_update_ends_at_other_errors(h: &dyn Harness) {
     let w = World::of(h).await;
     let rounds = AtomicU32::new(0);
-    let (told, rounds, b) = (&w.told, &rounds, &w.b);
-    let get = |stores: Stores| async move { stores.name(told).await };
+    let (memory_scope, rounds, b) = (&w.memory_scope, &rounds, &w.b);
+    let get = |stores: Stores| async move { stores.name(memory_scope).await };
     let change = |stores: Stores, found: Option<Stored<String>>| async move {
         match rounds.fetch_add(1, Ordering::Relaxed) {
             0 => {
-                b.set_name(told, "theirs", Expect::Any).await.must("another writer");
-                stores.set_name(told, "mine", expected(&found)).await
+                b.set_name(memory_scope, "theirs", Expect::Any).await.must("another writer");
+                stores.set_name(memory_scope, "mine", expected(&found)).await
             }
             _ => {
                 assert!(format!("{stores:?}").contains(&format!("{:?}", Freshness::Latest)));
@@ -114,5 +114,5 @@ pub async fn an_update_ends_at_other_errors(h: &dyn Harness) {
     let stores = w.a.with(CallOptions::new());
     invalid(stores.update_with(get, change).await, "mine", "the caller's own error");
     assert_eq!(rounds.load(Ordering::Relaxed), 2);
-    assert_eq!(w.b.name(told).await.must("read").must("name").value(), "theirs");
+    assert_eq!(w.b.name(memory_scope).await.must("read").must("name").value(), "theirs");
 }

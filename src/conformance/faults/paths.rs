@@ -110,7 +110,7 @@ impl Path {
 
     /// Brings the world into the state that the call starts from, without faults.
     pub(super) async fn prepare(self, w: &World) -> Ready {
-        let (b, home, told) = (&w.b, &w.home, &w.told);
+        let (b, home, memory_scope) = (&w.b, &w.home, &w.memory_scope);
         // Whether the replacement's row of the time index has the key of the replaced one is the path's, not the machine's.
         w.clock.set_step(if self == Self::MediaReplaceAtOnce { Duration::ZERO } else { TestClock::STEP });
         let mut ready = Ready { expect: Expect::Any, blob: None };
@@ -126,14 +126,14 @@ impl Path {
                 ready.expect = added.revision().into();
             }
             Self::FactExact | Self::FactAny | Self::FactDelete | Self::Forget => {
-                let set = b.set_preference(told, "drink", "tea", Expect::Absent).await.must("prepare");
+                let set = b.set_preference(memory_scope, "drink", "tea", Expect::Absent).await.must("prepare");
                 if matches!(self, Self::FactExact | Self::FactDelete) {
                     ready.expect = set.revision().into();
                 }
             }
             Self::ClearList => {
                 for item in ["milk", "bread"] {
-                    b.add_list_item(told, "shopping", item).await.must("prepare");
+                    b.add_list_item(memory_scope, "shopping", item).await.must("prepare");
                 }
             }
             Self::MediaReplace | Self::MediaReplaceAtOnce | Self::MediaRemove => {
@@ -154,7 +154,7 @@ impl Path {
 
     /// Makes the call.
     pub(super) async fn run(self, w: &World, stores: &Stores, ready: &Ready, cx: &CallContext) -> Result<()> {
-        let (home, told, expect) = (&w.home, &w.told, ready.expect.clone());
+        let (home, memory_scope, expect) = (&w.home, &w.memory_scope, ready.expect.clone());
         let put = async |bytes: Bytes| {
             stores.put_media(home, NewMedia::new(PATH), MediaBody::Bytes(bytes), expect.clone()).await.map(drop)
         };
@@ -180,11 +180,11 @@ impl Path {
             }
             Self::DeviceLink => stores.link_device(&w.account(), &w.robot).await.map(drop),
             Self::FactAbsent | Self::FactExact | Self::FactAny => {
-                stores.set_preference(told, "drink", &fact(), expect).await.map(drop)
+                stores.set_preference(memory_scope, "drink", &fact(), expect).await.map(drop)
             }
-            Self::FactDelete => stores.remove_preference(told, "drink", expect).await.map(drop),
-            Self::ClearList => stores.clear_list(told, "shopping").await.map(drop),
-            Self::Forget => stores.forget_scope(told).await.map(drop),
+            Self::FactDelete => stores.remove_preference(memory_scope, "drink", expect).await.map(drop),
+            Self::ClearList => stores.clear_list(memory_scope, "shopping").await.map(drop),
+            Self::Forget => stores.forget_scope(memory_scope).await.map(drop),
             Self::MediaSmall | Self::MediaPublish | Self::MediaReplace | Self::MediaReplaceAtOnce => {
                 put(payload(2, 200)).await
             }

@@ -148,12 +148,13 @@ pub async fn a_keyed_call_is_answered_from_its_row_after_the_close(h: &dyn Harne
     let w = World::of(h).await;
     let Some(memory) = closing(places(&w, &w.a)).find(|place| place.name == "memory") else { return };
     let keyed = |key: &str| w.a.with(CallOptions::new().with_idempotency_key(key));
-    let first = keyed("once").set_preference(&w.told, "tea", "green", Expect::Absent).await.must("set");
+    let first = keyed("once").set_preference(&w.memory_scope, "tea", "green", Expect::Absent).await.must("set");
     close(&memory, None).await.must("close");
-    let again = keyed("once").set_preference(&w.told, "tea", "green", Expect::Absent).await.must("the same call");
+    let again =
+        keyed("once").set_preference(&w.memory_scope, "tea", "green", Expect::Absent).await.must("the same call");
     assert_eq!(again.revision(), first.revision());
-    closed(keyed("other").set_preference(&w.told, "tea", "black", Expect::Any).await, None, "another call");
-    closed(w.a.set_preference(&w.told, "tea", "black", Expect::Any).await, None, "a call without a key");
-    let read = w.b.preference(&w.told, "tea").await.must("get").must("it is there");
+    closed(keyed("other").set_preference(&w.memory_scope, "tea", "black", Expect::Any).await, None, "another call");
+    closed(w.a.set_preference(&w.memory_scope, "tea", "black", Expect::Any).await, None, "a call without a key");
+    let read = w.b.preference(&w.memory_scope, "tea").await.must("get").must("it is there");
     assert_eq!(read.revision(), first.revision());
 }

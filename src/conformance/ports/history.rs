@@ -42,7 +42,7 @@ async fn follow(
 /// Where each area's history of the household ends. Memory and media have one of several changes.
 async fn ends(w: &World, partition: &str) -> Vec<ChangeCursor> {
     for n in 0..3 {
-        w.a.set_preference(&w.told, &format!("k{n}"), "v", Expect::Any).await.must("set");
+        w.a.set_preference(&w.memory_scope, &format!("k{n}"), "v", Expect::Any).await.must("set");
         let media = NewMedia::new(format!("photo {n}"));
         w.a.put_media(&w.home, media, b"x".as_slice().into(), Expect::Any).await.must("put");
     }
@@ -89,13 +89,13 @@ pub async fn an_erasure_ends_the_cursors_of_its_area_alone(h: &dyn Harness) {
     let ends = ends(&w, &partition).await;
     let [_, (_, memory), (_, media), _] = areas(&w);
     let [_, of_memory, of_media, _] = ends.as_slice() else { panic!("a cursor of each area") };
-    w.b.forget_scope(&w.told).await.must("forget");
+    w.b.forget_scope(&w.memory_scope).await.must("forget");
     let old = memory.changes(&context(), &partition, Some(of_memory), 100).await;
     assert_eq!(*refused(old, "a cursor from before").kind(), ErrorKind::SnapshotRequired);
     let foreign = memory.changes(&context(), &partition, Some(of_media), 100).await;
     invalid(foreign, "cursor", "a cursor of media");
     let (_, now) = follow(memory, &partition, None).await.must("from the beginning");
-    w.a.set_preference(&w.told, "after", "v", Expect::Any).await.must("set");
+    w.a.set_preference(&w.memory_scope, "after", "v", Expect::Any).await.must("set");
     w.a.put_media(&w.home, NewMedia::new("after"), b"x".as_slice().into(), Expect::Any).await.must("put");
     let (told, _) = follow(memory, &partition, Some(&now)).await.must("a cursor from after");
     assert!(told.iter().all(|change| change.key == told[0].key) && !told.is_empty(), "{told:?}");

@@ -8,7 +8,7 @@ use crate::contract::{ErrorKind, Expect};
 /// `Any` creates what is not there.
 pub async fn any_creates_what_is_absent(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in puts() {
+    for target in puts(&w) {
         assert_eq!(target.read(&w, &w.a).await, None, "{target:?}: a fresh world");
         let put = target.write(&w, &w.a, 1, Expect::Any).await.must("put");
         assert_eq!(target.read(&w, &w.b).await, Some(put), "{target:?}");
@@ -18,7 +18,7 @@ pub async fn any_creates_what_is_absent(h: &dyn Harness) {
 /// `Any` replaces what is there, whoever wrote it, and keeps its creation time.
 pub async fn any_replaces_what_is_there(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in writable() {
+    for target in writable(&w) {
         let first = target.create(&w, &w.a).await;
         let second = target.write(&w, &w.b, 1, Expect::Any).await.must("write");
         assert_ne!(second.revision, first.revision, "{target:?}");
@@ -30,7 +30,7 @@ pub async fn any_replaces_what_is_there(h: &dyn Harness) {
 /// `Absent` creates what is not there.
 pub async fn absent_creates_what_is_absent(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in puts() {
+    for target in puts(&w) {
         let put = target.write(&w, &w.a, 1, Expect::Absent).await.must("put");
         assert_eq!(target.read(&w, &w.b).await, Some(put), "{target:?}");
     }
@@ -39,7 +39,7 @@ pub async fn absent_creates_what_is_absent(h: &dyn Harness) {
 /// `Absent` is refused as `AlreadyExists` where there is something, also on a replica that has never read it.
 pub async fn absent_refuses_what_is_there(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in puts() {
+    for target in puts(&w) {
         let there = target.create(&w, &w.a).await;
         for stores in [&w.a, &w.b, &w.b_session] {
             exists(target.write(&w, stores, 1, Expect::Absent).await, "put");
@@ -51,7 +51,7 @@ pub async fn absent_refuses_what_is_there(h: &dyn Harness) {
 /// `Absent` is satisfied by a tombstone: what was removed can be created again.
 pub async fn absent_is_satisfied_by_a_tombstone(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in puts() {
+    for target in puts(&w) {
         let first = target.create(&w, &w.a).await;
         target.make_go(&w, &w.a).await;
         assert_eq!(target.read(&w, &w.b).await, None, "{target:?}: removed");
@@ -64,7 +64,7 @@ pub async fn absent_is_satisfied_by_a_tombstone(h: &dyn Harness) {
 /// `Exact` with the current revision replaces, on either replica.
 pub async fn exact_replaces_the_current_revision(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in writable() {
+    for target in writable(&w) {
         let first = target.create(&w, &w.a).await;
         let second = target.write(&w, &w.b, 1, first.exact()).await.must("write");
         let third = target.write(&w, &w.a, 2, second.exact()).await.must("write");
@@ -77,7 +77,7 @@ pub async fn exact_replaces_the_current_revision(h: &dyn Harness) {
 /// A stale write is a `Conflict` that shows the current revision, and changes nothing: value, revision and times.
 pub async fn stale_write_changes_nothing(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in writable() {
+    for target in writable(&w) {
         let first = target.create(&w, &w.a).await;
         let current = target.write(&w, &w.a, 1, Expect::Any).await.must("write");
         for stores in [&w.a, &w.b, &w.b_session] {
@@ -100,7 +100,7 @@ fn shows(error: &crate::contract::StoreError, current: Option<&crate::conformanc
 /// `Exact` against what is gone is a `Conflict`, never a create.
 pub async fn exact_never_creates_what_is_gone(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in writable() {
+    for target in writable(&w) {
         let first = target.create(&w, &w.a).await;
         target.make_go(&w, &w.a).await;
         for stores in [&w.a, &w.b] {
@@ -117,7 +117,7 @@ pub async fn exact_never_creates_what_is_gone(h: &dyn Harness) {
 /// A partial change of what is not there is `NotFound`, and creates nothing.
 pub async fn patch_of_what_is_absent_is_not_found(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in patches() {
+    for target in patches(&w) {
         not_found(target.write(&w, &w.a, 1, Expect::Any).await, "never there");
         assert_eq!(target.read(&w, &w.b).await, None, "{target:?}");
         target.create(&w, &w.a).await;
@@ -130,14 +130,14 @@ pub async fn patch_of_what_is_absent_is_not_found(h: &dyn Harness) {
 /// A partial change or a removal that expects absence is `Invalid{expect}`.
 pub async fn changing_what_must_be_absent_is_invalid(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in patches() {
+    for target in patches(&w) {
         invalid(target.write(&w, &w.a, 1, Expect::Absent).await, "expect", "absent");
         let there = target.create(&w, &w.a).await;
         invalid(target.write(&w, &w.a, 1, Expect::Absent).await, "expect", "there");
         assert_eq!(target.read(&w, &w.b).await, Some(there), "{target:?}");
     }
     let w = World::of(h).await;
-    for target in removals() {
+    for target in removals(&w) {
         invalid(target.remove(&w, &w.a, Expect::Absent).await, "expect", "absent");
         let there = target.create(&w, &w.a).await;
         invalid(target.remove(&w, &w.a, Expect::Absent).await, "expect", "there");
@@ -148,7 +148,7 @@ pub async fn changing_what_must_be_absent_is_invalid(h: &dyn Harness) {
 /// `Any` removes what is there and says so; again, it says there was nothing.
 pub async fn any_removes_once(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in removals() {
+    for target in removals(&w) {
         let removed = target.remove(&w, &w.a, Expect::Any).await.must("never there");
         assert!(!removed, "{target:?}: never there");
         target.create(&w, &w.a).await;
@@ -162,7 +162,7 @@ pub async fn any_removes_once(h: &dyn Harness) {
 /// `Exact` with the current revision removes, on either replica.
 pub async fn exact_removes_the_current_revision(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in removals() {
+    for target in removals(&w) {
         let there = target.create(&w, &w.a).await;
         let removed = target.remove(&w, &w.b, there.exact()).await.must("remove");
         assert!(removed, "{target:?}");
@@ -173,7 +173,7 @@ pub async fn exact_removes_the_current_revision(h: &dyn Harness) {
 /// A stale removal is a `Conflict` that shows the current revision, and changes nothing.
 pub async fn stale_removal_changes_nothing(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in removals() {
+    for target in removals(&w) {
         let first = target.create(&w, &w.a).await;
         let current = if target.is("list-item") {
             // An item is never replaced: it is stale once removed and added again.
@@ -193,7 +193,7 @@ pub async fn stale_removal_changes_nothing(h: &dyn Harness) {
 /// Removing what is gone under `Exact` is a `Conflict`.
 pub async fn removal_of_what_is_gone_conflicts(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in removals() {
+    for target in removals(&w) {
         let there = target.create(&w, &w.a).await;
         target.make_go(&w, &w.a).await;
         for stores in [&w.a, &w.b] {
@@ -205,7 +205,7 @@ pub async fn removal_of_what_is_gone_conflicts(h: &dyn Harness) {
 /// Of two writers that hold the same revision, or both expect absence, exactly one wins.
 pub async fn one_of_two_writers_wins(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in puts() {
+    for target in puts(&w) {
         let (one, other) =
             futures::join!(target.write(&w, &w.a, 0, Expect::Absent), target.write(&w, &w.b, 1, Expect::Absent),);
         let first = one_winner(one, other, target);

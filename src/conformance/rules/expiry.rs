@@ -1,6 +1,6 @@
 //! What has an end: the memory of a call under an idempotency key, and any record with an expiry.
 
-use crate::conformance::families::{Target, of_each_shape, puts, removals, writable};
+use crate::conformance::families::{Target, puts, removals, writable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -55,7 +55,7 @@ async fn past_the_window(w: &World, target: Target, end: End) -> (Stores, Stores
 pub async fn keyed_absent_after_a_delete_past_the_window_is_a_new_call(h: &dyn Harness) {
     for end in ENDS {
         let w = World::of(h).await;
-        for target in of_each_shape(&w, puts()) {
+        for target in puts(&w) {
             let first = target.write(&w, &under(&w.a, "k"), 0, Expect::Absent).await.must("first");
             target.make_go(&w, &w.a).await;
             let (a, b) = past_the_window(&w, target, end).await;
@@ -73,7 +73,7 @@ pub async fn keyed_absent_after_a_delete_past_the_window_is_a_new_call(h: &dyn H
 pub async fn a_stale_write_past_the_window_is_refused(h: &dyn Harness) {
     for end in ENDS {
         let w = World::of(h).await;
-        for target in of_each_shape(&w, writable()) {
+        for target in writable(&w) {
             let created = target.create(&w, &w.a).await;
             target.write(&w, &under(&w.a, "k"), 1, created.exact()).await.must("first");
             let theirs = target.write(&w, &w.b, 2, Expect::Any).await.must("another writer");
@@ -82,7 +82,7 @@ pub async fn a_stale_write_past_the_window_is_refused(h: &dyn Harness) {
             assert_eq!(target.read(&w, &b).await, Some(theirs), "{target:?}, {end:?}: nothing changed");
         }
         let w = World::of(h).await;
-        for target in of_each_shape(&w, removals()) {
+        for target in removals(&w) {
             let created = target.create(&w, &w.a).await;
             assert!(target.remove(&w, &under(&w.a, "k"), created.exact()).await.must("first"), "{target:?}");
             let back = target.create(&w, &w.b).await;
@@ -97,7 +97,7 @@ pub async fn a_stale_write_past_the_window_is_refused(h: &dyn Harness) {
 pub async fn any_past_the_window_is_applied_again(h: &dyn Harness) {
     for end in ENDS {
         let w = World::of(h).await;
-        for target in of_each_shape(&w, writable()) {
+        for target in writable(&w) {
             target.create(&w, &w.a).await;
             target.write(&w, &under(&w.a, "k"), 1, Expect::Any).await.must("first");
             target.write(&w, &w.b, 2, Expect::Any).await.must("another writer");
@@ -129,7 +129,7 @@ pub async fn a_list_is_cleared_anew_past_the_window(h: &dyn Harness) {
     }
     let all = fill_list(&w).await;
     let clock = Arc::new(Stepping(AtomicI64::new(1_750_000_000_000)));
-    let cleared = under(&w.a.with_clock(clock), "one").clear_list(&w.told, "l").await.must("first");
+    let cleared = under(&w.a.with_clock(clock), "one").clear_list(&w.memory_scope, "l").await.must("first");
     assert_eq!(cleared, all);
     let memory = &places(&w, &w.a)[1];
     let early = context_at(0);
@@ -143,9 +143,9 @@ pub async fn a_list_is_cleared_anew_past_the_window(h: &dyn Harness) {
     assert!(ends.len() > 1 && ends.iter().any(|end| *end > first_end), "rows of one call end apart: {ends:?}");
     fill_list(&w).await;
     let between = clock_at(first_end.as_millis() + 1);
-    let again = under(&w.b.with_clock(between), "one").clear_list(&w.told, "l").await.must("a new call");
+    let again = under(&w.b.with_clock(between), "one").clear_list(&w.memory_scope, "l").await.must("a new call");
     assert_eq!(again, all);
-    assert!(w.b.list_items(&w.told, "l").await.must("read").is_empty(), "it has deleted all of it");
+    assert!(w.b.list_items(&w.memory_scope, "l").await.must("read").is_empty(), "it has deleted all of it");
 }
 
 /// A context whose clock stands at this many seconds after 2025-06-15.

@@ -2,7 +2,7 @@
 
 use crate::backend::{Operation, Precondition};
 use crate::conformance::Harness;
-use crate::conformance::families::{LIST_ITEM, State, Target, of_each_shape, puts, writable};
+use crate::conformance::families::{LIST_ITEM, State, Target, puts, writable};
 use crate::conformance::raw::{delete_of, exact, key, places, witness};
 use crate::conformance::support::{Must, World, invalid, refused, unsupported};
 use crate::contract::{Expect, RecordState, Revision, Service, Timestamp};
@@ -28,7 +28,7 @@ const IMPOSSIBLE: [fn(&mut RecordState); 4] = [
 /// its list, and every write of it were `Corrupt` for good.
 pub async fn what_no_record_can_say_is_invalid_on_every_write_path(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in of_each_shape(&w, writable().chain([LIST_ITEM])) {
+    for target in writable(&w).chain([LIST_ITEM]) {
         let state = target.create(&w, &w.a).await;
         for change in IMPOSSIBLE {
             let forged = forge(&w, target, &state, change);
@@ -77,7 +77,7 @@ pub async fn what_is_made_up_harms_no_one(h: &dyn Harness) {
         |witness| witness.ops = Default::default(),
     ];
     let w = World::of(h).await;
-    for target in of_each_shape(&w, puts()) {
+    for target in puts(&w) {
         for change in made_up {
             let state = target.create(&w, &w.a).await;
             let forged = forge(&w, target, &state, change);

@@ -1,6 +1,6 @@
 //! Idempotency keys: a call made again under its key is applied once and answers like the first.
 
-use crate::conformance::families::{patches, puts, removals, writable};
+use crate::conformance::families::{MEMBER, patches, puts, removals, writable};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::conformance::media::{bytes_of, payload, streamed};
 use crate::conformance::raw::{self, exact, places, witness};
 use crate::conformance::support::{Must, World, conflicts, context, exists, invalid, member, person, refused, whole};
 use crate::contract::{
-    Added, CallOptions, DeviceRegistration, DeviceStore, Expect, Fact, Freshness, LoopMember, LoopMemberStore,
+    Added, CallOptions, Change, DeviceRegistration, DeviceStore, Expect, Fact, Freshness, LoopMember, LoopMemberStore,
     MediaBody, MediaStore, MediaWindow, MemberPatch, MemberStatus, NewMedia, Person, PersonStore, PersonalMemoryStore,
     RegistrationOutcome, Result, Stored,
 };
@@ -31,7 +31,7 @@ fn both(w: &World, key: &str) -> (Stores, Stores) {
 pub async fn a_call_made_again_is_applied_once(h: &dyn Harness) {
     let w = World::of(h).await;
     let (first, again) = both(&w, "one");
-    for target in puts() {
+    for target in puts(&w) {
         for expect in [Expect::Absent, Expect::Any] {
             let (first, again) = both(&w, &format!("{expect:?}"));
             let put = target.write(&w, &first, 1, expect.clone()).await.must("first");
@@ -40,7 +40,7 @@ pub async fn a_call_made_again_is_applied_once(h: &dyn Harness) {
             assert_eq!(target.read(&w, &w.b).await, Some(put), "{target:?}");
         }
     }
-    for target in patches() {
+    for target in patches(&w) {
         target.create(&w, &w.a).await;
         let patched = target.write(&w, &first, 1, Expect::Any).await.must("first");
         assert_eq!(target.write(&w, &again, 1, Expect::Any).await.must("again"), patched, "{target:?}");
@@ -52,7 +52,7 @@ pub async fn a_call_made_again_is_applied_once(h: &dyn Harness) {
 pub async fn its_own_write_is_no_conflict(h: &dyn Harness) {
     let w = World::of(h).await;
     let (first, again) = both(&w, "one");
-    for target in writable() {
+    for target in writable(&w) {
         let created = target.create(&w, &w.a).await;
         let put = target.write(&w, &first, 1, created.exact()).await.must("first");
         assert_ne!(put.revision, created.revision);
@@ -66,7 +66,7 @@ pub async fn its_own_write_is_no_conflict(h: &dyn Harness) {
 pub async fn a_value_replaced_since_is_not_brought_back(h: &dyn Harness) {
     let w = World::of(h).await;
     let (first, again) = both(&w, "one");
-    for target in writable() {
+    for target in writable(&w) {
         target.create(&w, &w.a).await;
         let put = target.write(&w, &first, 1, Expect::Any).await.must("first");
         let theirs = target.write(&w, &w.b, 2, Expect::Any).await.must("another writer");
@@ -76,7 +76,7 @@ pub async fn a_value_replaced_since_is_not_brought_back(h: &dyn Harness) {
         conflicts(target.write(&w, &w.b, 3, answer.exact()).await, "the revision matches nothing");
         assert_eq!(target.read(&w, &w.b).await, Some(theirs), "{target:?}");
     }
-    for target in puts().filter(|target| target.is_removable()) {
+    for target in puts(&w).filter(|target| target.is_removable()) {
         assert!(target.remove(&w, &w.b, Expect::Any).await.must("remove"), "{target:?}");
         let answer = target.write(&w, &again, 1, Expect::Any).await.must("again");
         conflicts(target.write(&w, &w.b, 3, answer.exact()).await, "the revision matches nothing");
@@ -88,7 +88,7 @@ pub async fn a_value_replaced_since_is_not_brought_back(h: &dyn Harness) {
 pub async fn other_arguments_are_invalid(h: &dyn Harness) {
     let w = World::of(h).await;
     let (first, again) = both(&w, "one");
-    for target in writable() {
+    for target in writable(&w) {
         let created = target.create(&w, &w.a).await;
         let put = target.write(&w, &first, 1, Expect::Any).await.must("first");
         for (n, expect) in [(2, Expect::Any), (1, created.exact()), (1, put.exact()), (2, created.exact())] {
@@ -109,9 +109,9 @@ pub async fn other_arguments_are_invalid(h: &dyn Harness) {
         assert_eq!(bytes_of(&w, &w.b, path).await, Some(payload(1, 50)));
         assert_eq!(payloads(&w, &prefix).await, before, "its payload is not kept");
     }
-    w.a.add_list_item(&w.told, "l", "first").await.must("add");
-    first.add_list_item(&w.told, "l", "Item").await.must("add");
-    invalid(first.add_list_item(&w.told, "l", "item").await, "idempotency_key", "another spelling");
+    w.a.add_list_item(&w.memory_scope, "l", "first").await.must("add");
+    first.add_list_item(&w.memory_scope, "l", "Item").await.must("add");
+    invalid(first.add_list_item(&w.memory_scope, "l", "item").await, "idempotency_key", "another spelling");
     let hello = DeviceRegistration::new(w.another_robot("other"));
     first.register_device(hello.clone()).await.must("register");
     invalid(first.register_device(hello.with_firmware("2")).await, "idempotency_key", "another firmware");
@@ -121,28 +121,54 @@ pub async fn other_arguments_are_invalid(h: &dyn Harness) {
 pub async fn another_record_or_operation_is_another_call(h: &dyn Harness) {
     let w = World::of(h).await;
     let one = under(&w.a, "one");
-    one.set_name(&w.told, "x", Expect::Any).await.must("name");
-    one.set_birthday(&w.told, "x", Expect::Any).await.must("birthday");
+    one.set_name(&w.memory_scope, "x", Expect::Any).await.must("name");
+    one.set_birthday(&w.memory_scope, "x", Expect::Any).await.must("birthday");
     one.set_name(&w.person("ana"), "y", Expect::Any).await.must("another scope");
     for key in ["a", "b"] {
-        one.set_preference(&w.told, key, "x", Expect::Any).await.must("preference");
-        one.set_important_date(&w.told, key, "x", Expect::Any).await.must("date");
+        one.set_preference(&w.memory_scope, key, "x", Expect::Any).await.must("preference");
+        one.set_important_date(&w.memory_scope, key, "x", Expect::Any).await.must("date");
     }
-    assert!(one.remove_preference(&w.told, "a", Expect::Any).await.must("remove"));
+    assert!(one.remove_preference(&w.memory_scope, "a", Expect::Any).await.must("remove"));
     assert_eq!(w.b.name(&w.person("ana")).await.must("read").must("name").value(), "y");
-    assert_eq!(w.b.preference(&w.told, "a").await.must("read"), None);
-    assert!(w.b.preference(&w.told, "b").await.must("read").is_some());
-    assert!(w.b.important_date(&w.told, "a").await.must("read").is_some());
+    assert_eq!(w.b.preference(&w.memory_scope, "a").await.must("read"), None);
+    assert!(w.b.preference(&w.memory_scope, "b").await.must("read").is_some());
+    assert!(w.b.important_date(&w.memory_scope, "a").await.must("read").is_some());
     for id in ["ana", "bea"] {
         one.put_person(&w.home, Person::new(person(id)), Expect::Absent).await.must("person");
     }
     assert_eq!(whole(|page| w.b.people(&w.home, page)).await.len(), 2);
 }
 
+/// A patch is one argument of its call: kept, set and cleared are three, and the same one is the same call.
+pub async fn a_patch_fingerprint_and_a_retry_of_the_same_call(h: &dyn Harness) {
+    let w = World::of(h).await;
+    let (first, again) = both(&w, "one");
+    MEMBER.create(&w, &w.a).await;
+    let named =
+        |name: Change<String>, email: Change<String>| MemberPatch { nickname: name, email, ..Default::default() };
+    let patch = |stores: Stores, patch| {
+        let home = w.home.clone();
+        async move { stores.update_member(&home, &member("ana"), patch, Expect::Any).await }
+    };
+    let asked = || named(Change::Set("An".into()), Change::Keep);
+    let patched = patch(first, asked()).await.must("first");
+    assert_eq!(patch(again.clone(), asked()).await.must("the same call"), patched);
+    for other in [
+        named(Change::Set("Annie".into()), Change::Keep),
+        named(Change::Set("An".into()), Change::Clear),
+        named(Change::Clear, Change::Keep),
+        named(Change::Keep, Change::Set("An".into())),
+    ] {
+        invalid(patch(again.clone(), other).await, "idempotency_key", "another patch");
+    }
+    let found = w.b.member(&w.home, &member("ana")).await.must("get");
+    assert_eq!(found, Some(patched), "nothing of another patch is written");
+}
+
 /// A removal made again answers true and removes nothing that came after it.
 pub async fn a_removal_made_again_removes_once(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in removals() {
+    for target in removals(&w) {
         for exactly in [false, true] {
             let (first, again) = both(&w, &format!("{exactly}"));
             let created = target.create(&w, &w.a).await;
@@ -162,50 +188,50 @@ pub async fn a_removal_made_again_removes_once(h: &dyn Harness) {
 pub async fn what_was_not_applied_is_not_remembered(h: &dyn Harness) {
     let w = World::of(h).await;
     let one = under(&w.a, "one");
-    for target in removals() {
+    for target in removals(&w) {
         assert!(!target.remove(&w, &one, Expect::Any).await.must("nothing there"), "{target:?}");
         target.create(&w, &w.b).await;
         assert!(target.remove(&w, &one, Expect::Any).await.must("now there is"), "{target:?}");
         assert_eq!(target.read(&w, &w.b).await, None, "{target:?}: it is removed");
     }
-    w.b.set_name(&w.told, "theirs", Expect::Any).await.must("set");
-    exists(one.set_name(&w.told, "x", Expect::Absent).await, "refused");
-    w.b.remove_name(&w.told, Expect::Any).await.must("remove");
-    one.set_name(&w.told, "x", Expect::Absent).await.must("applied");
-    assert_eq!(one.clear_list(&w.told, "l").await.must("an empty list"), 0);
-    w.b.add_list_item(&w.told, "l", "x").await.must("add");
-    assert!(matches!(one.add_list_item(&w.told, "l", "X").await.must("add"), Added::Duplicate(_)));
-    assert_eq!(one.clear_list(&w.told, "l").await.must("one item"), 1);
+    w.b.set_name(&w.memory_scope, "theirs", Expect::Any).await.must("set");
+    exists(one.set_name(&w.memory_scope, "x", Expect::Absent).await, "refused");
+    w.b.remove_name(&w.memory_scope, Expect::Any).await.must("remove");
+    one.set_name(&w.memory_scope, "x", Expect::Absent).await.must("applied");
+    assert_eq!(one.clear_list(&w.memory_scope, "l").await.must("an empty list"), 0);
+    w.b.add_list_item(&w.memory_scope, "l", "x").await.must("add");
+    assert!(matches!(one.add_list_item(&w.memory_scope, "l", "X").await.must("add"), Added::Duplicate(_)));
+    assert_eq!(one.clear_list(&w.memory_scope, "l").await.must("one item"), 1);
 }
 
 /// Without a key the same call twice is two calls.
 pub async fn calls_without_a_key_are_two(h: &dyn Harness) {
     let w = World::of(h).await;
-    let first = w.a.set_name(&w.told, "x", Expect::Any).await.must("first");
-    let second = w.a.set_name(&w.told, "x", Expect::Any).await.must("second");
+    let first = w.a.set_name(&w.memory_scope, "x", Expect::Any).await.must("first");
+    let second = w.a.set_name(&w.memory_scope, "x", Expect::Any).await.must("second");
     assert!(second.revision().number() > first.revision().number());
-    conflicts(w.b.set_name(&w.told, "x", first.revision().into()).await, "stale");
-    assert!(w.a.remove_name(&w.told, Expect::Any).await.must("remove"));
-    assert!(!w.a.remove_name(&w.told, Expect::Any).await.must("nothing there"));
+    conflicts(w.b.set_name(&w.memory_scope, "x", first.revision().into()).await, "stale");
+    assert!(w.a.remove_name(&w.memory_scope, Expect::Any).await.must("remove"));
+    assert!(!w.a.remove_name(&w.memory_scope, Expect::Any).await.must("nothing there"));
 }
 
 /// A list item is added once, answers as new each time, and does not come back after another's removal.
 pub async fn a_list_item_is_added_once(h: &dyn Harness) {
     let w = World::of(h).await;
     let (first, again) = both(&w, "one");
-    w.a.add_list_item(&w.told, "l", "before").await.must("add");
-    let added = first.add_list_item(&w.told, "L", "Milk").await.must("first");
+    w.a.add_list_item(&w.memory_scope, "l", "before").await.must("add");
+    let added = first.add_list_item(&w.memory_scope, "L", "Milk").await.must("first");
     assert!(matches!(added, Added::Added(_)), "{added:?}");
-    assert_eq!(again.add_list_item(&w.told, "l", "Milk").await.must("again"), added);
-    assert_eq!(w.b.list_items(&w.told, "l").await.must("read").len(), 2);
-    w.b.remove_list_item(&w.told, "l", "milk", Expect::Any).await.must("remove");
-    assert!(matches!(again.add_list_item(&w.told, "l", "Milk").await.must("again"), Added::Added(_)));
-    assert_eq!(w.b.list_items(&w.told, "l").await.must("read").len(), 1, "it stays removed");
+    assert_eq!(again.add_list_item(&w.memory_scope, "l", "Milk").await.must("again"), added);
+    assert_eq!(w.b.list_items(&w.memory_scope, "l").await.must("read").len(), 2);
+    w.b.remove_list_item(&w.memory_scope, "l", "milk", Expect::Any).await.must("remove");
+    assert!(matches!(again.add_list_item(&w.memory_scope, "l", "Milk").await.must("again"), Added::Added(_)));
+    assert_eq!(w.b.list_items(&w.memory_scope, "l").await.must("read").len(), 1, "it stays removed");
 }
 
 /// Fills the list with as many items as a clearing deletes in two commits; says how many.
 pub(in crate::conformance) async fn fill_list(w: &World) -> u64 {
-    w.a.add_list_item(&w.told, "l", "0").await.must("add");
+    w.a.add_list_item(&w.memory_scope, "l", "0").await.must("add");
     let backend = &*w.a.backends().memory;
     let partition = keys::table_partition(&w.home);
     let template = raw::first(backend, &partition, keys::MEMORY).await;
@@ -228,12 +254,12 @@ pub async fn a_list_is_cleared_once(h: &dyn Harness) {
     let w = World::of(h).await;
     let all = fill_list(&w).await;
     let (first, again) = both(&w, "one");
-    assert_eq!(first.clear_list(&w.told, "l").await.must("first"), all);
-    assert_eq!(again.clear_list(&w.told, "l").await.must("again, empty"), all);
-    w.b.add_list_item(&w.told, "l", "after").await.must("add");
-    assert_eq!(again.clear_list(&w.told, "l").await.must("again"), all);
-    assert_eq!(w.b.list_items(&w.told, "l").await.must("read").len(), 1);
-    assert_eq!(under(&w.b, "two").clear_list(&w.told, "l").await.must("another call"), 1);
+    assert_eq!(first.clear_list(&w.memory_scope, "l").await.must("first"), all);
+    assert_eq!(again.clear_list(&w.memory_scope, "l").await.must("again, empty"), all);
+    w.b.add_list_item(&w.memory_scope, "l", "after").await.must("add");
+    assert_eq!(again.clear_list(&w.memory_scope, "l").await.must("again"), all);
+    assert_eq!(w.b.list_items(&w.memory_scope, "l").await.must("read").len(), 1);
+    assert_eq!(under(&w.b, "two").clear_list(&w.memory_scope, "l").await.must("another call"), 1);
 }
 
 /// A robot is registered, changed and linked once, and each answer is the first one's.
@@ -330,16 +356,16 @@ pub async fn media_is_published_once(h: &dyn Harness) {
 
 /// Adds one to a preference, under whatever options the stores have; `others` writes in between each round.
 async fn count(w: &World, stores: &Stores, others: &AtomicU64) -> Result<Stored<Fact<String>>> {
-    let told = &w.told;
-    let get = |stores: Stores| async move { stores.preference(told, "count").await };
+    let memory_scope = &w.memory_scope;
+    let get = |stores: Stores| async move { stores.preference(memory_scope, "count").await };
     let change = |stores: Stores, found: Option<Stored<Fact<String>>>| async move {
         if others.load(Ordering::Relaxed) > 0 {
             others.fetch_sub(1, Ordering::Relaxed);
-            w.b.set_preference(told, "count", "10", Expect::Any).await.must("another writer");
+            w.b.set_preference(memory_scope, "count", "10", Expect::Any).await.must("another writer");
         }
         let count: u32 = found.as_ref().map_or(0, |found| found.value().value.parse().expect("a number was set"));
         let expect = found.as_ref().map_or(Expect::Absent, |found| found.revision().into());
-        stores.set_preference(told, "count", &(count + 1).to_string(), expect).await
+        stores.set_preference(memory_scope, "count", &(count + 1).to_string(), expect).await
     };
     stores.update_with(get, change).await
 }
@@ -353,11 +379,14 @@ pub async fn an_update_made_again_is_applied_once(h: &dyn Harness) {
         let counted = count(&w, &first, &AtomicU64::new(others)).await.must("first");
         assert_eq!(counted.value().value, value);
         assert_eq!(count(&w, &again, &quiet).await.must("again"), counted);
-        assert_eq!(w.b.preference(&w.told, "count").await.must("read"), Some(counted));
+        assert_eq!(w.b.preference(&w.memory_scope, "count").await.must("read"), Some(counted));
     }
     let replaced = count(&w, &under(&w.b, "one"), &quiet).await.must("the first again");
-    conflicts(w.b.set_preference(&w.told, "count", "x", replaced.revision().into()).await, "it matches nothing");
-    assert_eq!(w.b.preference(&w.told, "count").await.must("read").must("count").value().value, "11");
+    conflicts(
+        w.b.set_preference(&w.memory_scope, "count", "x", replaced.revision().into()).await,
+        "it matches nothing",
+    );
+    assert_eq!(w.b.preference(&w.memory_scope, "count").await.must("read").must("count").value().value, "11");
 }
 
 /// A commit whose first record exists already fails there, whatever else would fail behind it.

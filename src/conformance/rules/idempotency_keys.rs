@@ -35,17 +35,17 @@ pub async fn unusable_keys_are_refused(h: &dyn Harness) {
     let long = "é".repeat(128);
     for key in ["", " \t ", "a\u{7}b", "a\nb", &format!("{long}x")] {
         let stores = under(&w.a.with_observer(requests.clone()), key);
-        for target in puts() {
+        for target in puts(&w) {
             invalid(target.write(&w, &stores, 1, Expect::Any).await, "idempotency_key", key);
         }
-        invalid(stores.clear_list(&w.told, "l").await, "idempotency_key", key);
+        invalid(stores.clear_list(&w.memory_scope, "l").await, "idempotency_key", key);
         invalid(stores.forget_loop(&w.home).await, "idempotency_key", key);
         assert_eq!(requests.0.load(Ordering::SeqCst), 0, "nothing is sent");
-        assert_eq!(under(&w.a, key).name(&w.told).await.must("a read"), None);
+        assert_eq!(under(&w.a, key).name(&w.memory_scope).await.must("a read"), None);
     }
-    let put = under(&w.a, &long).set_name(&w.told, "x", Expect::Absent).await.must("the longest key");
+    let put = under(&w.a, &long).set_name(&w.memory_scope, "x", Expect::Absent).await.must("the longest key");
     let trimmed = under(&w.b, &format!(" {long}\n"));
-    assert_eq!(trimmed.set_name(&w.told, "x", Expect::Absent).await.must("again"), put);
+    assert_eq!(trimmed.set_name(&w.memory_scope, "x", Expect::Absent).await.must("again"), put);
 }
 
 /// A write under a key costs as many requests as without. A removal under `Any` alone reads first, where a backend might
@@ -54,7 +54,7 @@ pub async fn a_key_costs_no_request(h: &dyn Harness) {
     let w = World::of(h).await;
     let requests = Arc::new(Requests::default());
     let plain = w.a.with_observer(requests.clone());
-    for target in writable().chain([LIST_ITEM]) {
+    for target in writable(&w).chain([LIST_ITEM]) {
         let mut spent = [Vec::new(), Vec::new()];
         for (keyed, spent) in [false, true].into_iter().zip(&mut spent) {
             let with = |key: &str| if keyed { under(&plain, key) } else { plain.clone() };
@@ -82,9 +82,9 @@ pub async fn a_key_costs_no_request(h: &dyn Harness) {
 pub async fn calls_are_remembered_without_their_values(h: &dyn Harness) {
     let w = World::of(h).await;
     let one = under(&w.a, "planted key");
-    let told = w.person("planted person");
-    one.set_preference(&told, "planted fact", "planted value", Expect::Any).await.must("set");
-    one.add_list_item(&told, "planted list", "planted item").await.must("add");
+    let memory_scope = w.person("planted person");
+    one.set_preference(&memory_scope, "planted fact", "planted value", Expect::Any).await.must("set");
+    one.add_list_item(&memory_scope, "planted list", "planted item").await.must("add");
     one.put_person(&w.home, Person::new(person("planted")), Expect::Any).await.must("person");
     let media = NewMedia::new("planted path");
     one.put_media(&w.home, media, Bytes::from("planted body").into(), Expect::Any).await.must("media");
@@ -107,12 +107,12 @@ pub async fn calls_are_remembered_without_their_values(h: &dyn Harness) {
     }
     assert_eq!(seen, 4);
     assert!(!format!("{one:?} {:?}", CallOptions::new().with_idempotency_key("planted")).contains("planted"));
-    let scope = w.b.load_scope(&told).await.must("load");
+    let scope = w.b.load_scope(&memory_scope).await.must("load");
     assert_eq!((scope.preferences.len(), scope.lists.len()), (1, 1));
     assert_eq!(whole(|page| w.b.people(&w.home, page)).await.len(), 1);
     assert_eq!(w.b.forget_loop(&w.home).await.must("forget"), 2);
-    one.set_preference(&told, "planted fact", "planted value", Expect::Any).await.must("again");
-    one.add_list_item(&told, "planted list", "planted item").await.must("again");
-    let scope = w.b.load_scope(&told).await.must("load");
+    one.set_preference(&memory_scope, "planted fact", "planted value", Expect::Any).await.must("again");
+    one.add_list_item(&memory_scope, "planted list", "planted item").await.must("again");
+    let scope = w.b.load_scope(&memory_scope).await.must("load");
     assert!(scope.preferences.is_empty() && scope.lists.is_empty(), "what was forgotten does not come back");
 }

@@ -12,7 +12,7 @@ fn name(n: usize) -> String {
 /// A page holds between one item and the list's maximum: the backend's, 1,000 at most, for robots 50.
 pub async fn page_sizes_are_limited(h: &dyn Harness) {
     let w = World::of(h).await;
-    for list in lists() {
+    for list in lists(&w) {
         let most = list.most(&w.a);
         invalid(list.page(&w, &w.a, Page::of(0)).await, "limit", "no item");
         let past = list.page(&w, &w.a, Page::of(most + 1)).await;
@@ -25,7 +25,7 @@ pub async fn page_sizes_are_limited(h: &dyn Harness) {
 /// An empty list has no items and comes to an end.
 pub async fn an_empty_list_ends(h: &dyn Harness) {
     let w = World::of(h).await;
-    for list in lists() {
+    for list in lists(&w) {
         assert!(list.all(&w, &w.a, 10).await.is_empty(), "{list:?}: never filled");
         list.add(&w, &w.a, "only").await.must("add");
         assert_eq!(list.all(&w, &w.b, 10).await, ["only"], "{list:?}");
@@ -37,7 +37,7 @@ pub async fn an_empty_list_ends(h: &dyn Harness) {
 /// Pages of any size give the same list in the same order: that of keys, for media newest first.
 pub async fn pages_of_any_size_give_the_same_list(h: &dyn Harness) {
     let w = World::of(h).await;
-    for list in lists() {
+    for list in lists(&w) {
         let mut expected: Vec<String> = (0..5).map(name).collect();
         let order = if list.is("media") { [0, 1, 2, 3, 4] } else { [3, 0, 4, 1, 2] };
         for n in order {
@@ -58,7 +58,7 @@ pub async fn pages_of_any_size_give_the_same_list(h: &dyn Harness) {
 /// Nothing that is there throughout is lost or repeated while others come and go between the pages.
 pub async fn nothing_is_lost_or_repeated_between_pages(h: &dyn Harness) {
     let w = World::of(h).await;
-    for list in lists() {
+    for list in lists(&w) {
         for n in 0..12 {
             list.add(&w, &w.a, &name(n * 4)).await.must("add");
         }
@@ -110,7 +110,7 @@ pub async fn a_foreign_token_is_invalid(h: &dyn Harness) {
     let w = World::of(h).await;
     let elsewhere = World::of(h).await;
     let mut tokens = Vec::new();
-    for list in lists() {
+    for list in lists(&w) {
         for n in 0..3 {
             list.add(&w, &w.a, &name(n)).await.must("add");
         }

@@ -14,7 +14,7 @@ use crate::stores::families::key_of;
 /// What a write answers is what a read finds, on both replicas: value, revision and times.
 pub async fn a_write_answers_what_a_read_finds(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in writable() {
+    for target in writable(&w) {
         target.create(&w, &w.a).await;
         let written = target.write(&w, &w.a, 1, Expect::Any).await.must("write");
         for stores in [&w.a, &w.b] {
@@ -27,7 +27,7 @@ pub async fn a_write_answers_what_a_read_finds(h: &dyn Harness) {
 /// A revision's text can be taken to another process and used there.
 pub async fn text_is_good_on_another_instance(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in writable() {
+    for target in writable(&w) {
         let written = target.create(&w, &w.a).await;
         let text = written.revision.to_string();
         let parsed: Revision = text.parse().must("the text of a revision");
@@ -44,11 +44,11 @@ pub async fn text_is_short_and_plain(h: &dyn Harness) {
     let long = |name: &str| format!("{}{}", w.text(name), "é/\"".repeat(55));
     let account = AccountId::new(long("usr")).must("id");
     let home = LoopScope::new(account, LoopId::new(long("loop")).must("id"));
-    let told = home.person_memory(DeviceId::new(long("robot")).must("id"), person(&long("ana")));
+    let memory_scope = home.person_memory(DeviceId::new(long("robot")).must("id"), person(&long("ana")));
     let key = "ключ ".repeat(400);
     let mut expect = Expect::Absent;
     for n in 0..6 {
-        let stored = w.a.set_preference(&told, &key, &n.to_string(), expect).await;
+        let stored = w.a.set_preference(&memory_scope, &key, &n.to_string(), expect).await;
         let revision = stored.must("set").revision().clone();
         let text = revision.to_string();
         assert!(text.len() < 256, "{} characters", text.len());
@@ -61,7 +61,7 @@ pub async fn text_is_short_and_plain(h: &dyn Harness) {
 /// A record's number grows with each write, also over its deletion and re-creation.
 pub async fn numbers_grow_over_deletion(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in puts() {
+    for target in puts(&w) {
         let mut last = target.create(&w, &w.a).await.revision.number();
         for n in 1..4 {
             if n == 2 {
@@ -81,7 +81,7 @@ pub async fn numbers_grow_although_a_clock_is_behind(h: &dyn Harness) {
     let w = World::of(h).await;
     let ahead = w.a.with_clock(clock_at(4_000_000_000_000));
     let behind = w.b.with_clock(clock_at(1_000_000_000_000));
-    for target in puts() {
+    for target in puts(&w) {
         let first = target.write(&w, &ahead, 0, Expect::Absent).await.must("put");
         let second = target.write(&w, &behind, 1, first.exact()).await.must("put");
         target.make_go(&w, &behind).await;
@@ -94,7 +94,7 @@ pub async fn numbers_grow_although_a_clock_is_behind(h: &dyn Harness) {
 /// Deleting and creating a record again with the same value never brings a revision back.
 pub async fn a_revision_never_comes_back(h: &dyn Harness) {
     let w = World::of(h).await;
-    for target in puts() {
+    for target in puts(&w) {
         let first = target.create(&w, &w.a).await;
         target.make_go(&w, &w.a).await;
         let again = target.write(&w, &w.a, 0, Expect::Absent).await.must("put");
@@ -142,7 +142,7 @@ pub async fn damaged_text_is_invalid(h: &dyn Harness) {
 pub async fn a_revision_of_another_record_is_invalid(h: &dyn Harness) {
     let w = World::of(h).await;
     let mut states = Vec::new();
-    for target in writable() {
+    for target in writable(&w) {
         states.push((target, target.create(&w, &w.a).await));
     }
     for (index, (target, _)) in states.iter().enumerate() {
@@ -156,7 +156,7 @@ pub async fn a_revision_of_another_record_is_invalid(h: &dyn Harness) {
     let elsewhere = w.person("ana");
     let name = w.a.set_name(&elsewhere, "x", Expect::Any).await.must("set");
     let foreign = Expect::from(name.revision());
-    invalid(w.a.set_name(&w.told, "y", foreign).await, "revision", "another scope");
+    invalid(w.a.set_name(&w.memory_scope, "y", foreign).await, "revision", "another scope");
     for (target, state) in states {
         assert_eq!(target.read(&w, &w.b).await, Some(state), "{target:?}");
     }
@@ -183,7 +183,7 @@ pub async fn times_are_those_of_creation_and_last_write(h: &dyn Harness) {
     let w = World::of(h).await;
     let at = |millis| (w.a.with_clock(clock_at(millis)), millis * 1_000);
     let (one, two, three) = (at(1_700_000_000_001), at(1_700_000_000_002), at(1_700_000_000_003));
-    for target in puts() {
+    for target in puts(&w) {
         let first = target.write(&w, &one.0, 0, Expect::Absent).await.must("put");
         assert_eq!(first.created.as_micros(), one.1, "{target:?}: created");
         assert_eq!(first.updated.as_micros(), one.1, "{target:?}: updated");
@@ -204,11 +204,11 @@ pub async fn times_are_those_of_creation_and_last_write(h: &dyn Harness) {
 pub async fn a_listed_revision_is_good_for_a_write(h: &dyn Harness) {
     let w = World::of(h).await;
     let mut made = Vec::new();
-    for target in writable().filter(|target| !target.is("account")) {
+    for target in writable(&w).filter(|target| !target.is("account")) {
         made.push((target, target.create(&w, &w.a).await));
     }
     w.a.link_device(&w.account(), &w.robot).await.must("link");
-    let all = w.b.load_scope(&w.told).await.must("load");
+    let all = w.b.load_scope(&w.memory_scope).await.must("load");
     for (target, stored) in made {
         let listed = match target.family().record_type {
             "loop" => {
@@ -224,9 +224,9 @@ pub async fn a_listed_revision_is_good_for_a_write(h: &dyn Harness) {
             }
             "name" => all.name.clone().must("name").revision().clone(),
             "birthday" => all.birthday.clone().must("birthday").revision().clone(),
-            "preference" => whole(|page| w.b.preferences(&w.told, page)).await[0].revision().clone(),
-            "date" => whole(|page| w.b.important_dates(&w.told, page)).await[0].revision().clone(),
-            "affinity" => whole(|page| w.b.affinities(&w.told, page)).await[0].revision().clone(),
+            "preference" => whole(|page| w.b.preferences(&w.memory_scope, page)).await[0].revision().clone(),
+            "date" => whole(|page| w.b.important_dates(&w.memory_scope, page)).await[0].revision().clone(),
+            "affinity" => whole(|page| w.b.affinities(&w.memory_scope, page)).await[0].revision().clone(),
             // Media are listed from their time index, without revisions.
             _ => continue,
         };

@@ -4,6 +4,7 @@
 //! the **insert** of the ledger row `b:<blob>` as live. A sweeper may delete a payload without a ledger row only after
 //! it has itself inserted that row as condemned, so one of the two loses, whatever the clocks say.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,9 @@ fn payload_fingerprint(digest: &BlobDigest) -> impl Serialize {
     (digest.length, digest.sha256)
 }
 
+/// A payload that is not published yet.
+type Uploaded = (BlobName, BlobDigest, BuildBefore);
+
 impl Stores {
     async fn current(&self, cx: &CallContext, scope: &LoopScope, path: &str) -> Result<Option<Stored<Media>>> {
         record::get::<Media>(self.media_backend(), cx, &Media::address(scope, path)).await
@@ -171,22 +175,14 @@ impl Stores {
         let mut once =
             IdempotentCommit::new(self.media_backend(), cx, &address, &(published_as(&media), fingerprint(expect)))?;
         let replaced = self.replaced(cx, scope, &media.path, expect).await;
-        let perhaps_before = match &replaced {
-            Ok(found) => found.as_ref().is_some_and(|found| once.may_have_written(found, found.call.as_deref())),
-            Err(error) => error.is_conflict(),
+        let body = match self.published_before(&mut once, &address, &media, body, &replaced).await? {
+            ControlFlow::Break(answer) => return Ok(answer),
+            ControlFlow::Continue(body) => body,
         };
-        if perhaps_before && let Some(row) = once.look().await? {
-            // Nothing is uploaded, but the payload is read: another one would make it another call.
-            let digest = digest_of(body).await.map_err(|error| error.with_outcome(Outcome::Unknown))?;
-            once.and(&payload_fingerprint(&digest))?;
-            let earlier = once.accept(row)?;
-            let value = published(&media, ("", digest, earlier.at.as_millis()), once.mark());
-            return once.recall(&address, &earlier, value).await;
-        }
         let mut current = replaced?;
         let mut upload = Upload::new(body);
         let mut payload_asked = false;
-        let mut sent: Option<(BlobName, BlobDigest, BuildBefore)> = None;
+        let mut sent: Option<Uploaded> = None;
         let mut rounds = Rounds::new(cx);
         loop {
             rounds.next().await?;
@@ -196,14 +192,12 @@ impl Stores {
                     let Some(body) = upload.take() else {
                         return Err(StoreError::contended());
                     };
-                    let limit = BuildBefore::after(cx.moment(), GRACE);
-                    let name = BlobName::fresh(BlobArea::Media, scope, self.fresh_id());
-                    let digest = self.backends().blobs.put(cx, &name, body).await.map_err(orphaned)?;
+                    let uploaded = self.upload(cx, scope, body).await?;
                     // A payload uploaded again is the same.
                     if !std::mem::replace(&mut payload_asked, true) {
-                        once.and(&payload_fingerprint(&digest))?;
+                        once.and(&payload_fingerprint(&uploaded.1))?;
                     }
-                    (name, digest, limit)
+                    uploaded
                 }
             };
             let value = published(&media, (name.random(), digest, cx.now().as_millis()), once.mark());
@@ -245,6 +239,37 @@ impl Stores {
                 Some(_) => return Err(broken_ledger(error)),
             }
         }
+    }
+
+    /// The answer of an earlier call under the key, where what was found is a sign of one; else the body, untouched.
+    async fn published_before(
+        &self,
+        once: &mut IdempotentCommit<'_>,
+        address: &RecordAddress,
+        media: &NewMedia,
+        body: MediaBody,
+        replaced: &Result<Option<Stored<Media>>>,
+    ) -> Result<ControlFlow<Stored<Media>, MediaBody>> {
+        let is_sign = match replaced {
+            Ok(found) => found.as_ref().is_some_and(|found| once.may_have_written(found, found.call.as_deref())),
+            Err(error) => error.is_conflict(),
+        };
+        let row = if is_sign { once.look().await? } else { None };
+        let Some(row) = row else { return Ok(ControlFlow::Continue(body)) };
+        // Nothing is uploaded, but the payload is read: another one would make it another call.
+        let digest = digest_of(body).await.map_err(|error| error.with_outcome(Outcome::Unknown))?;
+        once.and(&payload_fingerprint(&digest))?;
+        let earlier = once.accept(row)?;
+        let value = published(media, ("", digest, earlier.at.as_millis()), once.mark());
+        once.recall(address, &earlier, value).await.map(ControlFlow::Break)
+    }
+
+    /// Uploads a payload under a fresh name, and until when a commit may be built on it.
+    async fn upload(&self, cx: &CallContext, scope: &LoopScope, body: MediaBody) -> Result<Uploaded> {
+        let limit = BuildBefore::after(cx.moment(), GRACE);
+        let name = BlobName::fresh(BlobArea::Media, scope, self.fresh_id());
+        let digest = self.backends().blobs.put(cx, &name, body).await.map_err(orphaned)?;
+        Ok((name, digest, limit))
     }
 
     /// Deletes a payload that nothing will publish. One that stays is left to the sweeper.

@@ -343,7 +343,7 @@ fn is_closed(error: &StoreError) -> bool {
 fn digest(cx: &CallContext, partition: &str, key: &str, arguments: &(impl Serialize + ?Sized)) -> Result<String> {
     let arguments =
         serde_json::to_vec(arguments).map_err(|_| StoreError::invalid("value", "it can't be written as JSON"))?;
-    Ok(cx.asked(partition, key, &arguments).unwrap_or_default())
+    Ok(cx.fingerprint(partition, key, &arguments).unwrap_or_default())
 }
 
 /// The error of a commit without its first operation.

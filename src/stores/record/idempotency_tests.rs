@@ -138,13 +138,13 @@ fn home() -> LoopScope {
     LoopScope::new(AccountId::new("usr_1").unwrap(), LoopId::new("home").unwrap())
 }
 
-fn told() -> MemoryScope {
+fn memory_scope() -> MemoryScope {
     home().household_memory(DeviceId::new("robot").unwrap())
 }
 
 async fn fill(stores: &Stores, items: usize) {
     for n in 0..items {
-        stores.add_list_item(&told(), "l", &n.to_string()).await.unwrap();
+        stores.add_list_item(&memory_scope(), "l", &n.to_string()).await.unwrap();
     }
 }
 
@@ -153,13 +153,13 @@ async fn a_call_whose_answer_was_lost_is_answered_when_made_again() {
     let (stores, backend) = fated();
     let one = under(&stores, "one");
     fates(&backend, [Fate::AnswerLost]);
-    let error = one.set_name(&told(), "ana", Expect::Absent).await.unwrap_err();
+    let error = one.set_name(&memory_scope(), "ana", Expect::Absent).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
-    let answer = one.set_name(&told(), "ana", Expect::Absent).await.unwrap();
-    assert_eq!(stores.name(&told()).await.unwrap().unwrap(), answer);
+    let answer = one.set_name(&memory_scope(), "ana", Expect::Absent).await.unwrap();
+    assert_eq!(stores.name(&memory_scope()).await.unwrap().unwrap(), answer);
     fates(&backend, [Fate::AnswerLost]);
-    one.remove_name(&told(), Expect::Any).await.unwrap_err();
-    assert!(one.remove_name(&told(), Expect::Any).await.unwrap());
+    one.remove_name(&memory_scope(), Expect::Any).await.unwrap_err();
+    assert!(one.remove_name(&memory_scope(), Expect::Any).await.unwrap());
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn rounds_of_one_commit_keep_its_op_id() {
     for keyed in [false, true] {
         let stores = if keyed { under(&stores, "one") } else { stores.clone() };
         fates(&backend, [Fate::Contended, Fate::Contended]);
-        let added = stores.add_list_item(&told(), "l", &format!("{keyed}")).await.unwrap();
+        let added = stores.add_list_item(&memory_scope(), "l", &format!("{keyed}")).await.unwrap();
         assert!(matches!(added, Added::Added(_)));
         let commits = backend.commits.lock().unwrap().clone();
         assert_eq!(commits, vec![(commits[0].0, 1 + usize::from(keyed)); 3]);
@@ -184,14 +184,14 @@ async fn a_clearing_that_stopped_half_way_goes_on_and_counts_all() {
             fill(&stores, 5).await;
             let one = under(&stores, "one");
             fates(&backend, (0..at).map(|_| Fate::Applied).chain([stop]));
-            let error = one.clear_list(&told(), "l").await.unwrap_err();
+            let error = one.clear_list(&memory_scope(), "l").await.unwrap_err();
             let applied = at > 0 || stop == Fate::AnswerLost;
             assert_eq!(error.outcome(), if applied { Outcome::Unknown } else { Outcome::NotApplied }, "{stop:?} {at}");
-            assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 5, "{stop:?} {at}");
-            assert!(stores.list_items(&told(), "l").await.unwrap().is_empty());
+            assert_eq!(one.clear_list(&memory_scope(), "l").await.unwrap(), 5, "{stop:?} {at}");
+            assert!(stores.list_items(&memory_scope(), "l").await.unwrap().is_empty());
             fill(&stores, 2).await;
-            assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 5, "{stop:?} {at}");
-            assert_eq!(stores.list_items(&told(), "l").await.unwrap().len(), 2, "it is over");
+            assert_eq!(one.clear_list(&memory_scope(), "l").await.unwrap(), 5, "{stop:?} {at}");
+            assert_eq!(stores.list_items(&memory_scope(), "l").await.unwrap().len(), 2, "it is over");
         }
     }
 }
@@ -202,12 +202,12 @@ async fn a_clearing_that_others_ended_is_over_too() {
     fill(&stores, 5).await;
     let one = under(&stores, "one");
     fates(&backend, [Fate::Applied, Fate::NotApplied]);
-    one.clear_list(&told(), "l").await.unwrap_err();
-    assert_eq!(stores.clear_list(&told(), "l").await.unwrap(), 3, "another writer");
-    assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 2);
+    one.clear_list(&memory_scope(), "l").await.unwrap_err();
+    assert_eq!(stores.clear_list(&memory_scope(), "l").await.unwrap(), 3, "another writer");
+    assert_eq!(one.clear_list(&memory_scope(), "l").await.unwrap(), 2);
     fill(&stores, 1).await;
-    assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 2);
-    assert_eq!(stores.list_items(&told(), "l").await.unwrap().len(), 1);
+    assert_eq!(one.clear_list(&memory_scope(), "l").await.unwrap(), 2);
+    assert_eq!(stores.list_items(&memory_scope(), "l").await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -216,14 +216,14 @@ async fn contended_parts_of_a_clearing_go_again_under_the_same_op_id() {
     fill(&stores, 5).await;
     let one = under(&stores, "one");
     fates(&backend, [Fate::Applied, Fate::Contended]);
-    assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 5);
+    assert_eq!(one.clear_list(&memory_scope(), "l").await.unwrap(), 5);
     let commits = backend.commits.lock().unwrap().clone();
     let ops: Vec<OpId> = commits.iter().map(|(op, _)| *op).collect();
     assert_eq!(ops[1], ops[2], "the contended one, again by the next group");
     assert!(ops[0] != ops[1] && ops[2] != ops[3]);
     fates(&backend, []);
     fill(&stores, 1).await;
-    assert_eq!(one.clear_list(&told(), "l").await.unwrap(), 5, "and it is known to be over");
+    assert_eq!(one.clear_list(&memory_scope(), "l").await.unwrap(), 5, "and it is known to be over");
 }
 
 #[tokio::test]
@@ -232,9 +232,9 @@ async fn a_part_cleared_without_a_key_leaves_the_outcome_unknown() {
     fill(&stores, 5).await;
     for (at, outcome) in [(0, Outcome::NotApplied), (1, Outcome::Unknown)] {
         fates(&backend, (0..at).map(|_| Fate::Applied).chain([Fate::NotApplied]));
-        assert_eq!(stores.clear_list(&told(), "l").await.unwrap_err().outcome(), outcome);
+        assert_eq!(stores.clear_list(&memory_scope(), "l").await.unwrap_err().outcome(), outcome);
     }
-    assert_eq!(stores.list_items(&told(), "l").await.unwrap().len(), 2);
+    assert_eq!(stores.list_items(&memory_scope(), "l").await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -281,12 +281,12 @@ async fn a_row_that_ends_while_it_is_met_leaves_the_outcome_unknown() {
     let (stores, backend) = fated();
     let one = under(&stores, "one");
     fates(&backend, [Fate::RowEnded]);
-    let error = one.set_name(&told(), "ana", Expect::Absent).await.unwrap_err();
+    let error = one.set_name(&memory_scope(), "ana", Expect::Absent).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Unavailable { contended: true }), "{error}");
     assert_eq!(error.outcome(), Outcome::Unknown);
     // What is refused for another operation than the row's is refused.
-    one.set_name(&told(), "ana", Expect::Absent).await.unwrap();
-    let other = under(&stores, "two").set_name(&told(), "eva", Expect::Absent).await.unwrap_err();
+    one.set_name(&memory_scope(), "ana", Expect::Absent).await.unwrap();
+    let other = under(&stores, "two").set_name(&memory_scope(), "eva", Expect::Absent).await.unwrap_err();
     assert_eq!((other.kind(), other.outcome()), (&ErrorKind::AlreadyExists, Outcome::NotApplied));
 }
 
@@ -310,15 +310,15 @@ async fn an_answer_from_the_row_tells_when_its_own_record_was_created() {
     for earlier in [false, true] {
         let (stores, _) = fated();
         if earlier {
-            at(&stores, -5).set_name(&told(), "before", Expect::Any).await.unwrap();
+            at(&stores, -5).set_name(&memory_scope(), "before", Expect::Any).await.unwrap();
         }
-        let first = under(&at(&stores, 0), "one").set_name(&told(), "ana", Expect::Any).await.unwrap();
-        let replaced = at(&stores, 1).set_name(&told(), "eva", Expect::Any).await.unwrap();
-        let again = under(&at(&stores, 2), "one").set_name(&told(), "ana", Expect::Any).await.unwrap();
+        let first = under(&at(&stores, 0), "one").set_name(&memory_scope(), "ana", Expect::Any).await.unwrap();
+        let replaced = at(&stores, 1).set_name(&memory_scope(), "eva", Expect::Any).await.unwrap();
+        let again = under(&at(&stores, 2), "one").set_name(&memory_scope(), "ana", Expect::Any).await.unwrap();
         assert_eq!((again.created(), again.created()), (first.created(), replaced.created()), "{earlier}");
-        assert!(at(&stores, 3).remove_name(&told(), Expect::Any).await.unwrap());
-        at(&stores, 4).set_name(&told(), "liv", Expect::Any).await.unwrap();
-        let again = under(&at(&stores, 5), "one").set_name(&told(), "ana", Expect::Any).await.unwrap();
+        assert!(at(&stores, 3).remove_name(&memory_scope(), Expect::Any).await.unwrap());
+        at(&stores, 4).set_name(&memory_scope(), "liv", Expect::Any).await.unwrap();
+        let again = under(&at(&stores, 5), "one").set_name(&memory_scope(), "ana", Expect::Any).await.unwrap();
         assert_eq!(again.created(), Timestamp::from_millis(start), "{earlier}: what is there was created later");
         assert_eq!(again.updated(), first.updated());
     }
@@ -327,7 +327,7 @@ async fn an_answer_from_the_row_tells_when_its_own_record_was_created() {
 #[tokio::test]
 async fn a_mark_is_a_sign_for_as_long_as_the_row_is_there() {
     let (stores, backend) = fated();
-    let written = stores.set_name(&told(), "ana", Expect::Any).await.unwrap();
+    let written = stores.set_name(&memory_scope(), "ana", Expect::Any).await.unwrap();
     let partition = crate::backend::keys::table_partition(&home());
     let address = RecordAddress { partition, key: "k".into(), owner: Owner::default(), record_key: "k".into() };
     let is_sign = |micros: i64, mark: Option<&str>| {

@@ -15,7 +15,7 @@ pub(crate) fn home() -> LoopScope {
     LoopScope::new(AccountId::new("usr_EARLIER").unwrap(), LoopId::new("Home 1").unwrap())
 }
 
-fn told() -> MemoryScope {
+fn memory_scope() -> MemoryScope {
     home().household_memory(DeviceId::new(ROBOT).unwrap())
 }
 
@@ -84,21 +84,22 @@ pub(crate) async fn assert_topology(stores: &Stores) {
 }
 
 pub(crate) async fn assert_memory(stores: &Stores) {
-    for told in [told(), zoe()] {
-        let all = stores.load_scope(&told).await.unwrap();
+    for memory_scope in [memory_scope(), zoe()] {
+        let all = stores.load_scope(&memory_scope).await.unwrap();
         assert_eq!(all.name.unwrap().value(), "Jibo");
         assert_eq!(all.birthday.unwrap().value(), "May 17");
-        let kept = usize::from(told.person.is_none());
+        let kept = usize::from(memory_scope.person.is_none());
         assert_eq!(all.preferences.len(), 1 + kept, "what was removed or forgotten is gone");
         assert_eq!(all.important_dates[0].value().key, "anniversary");
         assert_eq!(all.affinities[0].value().value, Affinity::Love);
         let texts: Vec<_> = all.lists[0].1.iter().map(|item| item.value().text.as_str()).collect();
         assert_eq!((&*all.lists[0].0, texts), ("to do", vec!["Oat milk", "salt"]));
-        let food = same_and_writable!(stores.preference(&told, "favorite food"), |found: &Stored<Fact<String>>| {
-            stores.set_preference(&told, "favorite food", "rice", found.revision().into())
-        });
+        let food =
+            same_and_writable!(stores.preference(&memory_scope, "favorite food"), |found: &Stored<Fact<String>>| {
+                stores.set_preference(&memory_scope, "favorite food", "rice", found.revision().into())
+            });
         assert_eq!(food.value, "dal");
-        stores.remove_list_item(&told, "to do", "salt", Expect::Any).await.unwrap();
+        stores.remove_list_item(&memory_scope, "to do", "salt", Expect::Any).await.unwrap();
     }
 }
 
@@ -130,15 +131,15 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 
 #[cfg(feature = "journal")]
 #[tokio::test]
-async fn a_journal_of_an_earlier_release_is_read_and_written() {
+async fn old_rows_and_the_new_catalogue_in_a_journal() {
     let folder = tempfile::tempdir().unwrap();
     copy(&fixture("journal"), &folder.path().join("store"));
     let stores = Stores::journal(folder.path().join("store")).await.unwrap();
     // Inside the day for which an idempotency key is remembered.
     let soon = stores.with_clock(std::sync::Arc::new(At(Timestamp::from_millis(WRITTEN_MS + 3_600_000))));
     let keyed = soon.with(CallOptions { idempotency_key: Some(KEY.into()), ..CallOptions::default() });
-    let before = soon.preference(&told(), "keyed").await.unwrap().unwrap();
-    let again = keyed.set_preference(&told(), "keyed", "once", Expect::Any).await.unwrap();
+    let before = soon.preference(&memory_scope(), "keyed").await.unwrap().unwrap();
+    let again = keyed.set_preference(&memory_scope(), "keyed", "once", Expect::Any).await.unwrap();
     assert_eq!(again.revision(), before.revision(), "a call made again after the upgrade is the same call");
     assert_topology(&stores).await;
     assert_memory(&stores).await;

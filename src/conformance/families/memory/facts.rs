@@ -28,7 +28,7 @@ macro_rules! text_sample {
             }
 
             fn address(&self, w: &World) -> RecordAddress {
-                RecordAddress::new(self.family(), &w.told, &())
+                RecordAddress::new(self.family(), &w.memory_scope, &())
             }
 
             fn is_listed(&self) -> bool {
@@ -36,16 +36,16 @@ macro_rules! text_sample {
             }
 
             async fn write(&self, w: &World, stores: &Stores, n: usize, expect: Expect) -> Result<State> {
-                let stored = stores.$set(&w.told, &format!("value {n}"), expect).await?;
+                let stored = stores.$set(&w.memory_scope, &format!("value {n}"), expect).await?;
                 Ok(State::of(&stored, stored.value()))
             }
 
             async fn find(&self, w: &World, stores: &Stores) -> Result<Option<State>> {
-                Ok(stores.$get(&w.told).await?.map(|found| State::of(&found, found.value())))
+                Ok(stores.$get(&w.memory_scope).await?.map(|found| State::of(&found, found.value())))
             }
 
             async fn remove(&self, w: &World, stores: &Stores, expect: Expect) -> Result<bool> {
-                stores.$remove(&w.told, expect).await
+                stores.$remove(&w.memory_scope, expect).await
             }
         }
     };
@@ -67,37 +67,37 @@ macro_rules! fact_sample {
             }
 
             fn address(&self, w: &World) -> RecordAddress {
-                RecordAddress::new(self.family(), &w.told, KEY.to_lowercase().as_str())
+                RecordAddress::new(self.family(), &w.memory_scope, KEY.to_lowercase().as_str())
             }
 
             async fn write(&self, w: &World, stores: &Stores, n: usize, expect: Expect) -> Result<State> {
                 let value = $value(n);
-                let stored = stores.$set(&w.told, KEY, given(&value), expect).await?;
+                let stored = stores.$set(&w.memory_scope, KEY, given(&value), expect).await?;
                 Ok(State::of(&stored, $text(&stored.value().value)))
             }
 
             async fn find(&self, w: &World, stores: &Stores) -> Result<Option<State>> {
-                Ok(stores.$get(&w.told, KEY).await?.map(|found| State::of(&found, $text(&found.value().value))))
+                Ok(stores.$get(&w.memory_scope, KEY).await?.map(|found| State::of(&found, $text(&found.value().value))))
             }
 
             async fn remove(&self, w: &World, stores: &Stores, expect: Expect) -> Result<bool> {
-                stores.$remove(&w.told, KEY, expect).await
+                stores.$remove(&w.memory_scope, KEY, expect).await
             }
 
             async fn add(&self, w: &World, stores: &Stores, name: &str) -> Result<()> {
-                stores.$set(&w.told, name, given(&$value(0)), Expect::Absent).await.map(drop)
+                stores.$set(&w.memory_scope, name, given(&$value(0)), Expect::Absent).await.map(drop)
             }
 
             async fn take_out(&self, w: &World, stores: &Stores, name: &str) -> Result<bool> {
-                stores.$remove(&w.told, name, Expect::Any).await
+                stores.$remove(&w.memory_scope, name, Expect::Any).await
             }
 
             async fn page(&self, w: &World, stores: &Stores, page: Page) -> Result<Names> {
-                Ok(names(stores.$list(&w.told, page).await?, |found| found.value().key.clone()))
+                Ok(names(stores.$list(&w.memory_scope, page).await?, |found| found.value().key.clone()))
             }
 
             fn list_range(&self, w: &World) -> (String, String) {
-                (self.address(w).partition, prefix(self.family(), &w.told))
+                (self.address(w).partition, prefix(self.family(), &w.memory_scope))
             }
         }
     };

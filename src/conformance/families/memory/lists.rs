@@ -22,7 +22,7 @@ impl Sample for ListItems {
     }
 
     fn address(&self, w: &World) -> RecordAddress {
-        RecordAddress::new(self.family(), &w.told, &(LIST.to_owned(), ITEM.to_lowercase()))
+        RecordAddress::new(self.family(), &w.memory_scope, &(LIST.to_owned(), ITEM.to_lowercase()))
     }
 
     fn writing(&self) -> Writing {
@@ -34,7 +34,7 @@ impl Sample for ListItems {
     }
 
     async fn make(&self, w: &World, stores: &Stores) -> Result<State> {
-        match stores.add_list_item(&w.told, LIST, ITEM).await? {
+        match stores.add_list_item(&w.memory_scope, LIST, ITEM).await? {
             Added::Added(stored) => Ok(State::of(&stored, &stored.text)),
             other => panic!("{other:?}"),
         }
@@ -45,11 +45,11 @@ impl Sample for ListItems {
     }
 
     async fn find(&self, w: &World, stores: &Stores) -> Result<Option<State>> {
-        let items = stores.list_items(&w.told, LIST).await?;
+        let items = stores.list_items(&w.memory_scope, LIST).await?;
         Ok(items.first().map(|found| State::of(found, &found.text)))
     }
 
     async fn remove(&self, w: &World, stores: &Stores, expect: Expect) -> Result<bool> {
-        stores.remove_list_item(&w.told, LIST, ITEM, expect).await
+        stores.remove_list_item(&w.memory_scope, LIST, ITEM, expect).await
     }
 }
