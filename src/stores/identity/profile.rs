@@ -30,17 +30,16 @@ impl Record for RobotProfile {
     }
 }
 
-/// The operations of a replacement: the profile first, then what it supersedes.
+/// The operations of a replacement, at most this many: the profile first, then what it supersedes.
 fn replacement(
     address: &RecordAddress,
-    profile: &RobotProfile,
-    expect: &Expect,
+    (profile, expect): (&RobotProfile, &Expect),
     found: &[StoredRecord],
+    most: usize,
 ) -> Result<Vec<Operation>> {
-    let mut operations = vec![Operation::Put {
-        draft: encode(address, profile)?,
-        expect: precondition::<RobotProfile>(address, expect)?,
-    }];
+    let put =
+        Operation::Put { draft: encode(address, profile)?, expect: precondition::<RobotProfile>(address, expect)? };
+    let mut operations = vec![put];
     for other in found.iter().filter(|other| other.key != address.key) {
         check_schema(RobotProfile::FAMILY.schema, other.envelope.schema_version)?;
         operations.push(Operation::Delete {
@@ -48,6 +47,10 @@ fn replacement(
             expect: Precondition::Exact(Box::new(other.witness())),
             schema_version: RobotProfile::FAMILY.schema,
         });
+    }
+    if operations.len() > most {
+        let (most, given) = (most as u64, operations.len() as u64);
+        return Err(StoreError::limit("profiles (operations of one commit)", most, given));
     }
     Ok(operations)
 }
@@ -71,11 +74,16 @@ impl Stores {
         loop {
             rounds.next().await?;
             let found = backend.load_all(&cx.latest(), &address.partition, &range).await?;
-            let operations = replacement(&address, &profile, expect, &found)?;
-            if operations.len() > most {
-                let (most, given) = (most as u64, operations.len() as u64);
-                return Err(StoreError::limit("profiles (operations of one commit)", most, given));
-            }
+            let operations = match replacement(&address, (&profile, expect), &found, most) {
+                Ok(operations) => operations,
+                // What was left since, by others, must not refuse a call that was applied.
+                Err(refused) => {
+                    return match once.earlier_instead_of(&refused).await? {
+                        Some(earlier) => once.recall(&address, &earlier, profile).await,
+                        None => Err(refused),
+                    };
+                }
+            };
             match once.commit(operations).await {
                 Ok(Done::Now(written)) => return stored(&address, profile, written.into_iter().next()),
                 Ok(Done::Replayed(earlier)) => return once.recall(&address, &earlier, profile).await,

@@ -1,6 +1,6 @@
 //! Reading one record, and pages of them.
 
-use super::address::{RecordAddress, prefix};
+use super::address::{RecordAddress, Scope as _, prefix};
 use super::codec::{Record, decode};
 use crate::backend::{CallContext, KeyRange, Record as StoredRecord, RecordBackend};
 use crate::contract::{Page, PageToken, Paged, Result, StoreError, Stored};
@@ -21,16 +21,11 @@ pub(crate) async fn page<T: Record>(
     scope: &T::Scope,
     page: &Page,
 ) -> Result<Paged<Stored<T>>> {
-    let (partition, prefix) = (scope_partition::<T>(scope), prefix(T::FAMILY, scope));
+    let (partition, prefix) = (scope.partition(T::FAMILY.area), prefix(T::FAMILY, scope));
     let range = KeyRange::below(&prefix);
     let paged = raw_page(backend, cx, &partition, (&range, &prefix), page, backend.limits().page).await?;
     let items = paged.items.iter().map(|record| found::<T>(scope, record)).collect::<Result<_>>()?;
     Ok(Paged { items, next: paged.next })
-}
-
-fn scope_partition<T: Record>(scope: &T::Scope) -> String {
-    use super::address::Scope as _;
-    scope.partition(T::FAMILY.area)
 }
 
 /// Reads a record that was found in this scope: its own full key says where it must be.

@@ -197,7 +197,16 @@ where
             }
             (None, None) => return Err(not_found()),
         };
-        value.admit(was)?;
+        if let Err(refused) = value.admit(was) {
+            return match once.earlier_instead_of(&refused).await? {
+                Some(earlier) => {
+                    let recalled = once.recall(address, &earlier, value).await?;
+                    let done = merged_before(&recalled);
+                    Ok((recalled, done))
+                }
+                None => Err(refused),
+            };
+        }
         match once.put(address, value, &expect).await {
             Ok((stored, None)) => return Ok((stored, done)),
             Ok((stored, Some(_))) => {
