@@ -41,8 +41,8 @@ use std::future::Future;
 use async_trait::async_trait;
 
 pub use behaviour::{
-    calendar, devices, forgetting, health, isolation, limits, lists, media, members, memory, presence, profiles,
-    secrets, torn, update,
+    calendar, devices, forgetting, health, holidays, isolation, limits, lists, media, members, memory, presence,
+    profiles, secrets, torn, update,
 };
 pub use one_database::{ON_ONE_DATABASE, all_on_one};
 pub use ports::differential::differential;

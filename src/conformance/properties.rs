@@ -169,6 +169,10 @@ macro_rules! __conformance_properties {
                 events_are_listed_by_member,
                 an_event_says_what_it_must,
             }
+            holidays {
+                disabled_overrides_are_kept_and_listed_on_request,
+                an_override_says_what_it_must,
+            }
             presence {
                 times_only_move_forward,
                 racing_observations_keep_the_newest,

@@ -49,7 +49,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     row("home-assistant", Identity, In::Loop, Each("ha", "<instance>"), Own::None, HOUSEHOLD)
         .found_by(&[Lookup::Claim("ha")])
         .planned(),
-    row("holiday", Identity, In::Loop, Each("holiday", "<event>"), Own::None, HOUSEHOLD).planned(),
+    row("holiday", Identity, In::Loop, Each("holiday", "<event>"), Own::None, HOUSEHOLD),
     row("loop-key", Identity, In::Loop, One("key"), Own::None, HOUSEHOLD).seals().planned(),
     row("member", Identity, In::Loop, Each("member", "<member>"), Own::None, HOUSEHOLD),
     row("person", Identity, In::Loop, Each("person", "<person>"), Own::Person, PERSON),

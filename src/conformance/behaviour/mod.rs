@@ -4,6 +4,7 @@ pub mod calendar;
 pub mod devices;
 pub mod forgetting;
 pub mod health;
+pub mod holidays;
 mod hostile;
 pub mod isolation;
 pub mod limits;

@@ -1,6 +1,7 @@
 //! Loops, and what belongs to a household: members, people.
 
 mod calendar;
+mod holiday;
 mod loops;
 mod member;
 mod person;

@@ -75,10 +75,11 @@ mod prelude {
 }
 
 pub(in crate::conformance) mod calendar;
+pub(in crate::conformance) mod holiday;
 pub(in crate::conformance) mod loops;
 pub(in crate::conformance) mod member;
 pub(in crate::conformance) mod person;
 pub(in crate::conformance) mod presence;
 
 pub(super) const SAMPLES: &[Target] =
-    &[calendar::EVENT, loops::LOOP, member::MEMBER, person::PERSON, presence::PRESENCE];
+    &[calendar::EVENT, holiday::HOLIDAY, loops::LOOP, member::MEMBER, person::PERSON, presence::PRESENCE];
