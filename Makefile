@@ -69,7 +69,7 @@ mutants: ## mutation tests of outcomes, delivery, committer, fence and ledger, a
 	mkdir -p target/mutants
 	-$(MUTANTS)/outcomes -f 'src/backend/outcome/*.rs' -f src/backend/delivery.rs -f src/backend/pace.rs \
 		--cargo-test-arg=--lib -- -- backend::
-	-$(MUTANTS)/ledger -f src/stores/media_publish.rs -f src/stores/once.rs --features conformance \
+	-$(MUTANTS)/ledger -f src/stores/media/publish.rs -f src/stores/record/idempotency.rs --features conformance \
 		-- --lib --test it -- stores:: conformance::memory::media conformance::memory::torn conformance::memory::idempotency
 	-$(MUTANTS)/partition -f 'src/azure/tables/committer/*.rs' -f src/azure/tables/known.rs -f 'src/azure/tables/known/*.rs' \
 		-f src/azure/tables/queue.rs -f src/azure/tables/state.rs -f src/azure/tables/fence.rs -f src/azure/tables/decide.rs -f src/azure/tables/head.rs \

@@ -22,6 +22,8 @@
 //! | [`DeviceStore`] | robots: registering, patching, linking to accounts |
 //! | [`PersonalMemoryStore`] | what each person told each robot: names, dates, preferences, lists. Also forgetting it |
 //! | [`MediaStore`] | payloads as streams, with their records |
+//! | [`CalendarEvents`], [`Holidays`], [`GreetingPresence`] | a household's calendar, its overrides of holidays, who was seen and greeted |
+//! | [`RobotProfileStore`] | what a robot reports of itself |
 //! | [`StoreHealth`] | one read and one refused write per service |
 //!
 //! Every call takes its scope as an argument: [`AccountScope`], [`LoopScope`], [`DeviceScope`] or [`MemoryScope`]. A read returns a [`Stored`]

@@ -36,7 +36,7 @@ pub use scope::{AccountScope, DeviceScope, LoopScope, MemoryScope};
 pub use time::{Clock, IdSource, RandomIds, SystemClock, Timestamp};
 
 pub(crate) use options::{READ_DEADLINE, WRITE_DEADLINE};
-pub(crate) use patch::none_if_blank;
+pub(crate) use patch::{none_if_blank, text_or};
 pub(crate) use time::{random_ids, system_clock};
 
 /// Contract traits are implemented once, by [`Stores`](crate::Stores), so that methods can be added to them.

@@ -39,6 +39,12 @@ pub(crate) fn none_if_blank(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
+/// Trims, and takes this text for blank.
+pub(crate) fn text_or(text: &mut String, default: &str) {
+    let trimmed = text.trim();
+    *text = if trimmed.is_empty() { default.to_owned() } else { trimmed.to_owned() };
+}
+
 /// Fields written by a newer release of the same schema version. They travel with the record, unseen and unchanged.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -1,4 +1,4 @@
-//! A household: the loop, its members, its people.
+//! A household: the loop, its members and people, its calendar and holidays, who was seen and greeted.
 
 mod calendar;
 mod holiday;

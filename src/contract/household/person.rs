@@ -66,7 +66,7 @@ pub trait PersonStore: crate::contract::sealed::Sealed + Send + Sync + std::fmt:
     async fn put_person(&self, scope: &LoopScope, person: Person, expect: Expect) -> Result<Stored<Person>>;
 
     /// Deletes the person. False when there was none under `Expect::Any`. What the person told the robot is deleted
-    /// by [`PersonalMemoryStore::forget_person`](super::PersonalMemoryStore::forget_person).
+    /// by [`PersonalMemoryStore::forget_person`](crate::PersonalMemoryStore::forget_person).
     ///
     /// # Errors
     /// `Conflict` when `expect` is `Exact` and does not hold, also when the person is gone. `Expect::Absent` is

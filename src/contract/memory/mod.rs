@@ -209,7 +209,7 @@ pub trait PersonalMemoryStore: crate::contract::sealed::Sealed + Send + Sync + f
     /// Removes one item, in any spelling.
     async fn remove_list_item(&self, scope: &MemoryScope, list: &str, item: &str, expect: Expect) -> Result<bool>;
     /// Removes all items of a list and says how many there were. Above 97 items not atomic; made again, it goes on.
-    /// Under an [idempotency key](super::CallOptions#idempotency-keys) it counts what it removed before, too, and does not
+    /// Under an [idempotency key](crate::CallOptions#idempotency-keys) it counts what it removed before, too, and does not
     /// begin anew once it has ended.
     async fn clear_list(&self, scope: &MemoryScope, list: &str) -> Result<u64>;
     /// The names of the lists that hold items, in name order.
@@ -226,7 +226,7 @@ pub trait PersonalMemoryStore: crate::contract::sealed::Sealed + Send + Sync + f
     ///
     /// Where a forgotten fact can still be: the service's own backups, for as long as they are retained. Above 97
     /// records a forget is not atomic; made again, it goes on. Erasing needs no
-    /// [idempotency key](super::CallOptions#idempotency-keys), and leaves the rows of calls made under one: they hold
+    /// [idempotency key](crate::CallOptions#idempotency-keys), and leaves the rows of calls made under one: they hold
     /// digests, and expire.
     async fn forget_item(&self, scope: &MemoryScope, item: MemoryItem) -> Result<u64>;
     /// Deletes everything the scope holds, as [`forget_item`](Self::forget_item).

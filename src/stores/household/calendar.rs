@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::contract::{
     CalendarEvent, CalendarEvents, CalendarFilter, EventId, Expect, LoopScope, Page, Paged, Result, StoreError, Stored,
-    none_if_blank,
+    none_if_blank, text_or,
 };
 use crate::stores::Stores;
 use crate::stores::families::family;
@@ -20,8 +20,8 @@ impl Record for CalendarEvent {
     }
 
     fn admit(&mut self, _was: Option<&Self>) -> Result<()> {
-        self.summary = none_if_blank(Some(self.summary.clone())).unwrap_or_else(|| "Calendar event".into());
-        self.source = none_if_blank(Some(self.source.clone())).unwrap_or_else(|| "manual".into());
+        text_or(&mut self.summary, "Calendar event");
+        text_or(&mut self.source, "manual");
         self.time_label = none_if_blank(self.time_label.take());
         match self.end_date {
             Some(end) if end < self.date => Err(StoreError::invalid("end_date", "it is before the first day")),

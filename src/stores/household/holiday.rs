@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use crate::contract::{
     EventId, Expect, HolidayOverride, Holidays, LoopScope, Page, Paged, Result, StoreError, Stored, none_if_blank,
+    text_or,
 };
 use crate::stores::Stores;
 use crate::stores::families::family;
@@ -19,9 +20,9 @@ impl Record for HolidayOverride {
     }
 
     fn admit(&mut self, _was: Option<&Self>) -> Result<()> {
-        self.name = none_if_blank(Some(self.name.clone())).unwrap_or_else(|| "Holiday".into());
-        self.category = none_if_blank(Some(self.category.clone())).unwrap_or_else(|| "holiday".into());
-        self.source = none_if_blank(Some(self.source.clone())).unwrap_or_else(|| "manual".into());
+        text_or(&mut self.name, "Holiday");
+        text_or(&mut self.category, "holiday");
+        text_or(&mut self.source, "manual");
         self.subcategory = none_if_blank(self.subcategory.take());
         self.country_code = none_if_blank(self.country_code.take());
         match self.end_date {

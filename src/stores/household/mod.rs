@@ -1,4 +1,4 @@
-//! Loops, and what belongs to a household: members, people.
+//! Loops, and what belongs to a household.
 
 mod calendar;
 mod holiday;
