@@ -205,7 +205,7 @@ pub(crate) const fn family(record_type: &str) -> &'static Family {
 }
 
 /// The key of one record, for tests and the conformance suite.
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(feature = "conformance", all(test, feature = "emulator")))]
 pub(crate) fn key_of(
     record_type: &str,
     scope: &(impl super::record::Scope + ?Sized),

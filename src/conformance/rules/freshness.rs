@@ -21,7 +21,7 @@ pub async fn a_lagging_process_sees_its_own_writes(h: &dyn Harness) {
 }
 
 async fn sees_its_own_writes(w: &World, stores: &Stores) {
-    for target in writable(&w) {
+    for target in writable(w) {
         let made = target.create(w, stores).await;
         assert_eq!(target.read(w, stores).await.as_ref(), Some(&made), "{target:?}: created");
         let written = target.write(w, stores, 1, Expect::Any).await.must("write");
@@ -29,7 +29,7 @@ async fn sees_its_own_writes(w: &World, stores: &Stores) {
         target.make_go(w, stores).await;
         assert_eq!(target.read(w, stores).await, None, "{target:?}: gone");
     }
-    for list in lists(&w) {
+    for list in lists(w) {
         list.add(w, stores, "one").await.must("add");
         assert_eq!(list.all(w, stores, 5).await, ["one"], "{list:?}");
     }
