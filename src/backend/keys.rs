@@ -94,7 +94,10 @@ pub fn check_partition(partition: &str) -> Result<(), StoreError> {
 /// `Invalid{range}`.
 pub fn check_range(range: &KeyRange) -> Result<(), StoreError> {
     let begins = |key: &str| key.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if begins(&range.from) && begins(&range.to) {
+    // What `below` and `only` put behind a key.
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=.:; ".contains(&byte);
+    let bounds = |key: &str| begins(key) && key.len() <= MAX_ENCODED + 1 && key.bytes().all(known);
+    if bounds(&range.from) && bounds(&range.to) {
         Ok(())
     } else {
         Err(StoreError::invalid("range", "it is not one of records"))

@@ -185,6 +185,7 @@ macro_rules! __conformance_properties {
                 a_refused_replacement_removes_nothing,
                 profile_replace_and_the_limit_of_a_commit,
                 a_newer_superseded_profile_is_kept,
+                a_profile_is_limited,
             }
             media {
                 what_is_put_is_read_back,
@@ -224,6 +225,7 @@ macro_rules! __conformance_properties {
                 a_value_replaced_since_is_not_brought_back,
                 other_arguments_are_invalid,
                 a_patch_fingerprint_and_a_retry_of_the_same_call,
+                a_call_that_was_applied_is_answered_over_a_newer_record,
                 another_record_or_operation_is_another_call,
                 a_removal_made_again_removes_once,
                 what_was_not_applied_is_not_remembered,

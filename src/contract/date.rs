@@ -44,7 +44,9 @@ impl FromStr for CalendarDate {
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let date = Date::parse(text, format_description!("[year]-[month]-[day]"));
         let date = date.map_err(|_| StoreError::invalid("date", "it is not YYYY-MM-DD"))?;
-        Self::new(date.year(), date.month().into(), date.day())
+        let date = Self::new(date.year(), date.month().into(), date.day())?;
+        // A sign before the year is another spelling of it.
+        if date.to_string() == text { Ok(date) } else { Err(StoreError::invalid("date", "it is not YYYY-MM-DD")) }
     }
 }
 
@@ -71,8 +73,18 @@ mod tests {
         assert_eq!(date("2028-02-29").unwrap(), CalendarDate::new(2028, 2, 29).unwrap());
         assert_eq!(date("0007-12-31").unwrap().to_string(), "0007-12-31");
         assert!(date("2026-03-01").unwrap() < date("2026-10-01").unwrap());
-        for text in ["2026-02-29", "2026-13-01", "26-01-01", "2026-1-1", "2026-01-01T00:00:00Z", "-001-01-01", "", "x"]
-        {
+        for text in [
+            "2026-02-29",
+            "2026-13-01",
+            "26-01-01",
+            "2026-1-1",
+            "2026-01-01T00:00:00Z",
+            "-001-01-01",
+            "+2026-03-01",
+            "-0000-01-01",
+            "",
+            "x",
+        ] {
             assert!(date(text).is_err(), "{text}");
         }
         assert!(CalendarDate::new(10_000, 1, 1).is_err() && CalendarDate::new(-1, 1, 1).is_err());

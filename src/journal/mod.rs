@@ -247,6 +247,7 @@ impl Journal {
             backups: records(Area::Backups, options.tables),
             blobs: Arc::clone(&self.blobs) as _,
         }
+        .checked()
     }
 
     /// Makes everything durable that was acknowledged, and lets go of the journal: when this was the last of its handles, its writer has

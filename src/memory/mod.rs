@@ -20,4 +20,5 @@ pub fn backends() -> Backends {
         backups: tables("backups"),
         blobs: Arc::new(MemoryBlobs::default()),
     }
+    .checked()
 }

@@ -192,16 +192,21 @@ pub(crate) const FAMILIES: &[Family] = &[
     .planned(),
 ];
 
-/// The row of a family by its record type: a type that has none does not compile.
+/// The row of a family by its record type. A type that has none, or several, or one that is only planned, does not compile.
 pub(crate) const fn family(record_type: &str) -> &'static Family {
-    let mut row = 0;
+    let (mut row, mut found) = (0, None);
     while row < FAMILIES.len() {
         if same(FAMILIES[row].record_type, record_type) {
-            return &FAMILIES[row];
+            assert!(found.is_none(), "the catalogue has two rows of this record type");
+            assert!(FAMILIES[row].in_use, "the family is planned, not in use");
+            found = Some(&FAMILIES[row]);
         }
         row += 1;
     }
-    panic!("the catalogue has no row of this record type")
+    match found {
+        Some(family) => family,
+        None => panic!("the catalogue has no row of this record type"),
+    }
 }
 
 /// The key of one record, for tests and the conformance suite.

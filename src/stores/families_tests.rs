@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use super::*;
 use crate::backend::{Area, BlobArea, BlobName, CallContext, keys};
 use crate::contract::{
-    AccountId, AccountScope, DeviceId, DeviceScope, Freshness, LoopId, MAX_DEADLINE, MemberId, PersonId, system_clock,
+    AccountId, AccountScope, DeviceId, DeviceScope, EventId, Freshness, LoopId, MAX_DEADLINE, MemberId, PersonId,
+    RobotId, system_clock,
 };
 use crate::stores::record::{RecordAddress, RecordId, Scope};
 
@@ -82,6 +83,38 @@ fn keys_are_where_deployed_stores_have_them() {
     assert_eq!(printed, TABLE);
 }
 
+#[test]
+fn owners_are_those_of_scope_and_id() {
+    let account = AccountScope::new(AccountId::new("usr_ONE").unwrap());
+    let home = account.in_loop(LoopId::new("Home").unwrap());
+    let (device, person) = (DeviceId::new("BOJW-01").unwrap(), PersonId::new("Zoë").unwrap());
+    let zoe = home.person_memory(device.clone(), person.clone());
+    let robot = DeviceScope::new(device.clone());
+    fn owner(record_type: &str, scope: &(impl Scope + ?Sized), id: &(impl RecordId + ?Sized)) -> String {
+        let owner = RecordAddress::new(family(record_type), scope, id).owner;
+        let columns = [owner.account, owner.loop_id, owner.device, owner.person];
+        columns.map(|column| column.unwrap_or_else(|| "-".into())).join(" ")
+    }
+    let event = EventId::new("Zoo").unwrap();
+    for (found, expected) in [
+        (owner("account", &account, &()), "usr_one - - -"),
+        (owner("device-link", &account, &device), "usr_one - bojw-01 -"),
+        (owner("loop", &account, &home.loop_id), "usr_one home - -"),
+        (owner("member", &home, &MemberId::new("m").unwrap()), "usr_one home - -"),
+        (owner("person", &home, &person), "usr_one home - zoë"),
+        (owner("presence", &home, &person), "usr_one home - zoë"),
+        (owner("calendar-event", &home, &event), "usr_one home - -"),
+        (owner("holiday", &home, &event), "usr_one home - -"),
+        (owner("device", &robot, &()), "- - bojw-01 -"),
+        (owner("robot-profile", &robot, &RobotId::new("r").unwrap()), "- - bojw-01 -"),
+        (owner("preference", &zoe, "k"), "usr_one home bojw-01 zoë"),
+        (owner("media", &home, "p"), "usr_one home - -"),
+        (owner("media-blob", &home, "b"), "usr_one home - -"),
+    ] {
+        assert_eq!(found, expected);
+    }
+}
+
 /// What is pinned of each row: type, area, partition, key, own owner column.
 fn pinned() -> String {
     let mut text = String::new();
@@ -119,6 +152,9 @@ fn no_two_families_of_a_scope_share_a_type_or_a_key() {
             let other = seen.insert((area, partition.clone(), what.clone()), family.record_type);
             assert_eq!(other, None, "{what} of {partition} in {} is taken", area.name());
         }
+        // All of personal memory is below one segment, which no other family of its partition may take.
+        let is_memory = prefix == keys::MEMORY && family.area == Area::Memory;
+        assert!(!is_memory, "{} would lie over personal memory", family.record_type);
         assert!(family.scope == In::Beside || !everywhere.contains(&prefix), "{prefix} is a key beside all records");
         assert!(prefix.bytes().all(|byte| byte.is_ascii_lowercase()), "{prefix}");
     }

@@ -43,6 +43,8 @@ pub async fn times_only_move_forward(h: &dyn Harness) {
     assert_eq!((again.last_seen, again.last_greeted), (at(100), Some(at(60))));
     assert_eq!(again.last_greeting_route.as_deref(), Some("route 60"));
     assert_eq!(again.preferred_name.as_deref(), Some("Ana 100"), "a greeting keeps what was seen");
+    let seen_too = greeted(&w, &w.a, 120).await.presence;
+    assert_eq!(seen_too.last_seen, at(120), "who was greeted was seen");
 }
 
 /// Replicas that observe at the same time keep the newest of each, under any order of arrival.

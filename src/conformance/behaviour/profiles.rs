@@ -4,8 +4,8 @@ use crate::backend::keys;
 use crate::conformance::Harness;
 use crate::conformance::families::profile;
 use crate::conformance::raw;
-use crate::conformance::support::{Must, World, conflicts, exists, over_limit, unsupported, whole};
-use crate::contract::{CallOptions, Expect, RobotId, RobotProfile, RobotProfileStore};
+use crate::conformance::support::{Must, World, conflicts, exists, invalid, over_limit, unsupported, whole};
+use crate::contract::{CallOptions, Expect, MAX_PROFILE_BYTES, RobotId, RobotProfile, RobotProfileStore};
 use crate::stores::families::key_of;
 
 async fn ids(w: &World) -> Vec<String> {
@@ -102,4 +102,22 @@ pub async fn a_newer_superseded_profile_is_kept(h: &dyn Harness) {
     raw::edit(&*w.a.backends().identity, (&at, &key), |draft| draft.schema_version = 9).await;
     unsupported(replace(&w, "one", Expect::Any).await, "a newer one");
     assert_eq!(ids(&w).await, ["older-0", "older-1"]);
+}
+
+/// What a robot says has limits, which are named; nothing is written over them.
+pub async fn a_profile_is_limited(h: &dyn Harness) {
+    let w = World::of(h).await;
+    let with = |change: fn(&mut RobotProfile)| {
+        let mut value = profile("Onion-Silk", "x");
+        change(&mut value);
+        value
+    };
+    let put = async |value| w.a.replace_robot_profile(&w.device(), value, Expect::Any).await;
+    let rounded = with(|value| drop(value.payload.insert("n".into(), ((1_i64 << 53) + 1).into())));
+    invalid(put(rounded).await, "payload", "an integer that would be rounded");
+    let rounded = with(|value| drop(value.calibration.insert("n".into(), (-(1_i64 << 53) - 1).into())));
+    invalid(put(rounded).await, "calibration", "an integer that would be rounded");
+    let long = with(|value| drop(value.calibration.insert("t".into(), "x".repeat(MAX_PROFILE_BYTES).into())));
+    over_limit(put(long).await, (MAX_PROFILE_BYTES as u64, MAX_PROFILE_BYTES as u64 + 8), "a long calibration");
+    assert!(ids(&w).await.is_empty());
 }

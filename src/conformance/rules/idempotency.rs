@@ -165,6 +165,34 @@ pub async fn a_patch_fingerprint_and_a_retry_of_the_same_call(h: &dyn Harness) {
     assert_eq!(found, Some(patched), "nothing of another patch is written");
 }
 
+/// Bug: a call that was applied was refused when it was made again over a record that a newer release had written since.
+///
+/// A refusal never hides that the call was applied before.
+pub async fn a_call_that_was_applied_is_answered_over_a_newer_record(h: &dyn Harness) {
+    let w = World::of(h).await;
+    let (first, again) = both(&w, "one");
+    for target in writable(&w) {
+        target.create(&w, &w.a).await;
+        let written = target.write(&w, &first, 1, Expect::Any).await.must("first");
+        let at = target.address(&w);
+        raw::edit(target.backend(&w.a), (&at.partition, &at.key), |draft| draft.schema_version = 7).await;
+        let answer = target.write(&w, &again, 1, Expect::Any).await.must(&format!("{target:?} made again"));
+        assert_eq!(answer.revision.number(), written.revision.number(), "{target:?}: what that call wrote");
+    }
+    let w = World::of(h).await;
+    let (first, again) = both(&w, "two");
+    for target in removals(&w) {
+        target.create(&w, &w.a).await;
+        assert!(target.remove(&w, &first, Expect::Any).await.must("remove"), "{target:?}");
+        target.create(&w, &w.a).await;
+        let at = target.address(&w);
+        raw::edit(target.backend(&w.a), (&at.partition, &at.key), |draft| draft.schema_version = 7).await;
+        let removed = target.remove(&w, &again, Expect::Any).await;
+        assert!(removed.must(&format!("{target:?} removed again")), "{target:?}");
+        assert!(target.read(&w, &w.b).await.is_some(), "{target:?}: what came since is kept");
+    }
+}
+
 /// A removal made again answers true and removes nothing that came after it.
 pub async fn a_removal_made_again_removes_once(h: &dyn Harness) {
     let w = World::of(h).await;

@@ -39,7 +39,8 @@ pub trait RobotProfileStore: sealed::Sealed + Send + Sync + std::fmt::Debug {
     /// The profile under this robot id, if there is one. One request.
     async fn robot_profile(&self, robot: &DeviceScope, id: &RobotId) -> Result<Option<Stored<RobotProfile>>>;
 
-    /// Writes the profile and removes every other one of the robot, in one commit: a reader never sees two. `expect` is
+    /// Writes the profile and removes every other one of the robot, in one commit. Two replacements of different ids at the
+    /// same time may both leave theirs, until the next one. `expect` is
     /// about the profile under this robot id. It costs a read of the robot's profiles and one commit.
     ///
     /// # Errors

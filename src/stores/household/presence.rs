@@ -54,7 +54,8 @@ impl Stores {
     ) -> Result<Observed> {
         self.write(operation, |cx| async move {
             check_time("at", Some(at))?;
-            let (at, taken_as_now) = at_most_now(at, cx.now());
+            let said = at;
+            let (at, taken_as_now) = at_most_now(said, cx.now());
             let (backend, address) = (self.records::<Presence>(), Presence::address(scope, person));
             let once = IdempotentCommit::new(backend, &cx, &address, asked)?;
             let merged = merge(backend, &cx, &address, &once, |found: Option<&Presence>| {
@@ -62,7 +63,11 @@ impl Stores {
                 take(&mut value, at);
                 Ok((found != Some(&value)).then_some(value))
             });
-            Ok(Observed { presence: merged.await?.0, taken_as_now })
+            let merged = merged.await?;
+            // Made again, the answer is about the first call's now.
+            let taken_as_now =
+                if merged.is_replay { at_most_now(said, merged.stored.updated()).1 } else { taken_as_now };
+            Ok(Observed { presence: merged.stored, taken_as_now })
         })
         .await
     }

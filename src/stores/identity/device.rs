@@ -17,7 +17,7 @@ use crate::stores::Stores;
 use crate::stores::families::family;
 use crate::stores::record::{
     self, Family, IdempotentCommit, Merge, Patch, Record, Scope as _, check_time, found, merge, normalized_key, prefix,
-    raw_page,
+    put, raw_page,
 };
 
 /// Point reads under way at once for one page of devices.
@@ -159,13 +159,13 @@ impl DeviceStore for Stores {
                     Ok(take(&registration, &mut device).then_some(device))
                 }
             });
-            let (device, done) = merged.await?;
-            let outcome = match done {
+            let merged = merged.await?;
+            let outcome = match merged.done {
                 Merge::Created => RegistrationOutcome::Created,
                 Merge::Changed => RegistrationOutcome::Changed,
                 Merge::Unchanged => RegistrationOutcome::Unchanged,
             };
-            Ok(Registered { outcome, device })
+            Ok(Registered { outcome, device: merged.stored })
         })
         .await
     }
@@ -179,12 +179,17 @@ impl DeviceStore for Stores {
     }
 
     async fn link_device(&self, account: &AccountScope, device: &DeviceId) -> Result<bool> {
-        let link = DeviceLink { device_id: device.clone(), relationship: "owner".into() };
-        match self.put("device.link", (account, device), link, Expect::Absent).await {
-            Ok(_) => Ok(true),
-            Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.write("device.link", |cx| async move {
+            let link = DeviceLink { device_id: device.clone(), relationship: "owner".into() };
+            let address = DeviceLink::address(account, device);
+            // A link that is there is an answer, and is reported as one.
+            match put(self.records::<DeviceLink>(), &cx, &address, link, &Expect::Absent).await {
+                Ok(_) => Ok(true),
+                Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+        .await
     }
 
     async fn unlink_device(&self, account: &AccountScope, device: &DeviceId) -> Result<bool> {

@@ -252,7 +252,7 @@ impl Stores {
     ) -> Result<ControlFlow<Stored<Media>, MediaBody>> {
         let is_sign = match replaced {
             Ok(found) => found.as_ref().is_some_and(|found| once.may_have_written(found, found.call.as_deref())),
-            Err(error) => error.is_conflict(),
+            Err(error) => !error.is_transient(),
         };
         let row = if is_sign { once.look().await? } else { None };
         let Some(row) = row else { return Ok(ControlFlow::Continue(body)) };
@@ -315,7 +315,7 @@ impl Stores {
             let found = match self.replaced(cx, scope, path, expect).await {
                 Ok(Some(found)) if !found.is_deleted => found,
                 refused => {
-                    if refused.as_ref().map_or_else(StoreError::is_conflict, |_| true)
+                    if refused.as_ref().map_or_else(|error| !error.is_transient(), |_| true)
                         && let Some(earlier) = once.earlier().await?
                     {
                         return removed_before(&once, &record_address, &earlier).await.map(Some);

@@ -82,6 +82,8 @@ impl RecordAddress {
     pub(crate) fn of_record_key(family: &Family, scope: &(impl Scope + ?Sized), record_key: &str) -> Self {
         let parts: Vec<String> = match family.keys {
             Keys::One(_) | Keys::Instead(_) => Vec::new(),
+            // An empty key is no id: its record is at no address.
+            Keys::Each(..) if record_key.is_empty() => Vec::new(),
             Keys::Each(..) => record_key.split(SEPARATOR).map(str::to_owned).collect(),
         };
         Self::of_parts(family, scope, &parts)

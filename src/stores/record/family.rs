@@ -133,8 +133,8 @@ impl Life {
     /// Whether each reason that must stand in the row stands there.
     #[cfg(test)]
     pub(crate) fn is_complete(&self) -> bool {
-        let archive = !matches!(self.archive, Archive::Never(""));
-        let erase = !matches!(self.erase, Erase::Never(""));
+        let archive = !matches!(self.archive, Archive::Never(why) if why.trim().is_empty());
+        let erase = !matches!(self.erase, Erase::Never(why) if why.trim().is_empty());
         // What nothing erases and nothing ends stays for good: that is said of few, and with a reason.
         archive && erase
     }

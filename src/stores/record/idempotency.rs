@@ -279,6 +279,11 @@ impl<'a> IdempotentCommit<'a> {
                 }
                 None => Err(without_row(error)),
             },
+            // What stands there now, such as a newer release's record, may refuse a call that was applied.
+            Err(error) if error.outcome() == Outcome::NotApplied => match self.earlier_instead_of(&error).await? {
+                Some(earlier) => Ok(Done::Replayed(earlier)),
+                None => Err(without_row(error)),
+            },
             Err(error) => Err(without_row(error)),
         }
     }
@@ -290,7 +295,16 @@ impl<'a> IdempotentCommit<'a> {
         value: T,
         expect: &Expect,
     ) -> Result<(Stored<T>, Option<PriorResult>)> {
-        let operation = Operation::Put { draft: encode(address, &value)?, expect: precondition::<T>(address, expect)? };
+        let expect = match precondition::<T>(address, expect) {
+            Ok(expect) => expect,
+            Err(refused) => {
+                return match self.earlier_instead_of(&refused).await? {
+                    Some(earlier) => Ok((self.recall(address, &earlier, value).await?, Some(earlier))),
+                    None => Err(refused),
+                };
+            }
+        };
+        let operation = Operation::Put { draft: encode(address, &value)?, expect };
         match self.commit(vec![operation]).await.map_err(StoreError::without_index)? {
             Done::Now(mut written) => Ok((stored(address, value, written.pop())?, None)),
             Done::Replayed(earlier) => Ok((self.recall(address, &earlier, value).await?, Some(earlier))),

@@ -90,3 +90,17 @@ pub(crate) fn at_most_now(at: Timestamp, now: Timestamp) -> (Timestamp, bool) {
 pub(crate) fn not_found() -> StoreError {
     StoreError::new(ErrorKind::NotFound)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_taken_as_now_from_five_minutes_ahead_on() {
+        let at = |micros: i64| Timestamp::from_micros(1_772_352_000_000_000 + micros);
+        assert_eq!(at_most_now(at(300_000_000), at(0)), (at(300_000_000), false));
+        assert_eq!(at_most_now(at(300_000_001), at(0)), (at(0), true));
+        assert_eq!(at_most_now(at(-1), at(0)), (at(-1), false));
+        assert_eq!(at_most_now(Timestamp::MIN, Timestamp::MAX), (Timestamp::MIN, false));
+    }
+}

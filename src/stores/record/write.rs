@@ -40,7 +40,9 @@ pub(crate) async fn delete<T: Record>(
             let Some(found) = backend.get(&cx.latest(), &address.partition, &address.key).await? else {
                 return Ok(once.earlier().await?.is_some());
             };
-            check_schema(T::FAMILY.schema, found.envelope.schema_version)?;
+            if let Err(refused) = check_schema(T::FAMILY.schema, found.envelope.schema_version) {
+                return once.earlier_instead_of(&refused).await?.map(|_| true).ok_or(refused);
+            }
             precondition = Precondition::Exact(Box::new(found.witness()));
         }
         let expect_now = precondition.clone();
@@ -83,7 +85,15 @@ where
     let mut rounds = Rounds::new(cx);
     loop {
         rounds.next().await?;
-        let found = get::<T>(backend, &reading, address).await?;
+        let found = match get::<T>(backend, &reading, address).await {
+            Ok(found) => found,
+            Err(refused) => {
+                return match once.earlier_instead_of(&refused).await? {
+                    Some(earlier) => changed_before(once, address, &earlier, change).await.map(changed_now),
+                    None => Err(refused),
+                };
+            }
+        };
         let expected = match expect {
             Expect::Exact(revision) => found.as_ref().is_some_and(|found| found.revision() == revision),
             _ => found.is_some(),
@@ -115,7 +125,7 @@ where
         }
         // There is nothing to do, or it can't be done: unless it was done by an earlier call.
         if let Some(earlier) = once.earlier().await? {
-            return changed_before(once, address, &earlier, change).await.map(|stored| Some(Modified::Changed(stored)));
+            return changed_before(once, address, &earlier, change).await.map(changed_now);
         }
         return match (expect, decided, found) {
             (Expect::Exact(_), _, found) if !expected => {
@@ -125,6 +135,10 @@ where
             _ => Ok(None),
         };
     }
+}
+
+fn changed_now<T>(stored: Stored<T>) -> Option<Modified<T>> {
+    Some(Modified::Changed(stored))
 }
 
 /// The answer of an earlier call that changed the record; where another writer has replaced it, the change over what is
@@ -162,6 +176,14 @@ pub(crate) enum Merge {
     Unchanged,
 }
 
+/// What a merge answers.
+pub(crate) struct Merged<T> {
+    pub(crate) stored: Stored<T>,
+    pub(crate) done: Merge,
+    /// Whether it is what an earlier call under the key wrote.
+    pub(crate) is_replay: bool,
+}
+
 /// Creates the record or changes it, whichever it takes, once under the call's idempotency key; again when another writer
 /// was faster. `merge` answers what to write over what it is given, or nothing.
 pub(crate) async fn merge<T, F>(
@@ -170,7 +192,7 @@ pub(crate) async fn merge<T, F>(
     address: &RecordAddress,
     once: &IdempotentCommit<'_>,
     mut merge: F,
-) -> Result<(Stored<T>, Merge)>
+) -> Result<Merged<T>>
 where
     T: Record,
     F: FnMut(Option<&T>) -> Result<Option<T>>,
@@ -180,46 +202,49 @@ where
     let mut rounds = Rounds::new(cx);
     loop {
         rounds.next().await?;
-        let found = get::<T>(backend, &reading, address).await?;
+        let found = match get::<T>(backend, &reading, address).await {
+            Ok(found) => found,
+            Err(refused) => return merged_before(once, address, |found| found.cloned(), refused).await,
+        };
         let was = found.as_ref().map(Stored::value);
         let (mut value, expect, done) = match (merge(was)?, &found) {
             (Some(value), None) => (value, Expect::Absent, Merge::Created),
             (Some(value), Some(found)) => (value, found.revision().into(), Merge::Changed),
             (None, Some(found)) => {
                 return match once.earlier().await? {
-                    Some(earlier) => {
-                        let recalled = once.recall(address, &earlier, found.value().clone()).await?;
-                        let done = merged_before(&recalled);
-                        Ok((recalled, done))
-                    }
-                    None => Ok((found.clone(), Merge::Unchanged)),
+                    Some(earlier) => once.recall(address, &earlier, found.value().clone()).await.map(replayed),
+                    None => Ok(Merged { stored: found.clone(), done: Merge::Unchanged, is_replay: false }),
                 };
             }
             (None, None) => return Err(not_found()),
         };
         if let Err(refused) = value.admit(was) {
-            return match once.earlier_instead_of(&refused).await? {
-                Some(earlier) => {
-                    let recalled = once.recall(address, &earlier, value).await?;
-                    let done = merged_before(&recalled);
-                    Ok((recalled, done))
-                }
-                None => Err(refused),
-            };
+            return merged_before(once, address, |_| Some(value), refused).await;
         }
         match once.put(address, value, &expect).await {
-            Ok((stored, None)) => return Ok((stored, done)),
-            Ok((stored, Some(_))) => {
-                let done = merged_before(&stored);
-                return Ok((stored, done));
-            }
+            Ok((stored, None)) => return Ok(Merged { stored, done, is_replay: false }),
+            Ok((stored, Some(_))) => return Ok(replayed(stored)),
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }
     }
 }
 
+/// The answer of an earlier call, where this one is about to be refused.
+async fn merged_before<T: Record>(
+    once: &IdempotentCommit<'_>,
+    address: &RecordAddress,
+    value: impl FnOnce(Option<&T>) -> Option<T>,
+    refused: StoreError,
+) -> Result<Merged<T>> {
+    match once.earlier_instead_of(&refused).await? {
+        Some(earlier) => once.recall_over(address, &earlier, value).await.map(replayed),
+        None => Err(refused),
+    }
+}
+
 /// What an earlier call did, by what it wrote.
-fn merged_before<T>(written: &Stored<T>) -> Merge {
-    if written.created() == written.updated() { Merge::Created } else { Merge::Changed }
+fn replayed<T>(stored: Stored<T>) -> Merged<T> {
+    let done = if stored.created() == stored.updated() { Merge::Created } else { Merge::Changed };
+    Merged { stored, done, is_replay: true }
 }
