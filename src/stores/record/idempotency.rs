@@ -279,11 +279,13 @@ impl<'a> IdempotentCommit<'a> {
                 }
                 None => Err(without_row(error)),
             },
-            // What stands there now, such as a newer release's record, may refuse a call that was applied.
-            Err(error) if error.outcome() == Outcome::NotApplied => match self.earlier_instead_of(&error).await? {
-                Some(earlier) => Ok(Done::Replayed(earlier)),
-                None => Err(without_row(error)),
-            },
+            // What stands there now, such as a newer release's record, may refuse a call that was applied. Bad arguments were refused then too.
+            Err(error) if error.outcome() == Outcome::NotApplied && !is_of_arguments(&error) => {
+                match self.earlier_instead_of(&error).await? {
+                    Some(earlier) => Ok(Done::Replayed(earlier)),
+                    None => Err(without_row(error)),
+                }
+            }
             Err(error) => Err(without_row(error)),
         }
     }
@@ -348,6 +350,10 @@ impl<'a> IdempotentCommit<'a> {
         let revision = Revision::seal(&address.partition, &address.key, witness)?;
         Ok(Stored::new(value, revision, earlier.at))
     }
+}
+
+fn is_of_arguments(error: &StoreError) -> bool {
+    matches!(error.kind(), ErrorKind::Invalid { .. } | ErrorKind::LimitExceeded { .. })
 }
 
 fn is_closed(error: &StoreError) -> bool {

@@ -3,4 +3,5 @@
 mod closed;
 #[cfg(any(feature = "journal", feature = "emulator"))]
 pub(crate) mod earlier;
+mod patches;
 mod suspended;
